@@ -1,0 +1,9 @@
+//! Clock, randomness, number and float text, glob patterns, quoting: what knows nothing else.
+
+pub mod clock;
+pub mod float;
+pub mod glob;
+pub mod hash;
+pub mod number;
+pub mod rng;
+pub mod text;

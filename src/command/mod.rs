@@ -1,0 +1,2 @@
+//! The command table and the families.
+

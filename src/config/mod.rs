@@ -1,0 +1,2 @@
+//! Every option as one row of one table; the file, the flags, CONFIG.
+

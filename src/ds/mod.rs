@@ -1,0 +1,8 @@
+//! Data structures: bytes and pointers, no key, no reply.
+
+pub mod btree;
+pub mod intset;
+pub mod listpack;
+pub mod quicklist;
+pub mod record;
+pub mod table;

@@ -1,0 +1,2 @@
+//! What reaches other sessions: WATCH, MONITOR.
+

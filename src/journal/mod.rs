@@ -1,0 +1,2 @@
+//! The one stream of effects.
+

@@ -1,0 +1,2 @@
+//! Databases: key to value, expiry, eviction, scan.
+

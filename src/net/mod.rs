@@ -1,0 +1,2 @@
+//! The mio reactor: sockets and bytes, no command.
+

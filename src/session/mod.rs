@@ -1,0 +1,2 @@
+//! A client's logical state.
+

@@ -1,0 +1,2 @@
+//! What is counted: commands, errors, slow log, latency.
+

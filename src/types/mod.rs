@@ -1,0 +1,2 @@
+//! The values that a key can hold, over the structures of ds.
+
