@@ -1,1 +1,141 @@
-//! (written next)
+//! Time, read once a turn and handed on as an argument. Expiry follows the wall clock, timeouts the monotonic one.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// A point in Unix time, milliseconds.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub struct UnixMs(pub i64);
+
+/// One moment on both clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// Wall clock, milliseconds.
+    pub unix_ms: UnixMs,
+    /// Wall clock, microseconds.
+    pub unix_us: i64,
+    /// Monotonic clock, nanoseconds since the process's clock was made.
+    pub mono_ns: u64,
+}
+
+impl Now {
+    /// Monotonic milliseconds.
+    pub fn mono_ms(self) -> u64 {
+        self.mono_ns / 1_000_000
+    }
+
+    /// Wall clock, seconds.
+    pub fn unix_secs(self) -> i64 {
+        self.unix_ms.0.div_euclid(1000)
+    }
+
+    /// A moment at this Unix millisecond: for tests and replays.
+    pub fn at_unix_ms(ms: i64) -> Now {
+        Now { unix_ms: UnixMs(ms), unix_us: ms.saturating_mul(1000), mono_ns: (ms.max(0) as u64).saturating_mul(1_000_000) }
+    }
+}
+
+/// Where `Now` comes from.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    origin: Instant,
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Clock { origin: Instant::now() }
+    }
+}
+
+impl Clock {
+    /// Reads both clocks.
+    pub fn read(&self) -> Now {
+        let unix_us = match SystemTime::now().duration_since(UNIX_EPOCH) {
+            Ok(since) => since.as_micros() as i64,
+            Err(before) => -(before.duration().as_micros() as i64),
+        };
+        Now { unix_ms: UnixMs(unix_us.div_euclid(1000)), unix_us, mono_ns: self.origin.elapsed().as_nanos() as u64 }
+    }
+}
+
+/// Bits of the clock that marks accesses.
+const LRU_BITS: u32 = 24;
+/// The counter of a key that was just made.
+pub const LFU_INIT: u8 = 5;
+
+/// Seconds, as the 24 bits that an entry keeps of its last access.
+#[inline]
+pub fn lru_clock(now: Now) -> u32 {
+    (now.unix_secs() as u32) & ((1 << LRU_BITS) - 1)
+}
+
+/// Seconds since an access at `then`, over the wrap of the 24-bit clock.
+pub fn lru_idle_secs(then: u32, now: Now) -> u32 {
+    lru_clock(now).wrapping_sub(then) & ((1 << LRU_BITS) - 1)
+}
+
+/// Minutes, as the 16 bits that an entry keeps of its last decay.
+#[inline]
+pub fn lfu_minutes(now: Now) -> u16 {
+    (now.unix_secs() / 60) as u16
+}
+
+/// Minutes of the last decay and counter in one.
+#[inline]
+pub fn lfu_pack(minutes: u16, counter: u8) -> u32 {
+    (u32::from(minutes) << 8) | u32::from(counter)
+}
+
+/// (counter, minutes of the last decay).
+#[inline]
+pub fn lfu_unpack(access: u32) -> (u8, u16) {
+    (access as u8, (access >> 8) as u16)
+}
+
+/// The counter after the time that has passed: one less for every `decay_minutes`; 0 never decays.
+pub fn lfu_decay(counter: u8, then: u16, now: u16, decay_minutes: u32) -> u8 {
+    if decay_minutes == 0 {
+        return counter;
+    }
+    let periods = u32::from(now.wrapping_sub(then)) / decay_minutes;
+    u32::from(counter).saturating_sub(periods) as u8
+}
+
+/// The counter after one more access: it rises with probability 1 / (distance from the start value * factor + 1).
+pub fn lfu_log_incr(counter: u8, log_factor: u32, random: u32) -> u8 {
+    if counter == u8::MAX {
+        return counter;
+    }
+    let above = f64::from(counter.saturating_sub(LFU_INIT));
+    let chance = 1.0 / (above * f64::from(log_factor) + 1.0);
+    if f64::from(random) / f64::from(u32::MAX) < chance { counter + 1 } else { counter }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn idle_time_survives_the_wrap_of_the_clock() {
+        let wrap = 1i64 << LRU_BITS;
+        assert_eq!(lru_idle_secs(lru_clock(Now::at_unix_ms((wrap - 3) * 1000)), Now::at_unix_ms((wrap + 2) * 1000)), 5);
+    }
+
+    #[test]
+    fn the_counter_rises_ever_slower_and_decays_with_time() {
+        let (mut counter, mut random) = (LFU_INIT, 1u32);
+        for _ in 0..100_000 {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            counter = lfu_log_incr(counter, 10, random);
+        }
+        assert!((100..200).contains(&counter), "{counter}");
+        assert_eq!(lfu_decay(counter, u16::MAX, 4, 1), counter - 5);
+        assert_eq!(lfu_unpack(lfu_pack(7, 9)), (9, 7));
+    }
+
+    #[test]
+    fn both_clocks_go_forward() {
+        let clock = Clock::default();
+        let (a, b) = (clock.read(), clock.read());
+        assert!(b.mono_ns >= a.mono_ns && a.unix_ms.0 > 1_600_000_000_000);
+    }
+}

@@ -1,3 +1,5 @@
 //! The system's calls, wrapped once: allocator, process, sockets, syslog.
 
 pub mod alloc;
+pub mod ticks;
+pub mod io;

@@ -1,2 +1,10 @@
-//! The values that a key can hold, over the structures of ds.
+//! The values that a key can hold, over the structures of `ds`. Knows no key, no client, no reply: a type returns facts
+//! and chooses its own encoding, small ones packed inside the entry's one allocation, large ones on the heap.
+//!
+//! Each type is a marker (`Str`, `List`, ...) that names its two faces: `Ref<'a>` to read, `Mut<'a>` to change.
 
+mod str;
+mod value;
+
+pub use str::{BIG_STRING_BYTES, Encoded, Scratch, Str, StrMut, StrRef, TooLong, encoding as string_encoding};
+pub use value::{Big, Entry, EntryMut, EntryRef, Kind, Limits, Type, Value};
