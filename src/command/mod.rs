@@ -10,6 +10,7 @@ mod table;
 
 mod expiry;
 mod hash;
+mod list;
 mod scan;
 mod set;
 mod string;
@@ -24,7 +25,7 @@ use crate::resp::Reply;
 use crate::types::Elem;
 
 /// All families.
-pub static FAMILIES: &[&[Command]] = &[string::COMMANDS, hash::COMMANDS, set::COMMANDS];
+pub static FAMILIES: &[&[Command]] = &[string::COMMANDS, hash::COMMANDS, list::COMMANDS, set::COMMANDS];
 
 /// An element as a bulk string.
 #[inline]

@@ -4,6 +4,7 @@ use crate::ds::record::{Record, RecordRef};
 use crate::ds::table::ItemMut;
 use crate::base::hash::Hasher;
 use crate::ds::record::{Field, Member};
+use crate::ds::quicklist::{Fill, QuickList};
 use crate::ds::table::Table;
 use bytes::Bytes;
 
@@ -121,6 +122,8 @@ pub enum Big {
     Str(Bytes),
     /// A hash.
     Hash(Table<Field>),
+    /// A list.
+    List(Box<QuickList>),
     /// A set.
     Set(Table<Member>),
 }
@@ -140,6 +143,7 @@ impl Big {
         match self {
             Big::Str(_) => 1,
             Big::Hash(table) => table.len(),
+            Big::List(nodes) => nodes.node_count(),
             Big::Set(table) => table.len(),
         }
     }
@@ -175,6 +179,15 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// How nodes of lists are filled.
+    pub fn list_fill(&self) -> Fill {
+        Fill {
+            list_max: self.list_max,
+            compress_depth: self.list_compress_depth,
+            packed_threshold: self.list_packed_threshold,
+        }
+    }
+
     /// The defaults, with tables that hash by `hasher`.
     pub fn new(hasher: Hasher) -> Self {
         Limits {
