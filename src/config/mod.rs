@@ -1,2 +1,18 @@
-//! Every option as one row of one table; the file, the flags, CONFIG.
+//! Every option as one row of one table: the file, the command line, CONFIG, `--help WORD` and redis.conf all read it.
+//!
+//! Knows no server and no handler: a change is made on `Config` alone, and whoever asked for it applies what follows.
 
+mod fields;
+mod option;
+mod rows_data;
+mod rows_many;
+mod rows_network;
+mod rows_server;
+mod special;
+mod table;
+mod value;
+
+pub use fields::Config;
+pub use option::{BadValue, Kind, OptionRow, Special, flag};
+pub use table::{OPTIONS, SUBJECTS, Subject, find, nearest};
+pub use value::*;
