@@ -2,17 +2,23 @@
 //!
 //! Knows no server and no handler: a change is made on `Config` alone, and whoever asked for it applies what follows.
 
+mod fault;
 mod fields;
+mod file;
 mod option;
 mod rows_data;
 mod rows_many;
 mod rows_network;
 mod rows_server;
+mod set;
 mod special;
 mod table;
 mod value;
 
+pub use fault::{Fault, Place, render_faults};
+pub use file::{parse_file, parse_text};
 pub use fields::Config;
 pub use option::{BadValue, Kind, OptionRow, Special, flag};
+pub use set::{SetContext, SetError};
 pub use table::{OPTIONS, SUBJECTS, Subject, find, nearest};
 pub use value::*;

@@ -305,7 +305,7 @@ pub(super) fn one_of(words: &[&str]) -> BadValue {
     BadValue::new(format!("argument(s) must be one of the following: {}", words.join(", ")))
 }
 
-fn parse_bool(word: &[u8]) -> Result<bool, BadValue> {
+pub(super) fn parse_bool(word: &[u8]) -> Result<bool, BadValue> {
     match word {
         _ if word.eq_ignore_ascii_case(b"yes") => Ok(true),
         _ if word.eq_ignore_ascii_case(b"no") => Ok(false),

@@ -34,7 +34,7 @@ pub(super) const MEMORY: &[OptionRow] = &[
         "How hard expired keys are searched for in the background: higher frees memory sooner and takes more processor time."),
     row("activerehashing", "yes", "2.0.0", yes_no_kind!(activerehashing),
         "Spends idle time on finishing the growth of tables, so that memory is given back sooner."),
-    row("activedefrag", "no", "4.0.0", yes_no_kind!(activedefrag),
+    row("activedefrag", "no", "4.0.0", Kind::Special(&ACTIVEDEFRAG),
         "Moves values together while running to win back fragmented memory. Accepted from files; cannot be switched on at run time."),
     row("active-defrag-ignore-bytes", "104857600", "4.0.0", memory_kind!(active_defrag_ignore_bytes, 1, LONG_MAX),
         "Fragmented bytes below which defragmentation does not start."),

@@ -246,6 +246,23 @@ pub(super) static DIR: Special = Special {
     lines: |config| vec![quoted(&config.dir)],
 };
 
+/// A file from elsewhere may ask for it; a client is told at once that there is nothing to switch on.
+pub(super) static ACTIVEDEFRAG: Special = Special {
+    form: "yes or no",
+    split: false,
+    write: |config, words, source| {
+        let [word] = words else { return Err(BadValue::at(usize::from(words.len() > 1), WRONG_ARITY)) };
+        let wanted = parse_bool(word)?;
+        if wanted && source == Source::Set {
+            return Err(BadValue::new("Active defragmentation cannot be enabled: this server has none"));
+        }
+        config.activedefrag = wanted;
+        Ok(())
+    },
+    show: |config| yes_no(config.activedefrag).into(),
+    lines: |config| vec![yes_no(config.activedefrag).into()],
+};
+
 pub(super) static USER: Special = Special {
     form: "name and ACL rules; one line per user",
     split: false,
