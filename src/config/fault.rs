@@ -59,7 +59,11 @@ impl Fault {
         let nearest = if row.is_none() { table::nearest(trim_quotes(name)) } else { None };
         let meant = row.or_else(|| nearest.and_then(|name| table::find(name.as_bytes())));
         let secret = meant.is_some_and(|row| row.has(flag::SENSITIVE));
-        let shown = if secret { redact(trimmed) } else { trimmed.to_vec() };
+        let shown = match meant {
+            Some(row) if row.name == "user" => redact(trimmed, |word, text| word == 1 || is_harmless_rule(text)),
+            _ if secret => redact(trimmed, |_, _| false),
+            _ => trimmed.to_vec(),
+        };
         let starts = word_starts(&shown);
         let start = starts.get(word).or(starts.last()).copied().unwrap_or(0);
         let caret = String::from_utf8_lossy(&shown[..start]).chars().count();
@@ -78,14 +82,35 @@ pub(super) struct LineAt<'a> {
     pub text: &'a [u8],
 }
 
-/// The name stays, every word after it goes.
-fn redact(line: &[u8]) -> Vec<u8> {
-    let starts = word_starts(line);
+/// The name stays, words after it only if `keep` says so.
+fn redact(line: &[u8], keep: impl Fn(usize, &[u8]) -> bool) -> Vec<u8> {
     let mut shown = line[..word_end(line, 0)].to_vec();
-    for _ in starts.iter().skip(1) {
-        shown.extend(b" (hidden)");
+    for (index, start) in word_starts(line).into_iter().enumerate().skip(1) {
+        let word = &line[start..word_end(line, start)];
+        shown.push(b' ');
+        shown.extend(if keep(index, word) { word } else { b"(hidden)" });
     }
     shown
+}
+
+/// ACL rules that hold no password, nor one that lacks its mark.
+fn is_harmless_rule(word: &[u8]) -> bool {
+    const WORDS: [&[u8]; 12] = [
+        b"on",
+        b"off",
+        b"nopass",
+        b"resetpass",
+        b"reset",
+        b"allkeys",
+        b"resetkeys",
+        b"allchannels",
+        b"resetchannels",
+        b"allcommands",
+        b"nocommands",
+        b"clearselectors",
+    ];
+    let word = trim_quotes(word);
+    WORDS.contains(&word) || word.first().is_some_and(|mark| b"~&+-@%(".contains(mark))
 }
 
 fn trim_quotes(word: &[u8]) -> &[u8] {

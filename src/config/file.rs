@@ -215,11 +215,28 @@ mod tests {
     #[test]
     fn takes_what_the_reference_takes() {
         for line in [
-            "save", "save \"\"", "save \"1 1\"", "bind \"\"", "bind \"127.0.0.1 ::1\"", "unixsocketperm 0700",
-            "shutdown-on-sigint \"now force\"", "replicaof \"a 17999\"", "replicaof no one", "oom-score-adj-values \"1 2 3\"",
-            "client-output-buffer-limit \"normal 1 1 1\"", "latency-tracking-info-percentiles", "notify-keyspace-events \"\"",
-            "list-max-ziplist-entries 3", "lua-replicate-commands yes", "slave-priority 5", "lua-time-limit 5",
-            "appendfsync never", "maxmemory-policy no-eviction", "loglevel warn", "activedefrag yes", "primaryauth x",
+            "save",
+            "save \"\"",
+            "save \"1 1\"",
+            "bind \"\"",
+            "bind \"127.0.0.1 ::1\"",
+            "unixsocketperm 0700",
+            "shutdown-on-sigint \"now force\"",
+            "replicaof \"a 17999\"",
+            "replicaof no one",
+            "oom-score-adj-values \"1 2 3\"",
+            "client-output-buffer-limit \"normal 1 1 1\"",
+            "latency-tracking-info-percentiles",
+            "notify-keyspace-events \"\"",
+            "list-max-ziplist-entries 3",
+            "lua-replicate-commands yes",
+            "slave-priority 5",
+            "lua-time-limit 5",
+            "appendfsync never",
+            "maxmemory-policy no-eviction",
+            "loglevel warn",
+            "activedefrag yes",
+            "primaryauth x",
         ] {
             assert_eq!(faults_of(line), [], "{line}");
         }
@@ -246,7 +263,10 @@ mod tests {
         let faults = parse_file(&path("a.conf"), &mut Config::default());
         let places: Vec<_> = faults.iter().map(|f| (f.place.clone(), f.line, f.column)).collect();
         let file = |name: &str| Place::File(path(name));
-        assert_eq!(places, [(file("b1.conf"), 2, 4), (file("b2.conf"), 1, 10), (file("a.conf"), 2, 10), (file("a.conf"), 3, 1)]);
+        assert_eq!(
+            places,
+            [(file("b1.conf"), 2, 4), (file("b2.conf"), 1, 10), (file("a.conf"), 2, 10), (file("a.conf"), 3, 1)]
+        );
         assert_eq!(faults[3].nearest, Some("maxmemory"));
         let text = render_faults(&faults[2..], "7.2.5");
         assert!(text.starts_with(
@@ -266,13 +286,22 @@ mod tests {
         assert_eq!(faults.len(), 1);
         assert!(faults[0].cause.starts_with("include goes deeper"));
         assert_eq!(faults_of("include /nope/x*.conf"), []);
-        assert_eq!(cause_of("include /nope.conf"), "Fatal error, can't open config file '/nope.conf': No such file or directory");
+        assert_eq!(
+            cause_of("include /nope.conf"),
+            "Fatal error, can't open config file '/nope.conf': No such file or directory"
+        );
         assert_eq!(parse_file(Path::new("/nope.conf"), &mut Config::default())[0].line, 0);
     }
 
     #[test]
     fn secrets_are_not_told() {
-        for line in ["requirepass se cret", "requirepas \"secret\"", "masterauth \"secret", "user a >secret\nuser a >secret", "  'masterauth' secret x"] {
+        for line in [
+            "requirepass se cret",
+            "requirepas \"secret\"",
+            "masterauth \"secret",
+            "user a >secret\nuser a >secret",
+            "  'masterauth' secret x",
+        ] {
             let text = render_faults(&faults_of(line), "7.2.5");
             assert!(text.contains("(hidden)") && !text.contains("cret"), "{text}");
         }

@@ -111,6 +111,9 @@ pub enum Kind {
     Special(&'static Special),
 }
 
+/// Takes the words after the name.
+type Write = fn(&mut Config, &[&[u8]], Source) -> Result<(), BadValue>;
+
 /// An option with a form of its own.
 pub struct Special {
     /// The form in words, for help and comments.
@@ -118,7 +121,7 @@ pub struct Special {
     /// A single word is split at its blanks first.
     pub(super) split: bool,
     /// Takes the words after the name.
-    pub(super) write: fn(&mut Config, &[&[u8]], Source) -> Result<(), BadValue>,
+    pub(super) write: Write,
     /// The value as CONFIG GET shows it.
     pub(super) show: fn(&Config) -> Vec<u8>,
     /// What follows the name in a file, one element per line, already quoted.
@@ -163,7 +166,13 @@ pub mod flag {
 }
 
 /// A row with the usual flags; the methods below add the rest.
-pub(super) const fn row(name: &'static str, default: &'static str, since: &'static str, kind: Kind, meaning: &'static str) -> OptionRow {
+pub(super) const fn row(
+    name: &'static str,
+    default: &'static str,
+    since: &'static str,
+    kind: Kind,
+    meaning: &'static str,
+) -> OptionRow {
     OptionRow { name, alias: "", spellings: &[], kind, default, flags: 0, since, meaning }
 }
 
@@ -281,7 +290,9 @@ impl OptionRow {
             Kind::Int { min, max, .. } => format!("{} to {}", min, bound(max)),
             Kind::Octal { .. } => "octal mode bits, 0 to 777".to_owned(),
             Kind::Memory { min, max, .. } => match i64::try_from(max) {
-                Ok(max) if max < i64::MAX => format!("bytes, {} to {max}; units k, kb, m, mb, g, gb", memory_with_unit(min)),
+                Ok(max) if max < i64::MAX => {
+                    format!("bytes, {} to {max}; units k, kb, m, mb, g, gb", memory_with_unit(min))
+                }
                 _ => format!("bytes, {} or more; units k, kb, m, mb, g, gb", memory_with_unit(min)),
             },
             Kind::MemoryOrPercent { .. } => "bytes with a unit, or a percentage of maxmemory such as 5%".to_owned(),

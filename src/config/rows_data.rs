@@ -7,6 +7,7 @@ const INT_MAX: i64 = i32::MAX as i64;
 const INT_MIN: i64 = i32::MIN as i64;
 const LONG_MAX: u64 = i64::MAX as u64;
 
+#[rustfmt::skip] // a row is read as two lines: facts, meaning
 pub(super) const MEMORY: &[OptionRow] = &[
     row("maxmemory", "0", "before 2.0", memory_kind!(maxmemory, 0, u64::MAX),
         "Memory for data; when it is used up, maxmemory-policy decides what happens at a write. 0 is no limit."),
@@ -52,6 +53,7 @@ pub(super) const MEMORY: &[OptionRow] = &[
         "Lets the allocator return unused pages to the system in a thread of its own."),
 ];
 
+#[rustfmt::skip] // a row is read as two lines: facts, meaning
 pub(super) const ENCODINGS: &[OptionRow] = &[
     row("hash-max-listpack-entries", "512", "7.0.0", int_kind!(hash_max_listpack_entries, 0, i64::MAX),
         "Fields up to which a hash is kept in the compact form.").alias("hash-max-ziplist-entries"),
@@ -83,6 +85,7 @@ pub(super) const ENCODINGS: &[OptionRow] = &[
         "Without effect; accepted from old files.").with(flag::FILE_ONLY),
 ];
 
+#[rustfmt::skip] // a row is read as two lines: facts, meaning
 pub(super) const SNAPSHOTS: &[OptionRow] = &[
     row("dir", "./", "before 2.0", Kind::Special(&DIR),
         "Folder of all data files. A relative path starts at the folder the server was started in.").with(flag::PROTECTED | flag::NOT_WHILE_LOADING),
@@ -104,6 +107,7 @@ pub(super) const SNAPSHOTS: &[OptionRow] = &[
         "Syncs a snapshot in parts while it is written, so that the disk is not hit by all of it at once."),
 ];
 
+#[rustfmt::skip] // a row is read as two lines: facts, meaning
 pub(super) const APPEND_ONLY: &[OptionRow] = &[
     row("appendonly", "no", "before 2.0", yes_no_kind!(appendonly),
         "Logs every write to the append-only file, which is loaded instead of the snapshot at the next start.").with(flag::NOT_WHILE_LOADING),

@@ -8,6 +8,7 @@ const LONG_MAX: u64 = i64::MAX as u64;
 /// A backlog smaller than this would be useless.
 const BACKLOG_MIN: u64 = 16 * 1024;
 
+#[rustfmt::skip] // a row is read as two lines: facts, meaning
 pub(super) const REPLICATION: &[OptionRow] = &[
     row("replicaof", "", "5.0.0", Kind::Special(&REPLICAOF),
         "Starts as a replica of the server at this host and port.").alias("slaveof").immutable(),
@@ -59,6 +60,7 @@ pub(super) const REPLICATION: &[OptionRow] = &[
         "What to do when a command from the primary or the append-only file fails: log it, stop the process, or stop it on replicas only."),
 ];
 
+#[rustfmt::skip] // a row is read as two lines: facts, meaning
 pub(super) const CLUSTER: &[OptionRow] = &[
     row("cluster-enabled", "no", "3.0.0", yes_no_kind!(cluster_enabled),
         "Starts as a node of a cluster.").immutable(),

@@ -6,6 +6,7 @@ use super::special::*;
 const INT_MAX: i64 = i32::MAX as i64;
 const LONG_MAX: u64 = i64::MAX as u64;
 
+#[rustfmt::skip] // a row is read as two lines: facts, meaning
 pub(super) const NETWORK: &[OptionRow] = &[
     row("bind", "* -::*", "before 2.0", Kind::Special(&BIND),
         "Addresses to listen on, for TCP and TLS alike. A leading minus means that an address missing on this machine is skipped instead of stopping the start.").also(&["host"]),
@@ -31,6 +32,7 @@ pub(super) const NETWORK: &[OptionRow] = &[
         "Lets I/O threads read and parse requests too. Kept for old files.").immutable(),
 ];
 
+#[rustfmt::skip] // a row is read as two lines: facts, meaning
 pub(super) const TLS: &[OptionRow] = &[
     row("tls-port", "0", "6.0.0", int_kind!(tls_port, 0, 65535),
         "Port for clients with TLS; 0 closes it. Set port to 0 to allow nothing but TLS."),
@@ -74,6 +76,7 @@ pub(super) const TLS: &[OptionRow] = &[
         "Seconds for which a session can be resumed."),
 ];
 
+#[rustfmt::skip] // a row is read as two lines: facts, meaning
 pub(super) const CLIENTS: &[OptionRow] = &[
     row("timeout", "0", "before 2.0", int_kind!(timeout, 0, INT_MAX),
         "Seconds without a command after which a client is disconnected; 0 never does. Replicas, subscribers and blocked clients are spared."),

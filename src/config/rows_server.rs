@@ -6,6 +6,7 @@ use super::special::*;
 const INT_MAX: i64 = i32::MAX as i64;
 const INT_MIN: i64 = i32::MIN as i64;
 
+#[rustfmt::skip] // a row is read as two lines: facts, meaning
 pub(super) const GENERAL: &[OptionRow] = &[
     row("include", "", "2.0.0", Kind::Special(&INCLUDE),
         "Reads another file at this place, relative to the folder the server was started in. A pattern reads every match in order of names and may match nothing. What stands later wins.").with(flag::FILE_ONLY),
@@ -59,6 +60,7 @@ pub(super) const GENERAL: &[OptionRow] = &[
         "Without effect; accepted from old files.").with(flag::FILE_ONLY),
 ];
 
+#[rustfmt::skip] // a row is read as two lines: facts, meaning
 pub(super) const LOGGING: &[OptionRow] = &[
     row("loglevel", "notice", "before 2.0", choice_kind!(loglevel, LogLevel),
         "Lowest severity that is logged. The words info, warn and error are taken too."),
@@ -80,6 +82,7 @@ pub(super) const LOGGING: &[OptionRow] = &[
         "Tests the memory quickly as part of a crash report."),
 ];
 
+#[rustfmt::skip] // a row is read as two lines: facts, meaning
 pub(super) const SECURITY: &[OptionRow] = &[
     row("requirepass", "", "before 2.0", text_kind!(requirepass),
         "Password of the default user, asked for by AUTH. Empty asks for none. Take a long one: a fast server lets fast guesses through.").with(flag::SENSITIVE),
@@ -109,6 +112,7 @@ pub(super) const SECURITY: &[OptionRow] = &[
         "Text mixed into the derivation of each file's key. It is never the nonce of the cipher: every record has its own.").immutable(),
 ];
 
+#[rustfmt::skip] // a row is read as two lines: facts, meaning
 pub(super) const OBSERVING: &[OptionRow] = &[
     row("slowlog-log-slower-than", "10000", "2.2.12", int_kind!(slowlog_log_slower_than, -1, i64::MAX),
         "Microseconds of running time from which a command enters the slow log; 0 logs every command, -1 none."),
@@ -124,6 +128,7 @@ pub(super) const OBSERVING: &[OptionRow] = &[
         "Which changes of keys are published, and on which channels. Needs K or E and at least one class; empty publishes nothing."),
 ];
 
+#[rustfmt::skip] // a row is read as two lines: facts, meaning
 pub(super) const TEST_AIDS: &[OptionRow] = &[
     row("rdb-key-save-delay", "0", "6.0.0", int_kind!(rdb_key_save_delay, INT_MIN, INT_MAX),
         "Microseconds to wait after each key while a snapshot is written; a negative number waits 1 microsecond after that many keys.").with(flag::HIDDEN),

@@ -111,7 +111,11 @@ impl Config {
         Ok(changed)
     }
 
-    fn settable_rows(&self, pairs: &[(&[u8], &[u8])], context: SetContext) -> Result<Vec<&'static OptionRow>, SetError> {
+    fn settable_rows(
+        &self,
+        pairs: &[(&[u8], &[u8])],
+        context: SetContext,
+    ) -> Result<Vec<&'static OptionRow>, SetError> {
         let mut rows = Vec::with_capacity(pairs.len());
         for (index, (name, _)) in pairs.iter().enumerate() {
             let row = table::find(name).filter(|row| !row.has(flag::FILE_ONLY));
@@ -178,7 +182,14 @@ mod tests {
     #[test]
     fn get_star_shows_the_names_of_redis_7_2_and_ours() {
         let reference = include_str!("names-7.2.txt").lines().map(str::to_owned);
-        let ours = ["encrypt", "encryption-key-file", "encryption-key-file-previous", "hide-user-data-from-log", "log-format", "nonce"];
+        let ours = [
+            "encrypt",
+            "encryption-key-file",
+            "encryption-key-file-previous",
+            "hide-user-data-from-log",
+            "log-format",
+            "nonce",
+        ];
         let mut expected: Vec<String> = reference.chain(ours.map(str::to_owned)).collect();
         expected.sort();
         let mut shown = names(&Config::default(), &["*"]);
@@ -189,15 +200,26 @@ mod tests {
     #[test]
     fn set_is_all_or_nothing() {
         let mut config = Config::default();
-        assert_eq!(set(&mut config, &[("MaxMemory", "1mb"), ("slave-priority", "5"), ("hz", "10")]), Ok(vec!["maxmemory", "replica-priority"]));
+        assert_eq!(
+            set(&mut config, &[("MaxMemory", "1mb"), ("slave-priority", "5"), ("hz", "10")]),
+            Ok(vec!["maxmemory", "replica-priority"])
+        );
         let before = config.clone();
-        let failed = |name: &str, cause: &str| Err(format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {cause}"));
+        let failed = |name: &str, cause: &str| {
+            Err(format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {cause}"))
+        };
         for (pairs, error) in [
-            (vec![("maxmemory", "2"), ("maxclients", "a")], failed("maxclients", "argument couldn't be parsed into an integer")),
+            (
+                vec![("maxmemory", "2"), ("maxclients", "a")],
+                failed("maxclients", "argument couldn't be parsed into an integer"),
+            ),
             (vec![("maxmemory", "a"), ("databases", "3")], failed("databases", "can't set immutable config")),
             (vec![("dir", "/tmp")], failed("dir", "can't set protected config")),
             (vec![("maxmemory", "1"), ("MAXMEMORY", "2")], failed("MAXMEMORY", "duplicate parameter")),
-            (vec![("maxmemory", "1"), ("foo", "2")], Err("ERR Unknown option or number of arguments for CONFIG SET - 'foo'".to_owned())),
+            (
+                vec![("maxmemory", "1"), ("foo", "2")],
+                Err("ERR Unknown option or number of arguments for CONFIG SET - 'foo'".to_owned()),
+            ),
             (vec![("user", "a")], Err("ERR Unknown option or number of arguments for CONFIG SET - 'user'".to_owned())),
         ] {
             assert_eq!(set(&mut config, &pairs), error);
@@ -220,7 +242,10 @@ mod tests {
         assert_eq!(try_set(Permission::Yes, loading, "appendonly", "yes"), Err(SetError::Loading));
         assert_eq!(try_set(Permission::Yes, loading, "maxmemory", "1"), Ok(vec!["maxmemory"]));
         let missing = try_set(Permission::Yes, local, "dir", "/no/such/folder").map_err(|error| error.to_string());
-        assert_eq!(missing, Err("ERR CONFIG SET failed (possibly related to argument 'dir') - No such file or directory".to_owned()));
+        assert_eq!(
+            missing,
+            Err("ERR CONFIG SET failed (possibly related to argument 'dir') - No such file or directory".to_owned())
+        );
     }
 
     #[test]
@@ -266,7 +291,14 @@ mod tests {
     #[test]
     fn event_letters() {
         for (given, expected) in [
-            ("KEA", "AKE"), ("AKEm", "AKEm"), ("AKEn", "AKE"), ("Kg$lshzxetd", "AK"), ("Kmn", "nKm"), ("Elg", "glE"), ("AA", "A"), ("", ""),
+            ("KEA", "AKE"),
+            ("AKEm", "AKEm"),
+            ("AKEn", "AKE"),
+            ("Kg$lshzxetd", "AK"),
+            ("Kmn", "nKm"),
+            ("Elg", "glE"),
+            ("AA", "A"),
+            ("", ""),
         ] {
             let flags = NotifyFlags::parse(given.as_bytes()).expect("known letters");
             assert_eq!(flags.letters(false), expected);
@@ -294,8 +326,16 @@ mod tests {
             ("shutdown-on-sigint", "", "argument(s) must be one of the following: default, save, nosave, now, force"),
             ("save", " 60  1 ", "Invalid save parameters"),
             ("save", "0 1", "Invalid save parameters"),
-            ("client-output-buffer-limit", "normal a 1 1", "Error in hard, soft or soft_seconds setting in buffer limit configuration."),
-            ("latency-tracking-info-percentiles", "100.1", "latency-tracking-info-percentiles parameters should sit between [0.0,100.0]"),
+            (
+                "client-output-buffer-limit",
+                "normal a 1 1",
+                "Error in hard, soft or soft_seconds setting in buffer limit configuration.",
+            ),
+            (
+                "latency-tracking-info-percentiles",
+                "100.1",
+                "latency-tracking-info-percentiles parameters should sit between [0.0,100.0]",
+            ),
             ("latency-tracking-info-percentiles", "nan", "Invalid latency-tracking-info-percentiles parameters"),
             ("cluster-announce-hostname", "a b", "Hostnames may only contain alphanumeric characters, hyphens or dots"),
             ("proc-title-template", "{bad}", "template format is invalid or contains unknown variables"),

@@ -95,9 +95,15 @@ fn write_output_limit(config: &mut Config, words: &[&[u8]], _: Source) -> Result
             b"pubsub" => ClientClass::Pubsub,
             _ => return Err(BadValue::at(index * 4, "Invalid client class specified in buffer limit configuration.")),
         };
-        let bad = |offset| BadValue::at(index * 4 + offset, "Error in hard, soft or soft_seconds setting in buffer limit configuration.");
+        let bad = |offset| {
+            BadValue::at(
+                index * 4 + offset,
+                "Error in hard, soft or soft_seconds setting in buffer limit configuration.",
+            )
+        };
         let bytes = |offset: usize| parse_memory(group[offset]).ok_or(bad(offset));
-        let seconds = parse_int(group[3]).filter(|seconds| (0..=i64::from(i32::MAX)).contains(seconds)).ok_or(bad(3))?;
+        let seconds =
+            parse_int(group[3]).filter(|seconds| (0..=i64::from(i32::MAX)).contains(seconds)).ok_or(bad(3))?;
         limits[class as usize] =
             OutputBufferLimit { hard_bytes: bytes(1)?, soft_bytes: bytes(2)?, soft_seconds: seconds.unsigned_abs() };
     }
@@ -112,9 +118,11 @@ pub(super) static OOM_VALUES: Special = Special {
         let [a, b, c] = words else { return Err(BadValue::new(WRONG_ARITY)) };
         let mut values = [0; 3];
         for (index, word) in [a, b, c].into_iter().enumerate() {
-            let value = parse_int(word).and_then(|value| i32::try_from(value).ok()).filter(|value| (-2000..=2000).contains(value));
-            values[index] =
-                value.ok_or(BadValue::at(index, "Invalid oom-score-adj-values, elements must be between -2000 and 2000."))?;
+            let value = parse_int(word)
+                .and_then(|value| i32::try_from(value).ok())
+                .filter(|value| (-2000..=2000).contains(value));
+            values[index] = value
+                .ok_or(BadValue::at(index, "Invalid oom-score-adj-values, elements must be between -2000 and 2000."))?;
         }
         config.oom_score_adj_values = values;
         Ok(())
@@ -133,7 +141,10 @@ pub(super) static PERCENTILES: Special = Special {
     write: |config, words, _| {
         let mut percentiles = Vec::with_capacity(words.len());
         for (index, word) in words.iter().enumerate().filter(|_| words != [b""]) {
-            let number = std::str::from_utf8(word).ok().and_then(|text| text.parse::<f64>().ok()).filter(|value| !value.is_nan());
+            let number = std::str::from_utf8(word)
+                .ok()
+                .and_then(|text| text.parse::<f64>().ok())
+                .filter(|value| !value.is_nan());
             let number = number.ok_or(BadValue::at(index, "Invalid latency-tracking-info-percentiles parameters"))?;
             if !(0.0..=100.0).contains(&number) {
                 let cause = "latency-tracking-info-percentiles parameters should sit between [0.0,100.0]";
@@ -211,7 +222,8 @@ pub(super) static REPLICAOF: Special = Special {
             config.replicaof = None;
             return Ok(());
         }
-        let port = parse_int(port).and_then(|port| u16::try_from(port).ok()).ok_or(BadValue::at(1, "Invalid master port"))?;
+        let port =
+            parse_int(port).and_then(|port| u16::try_from(port).ok()).ok_or(BadValue::at(1, "Invalid master port"))?;
         config.replicaof = Some(ReplicaOf { host: Text::from(*host), port });
         Ok(())
     },
@@ -220,7 +232,9 @@ pub(super) static REPLICAOF: Special = Special {
         None => Vec::new(),
     },
     lines: |config| {
-        let line = |primary: &ReplicaOf| [&word_in_file(&primary.host), &b" "[..], primary.port.to_string().as_bytes()].concat();
+        let line = |primary: &ReplicaOf| {
+            [&word_in_file(&primary.host), &b" "[..], primary.port.to_string().as_bytes()].concat()
+        };
         config.replicaof.iter().map(line).collect()
     },
 };

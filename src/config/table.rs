@@ -105,8 +105,10 @@ mod tests {
 
     #[test]
     fn names_are_unique() {
-        let mut names: Vec<&str> =
-            OPTIONS.iter().flat_map(|row| [row.name, row.alias].into_iter().chain(row.spellings.iter().copied())).collect();
+        let mut names: Vec<&str> = OPTIONS
+            .iter()
+            .flat_map(|row| [row.name, row.alias].into_iter().chain(row.spellings.iter().copied()))
+            .collect();
         names.retain(|name| !name.is_empty());
         names.sort_unstable();
         let doubled: Vec<_> = names.windows(2).filter(|pair| pair[0] == pair[1]).collect();

@@ -422,7 +422,9 @@ impl ShutdownFlags {
 
     /// Sets the flag of a word; false when it is unknown.
     pub(super) fn add(&mut self, word: &[u8]) -> bool {
-        let Some(index) = Self::WORDS.iter().position(|w| word.eq_ignore_ascii_case(w.as_bytes())) else { return false };
+        let Some(index) = Self::WORDS.iter().position(|w| word.eq_ignore_ascii_case(w.as_bytes())) else {
+            return false;
+        };
         match index {
             1 => self.save = true,
             2 => self.nosave = true,
@@ -501,7 +503,9 @@ impl MemoryOrPercent {
     pub fn bytes_of(self, maxmemory: u64) -> Option<u64> {
         let bytes = match self {
             MemoryOrPercent::Bytes(bytes) => bytes,
-            MemoryOrPercent::Percent(percent) => maxmemory / 100 * u64::from(percent) + maxmemory % 100 * u64::from(percent) / 100,
+            MemoryOrPercent::Percent(percent) => {
+                maxmemory / 100 * u64::from(percent) + maxmemory % 100 * u64::from(percent) / 100
+            }
         };
         (bytes > 0).then_some(bytes)
     }
