@@ -8,7 +8,8 @@ use super::fields::Config;
 use super::option::{BAD_DIRECTIVE, Source};
 use super::special::system_text;
 use super::table;
-use crate::base::{glob, text};
+use crate::base::glob::glob_match;
+use crate::base::text;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -139,7 +140,7 @@ fn matching(folder: &Path, pattern: &[u8]) -> Vec<PathBuf> {
     let entries = fs::read_dir(here).into_iter().flatten().flatten();
     let mut paths: Vec<PathBuf> = entries
         .map(|entry| entry.file_name())
-        .filter(|name| glob::matches(pattern, name.as_bytes(), false))
+        .filter(|name| glob_match(pattern, name.as_bytes(), false))
         .filter(|name| pattern.starts_with(b".") || !name.as_bytes().starts_with(b"."))
         .map(|name| folder.join(name))
         .collect();

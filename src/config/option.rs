@@ -5,6 +5,8 @@
 
 use super::fields::Config;
 use super::value::*;
+use crate::base::number::{self, MemoryLimit, parse_i64};
+use crate::base::text::quote_repr;
 use std::borrow::Cow;
 
 /// Where words come from; a few options behave by it.
@@ -325,7 +327,7 @@ pub(super) fn parse_bool(word: &[u8]) -> Result<bool, BadValue> {
 }
 
 fn parse_int_between(word: &[u8], min: i64, max: i64) -> Result<i64, BadValue> {
-    let number = parse_int(word).ok_or(BadValue::new("argument couldn't be parsed into an integer"))?;
+    let number = parse_i64(word).ok_or(BadValue::new("argument couldn't be parsed into an integer"))?;
     if (min..=max).contains(&number) {
         return Ok(number);
     }
@@ -343,36 +345,21 @@ fn parse_octal(word: &[u8]) -> Result<u32, BadValue> {
 }
 
 fn parse_memory_or_percent(word: &[u8]) -> Result<MemoryOrPercent, BadValue> {
-    let bad = || BadValue::new("argument must be a memory or percent value");
-    let Some(digits) = word.strip_suffix(b"%") else {
-        let bytes = parse_memory(word).filter(|bytes| i64::try_from(*bytes).is_ok()).ok_or_else(bad)?;
-        return Ok(MemoryOrPercent::Bytes(bytes));
-    };
-    match parse_int(digits).filter(|percent| *percent >= 0) {
-        Some(0) => Ok(MemoryOrPercent::Bytes(0)),
-        Some(percent) => match u8::try_from(percent) {
+    match std::str::from_utf8(word).ok().and_then(number::parse_memory_or_percent) {
+        Some(MemoryLimit::Bytes(bytes)) if i64::try_from(bytes).is_ok() => Ok(MemoryOrPercent::Bytes(bytes)),
+        Some(MemoryLimit::Percent(0)) => Ok(MemoryOrPercent::Bytes(0)),
+        Some(MemoryLimit::Percent(percent)) => match u8::try_from(percent) {
             Ok(percent) if percent <= 100 => Ok(MemoryOrPercent::Percent(percent)),
             _ => Err(BadValue::new("percentage argument must be less or equal to 100")),
         },
-        None => Err(bad()),
+        _ => Err(BadValue::new("argument must be a memory or percent value")),
     }
 }
 
 /// A word in double quotes with escapes, so that any bytes survive a file.
 pub(super) fn quoted(bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len() + 2);
-    out.push(b'"');
-    for &byte in bytes {
-        match byte {
-            b'"' | b'\\' => out.extend([b'\\', byte]),
-            b'\n' => out.extend(b"\\n"),
-            b'\r' => out.extend(b"\\r"),
-            b'\t' => out.extend(b"\\t"),
-            0x20..=0x7e => out.push(byte),
-            _ => out.extend(format!("\\x{byte:02x}").bytes()),
-        }
-    }
-    out.push(b'"');
+    let mut out = Vec::new();
+    quote_repr(bytes, &mut out);
     out
 }
 

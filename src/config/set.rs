@@ -8,7 +8,7 @@ use super::fields::Config;
 use super::option::{OptionRow, Source, flag};
 use super::table::{self, OPTIONS};
 use super::value::Permission;
-use crate::base::glob;
+use crate::base::glob::glob_match;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -79,7 +79,7 @@ impl Config {
             }
             for row in OPTIONS.iter().filter(|row| !row.has(flag::HIDDEN | flag::FILE_ONLY)) {
                 for name in [row.name, row.alias].into_iter().filter(|name| !name.is_empty()) {
-                    if glob::matches(pattern, name.as_bytes(), true) {
+                    if glob_match(pattern, name.as_bytes(), true) {
                         add(name.as_bytes(), row);
                     }
                 }
@@ -313,7 +313,7 @@ mod tests {
         for (name, value, cause) in [
             ("maxmemory", "1tb", "argument must be a memory value"),
             ("maxmemory", "+5", "argument must be a memory value"),
-            ("maxmemory", "18446744073709551616", "argument must be a memory value"),
+            ("maxmemory", "18446744073709551615k", "argument must be a memory value"),
             ("maxmemory-samples", "65", "argument must be between 1 and 64 inclusive"),
             ("maxmemory-clients", "101%", "percentage argument must be less or equal to 100"),
             ("maxmemory-clients", "-1", "argument must be a memory or percent value"),

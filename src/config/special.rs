@@ -4,6 +4,7 @@
 use super::fields::Config;
 use super::option::*;
 use super::value::*;
+use crate::base::number::parse_i64;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -53,7 +54,7 @@ fn write_save(config: &mut Config, words: &[&[u8]], source: Source) -> Result<()
     }
     let mut rules = Vec::new();
     for (index, pair) in words.chunks_exact(2).enumerate() {
-        let number = |offset: usize, least: i64| match parse_int(pair[offset]) {
+        let number = |offset: usize, least: i64| match parse_i64(pair[offset]) {
             Some(value) if value >= least && value <= i64::from(i32::MAX) => Ok(value.unsigned_abs()),
             _ => Err(BadValue::at(index * 2 + offset, BAD)),
         };
@@ -103,7 +104,7 @@ fn write_output_limit(config: &mut Config, words: &[&[u8]], _: Source) -> Result
         };
         let bytes = |offset: usize| parse_memory(group[offset]).ok_or(bad(offset));
         let seconds =
-            parse_int(group[3]).filter(|seconds| (0..=i64::from(i32::MAX)).contains(seconds)).ok_or(bad(3))?;
+            parse_i64(group[3]).filter(|seconds| (0..=i64::from(i32::MAX)).contains(seconds)).ok_or(bad(3))?;
         limits[class as usize] =
             OutputBufferLimit { hard_bytes: bytes(1)?, soft_bytes: bytes(2)?, soft_seconds: seconds.unsigned_abs() };
     }
@@ -118,7 +119,7 @@ pub(super) static OOM_VALUES: Special = Special {
         let [a, b, c] = words else { return Err(BadValue::new(WRONG_ARITY)) };
         let mut values = [0; 3];
         for (index, word) in [a, b, c].into_iter().enumerate() {
-            let value = parse_int(word)
+            let value = parse_i64(word)
                 .and_then(|value| i32::try_from(value).ok())
                 .filter(|value| (-2000..=2000).contains(value));
             values[index] = value
@@ -223,7 +224,7 @@ pub(super) static REPLICAOF: Special = Special {
             return Ok(());
         }
         let port =
-            parse_int(port).and_then(|port| u16::try_from(port).ok()).ok_or(BadValue::at(1, "Invalid master port"))?;
+            parse_i64(port).and_then(|port| u16::try_from(port).ok()).ok_or(BadValue::at(1, "Invalid master port"))?;
         config.replicaof = Some(ReplicaOf { host: Text::from(*host), port });
         Ok(())
     },

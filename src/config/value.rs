@@ -1,5 +1,6 @@
 //! The types of option values: text, choices, flag sets, limits. Knows how each is spelled, no directive and no server.
 
+use crate::base::number;
 use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
@@ -511,35 +512,9 @@ impl MemoryOrPercent {
     }
 }
 
-/// A whole number without sign `+`, leading zeros or blanks, as Redis takes one.
-pub(super) fn parse_int(text: &[u8]) -> Option<i64> {
-    let digits = text.strip_prefix(b"-").unwrap_or(text);
-    let plain = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
-    let canonical = digits.first() != Some(&b'0') || text == b"0";
-    if !plain || !canonical {
-        return None;
-    }
-    std::str::from_utf8(text).ok()?.parse().ok()
-}
-
-/// Bytes with an optional unit: b, k = 1000, kb = 1024, m, mb, g, gb, in either case. Empty is 0, as in Redis.
+/// Bytes with an optional unit; text that is not even ASCII is none.
 pub(super) fn parse_memory(text: &[u8]) -> Option<u64> {
-    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let unit: u64 = match text[digits..].to_ascii_lowercase().as_slice() {
-        b"" | b"b" => 1,
-        b"k" => 1_000,
-        b"kb" => 1 << 10,
-        b"m" => 1_000_000,
-        b"mb" => 1 << 20,
-        b"g" => 1_000_000_000,
-        b"gb" => 1 << 30,
-        _ => return None,
-    };
-    if digits == 0 {
-        return text.is_empty().then_some(0);
-    }
-    let number: u64 = std::str::from_utf8(&text[..digits]).ok()?.parse().ok()?;
-    number.checked_mul(unit)
+    number::parse_memory(std::str::from_utf8(text).ok()?)
 }
 
 /// Bytes in the largest unit that divides them, as a file shows them.
