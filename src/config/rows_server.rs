@@ -128,6 +128,13 @@ pub(super) const OBSERVING: &[OptionRow] = &[
         "Which changes of keys are published, and on which channels. Needs K or E and at least one class; empty publishes nothing."),
 ];
 
+/// The watchdog looks once a turn, so it cannot tell less than two of them apart.
+fn write_watchdog_period(config: &mut super::fields::Config, period_ms: i64) {
+    let two_turns_ms = 2_000 / config.hz.max(1);
+    let period_ms = u32::try_from(period_ms).unwrap_or(u32::MAX);
+    config.watchdog_period = if period_ms == 0 { 0 } else { period_ms.max(two_turns_ms) };
+}
+
 #[rustfmt::skip] // a row is read as two lines: facts, meaning
 pub(super) const TEST_AIDS: &[OptionRow] = &[
     row("rdb-key-save-delay", "0", "6.0.0", int_kind!(rdb_key_save_delay, INT_MIN, INT_MAX),
@@ -136,8 +143,8 @@ pub(super) const TEST_AIDS: &[OptionRow] = &[
         "Microseconds to wait after each key while data are loaded; a negative number waits 1 microsecond after that many keys.").with(flag::HIDDEN),
     row("loading-process-events-interval-bytes", "2097152", "7.0.0", int_kind!(loading_process_events_interval_bytes, 1024, INT_MAX),
         "Bytes loaded between two looks at the sockets.").with(flag::HIDDEN),
-    row("watchdog-period", "0", "2.6.0", int_kind!(watchdog_period, 0, INT_MAX, |ms| if ms == 0 { 0 } else { ms.max(200) }),
-        "Milliseconds after which a stalled loop logs where it is; 0 turns it off, and less than 200 counts as 200.").with(flag::HIDDEN),
+    row("watchdog-period", "0", "2.6.0", Kind::Int { min: 0, max: INT_MAX, read: |c| c.watchdog_period.into(), write: write_watchdog_period },
+        "Milliseconds after which a stalled loop logs where it is; 0 turns it off, and less than two turns of hz counts as those.").with(flag::HIDDEN),
     row("cluster-ping-interval", "0", "7.2.0", int_kind!(cluster_ping_interval, 0, i64::MAX),
         "Milliseconds between two pings to another node; 0 takes the usual rate.").with(flag::HIDDEN),
     row("use-exit-on-panic", "no", "6.2.0", yes_no_kind!(use_exit_on_panic),

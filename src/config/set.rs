@@ -268,6 +268,8 @@ mod tests {
             ("hz", "1000", "500"),
             ("repl-backlog-size", "1", "16384"),
             ("watchdog-period", "100", "200"),
+            ("hz", "50", "50"),
+            ("watchdog-period", "39", "40"),
             ("shutdown-on-sigint", "nosave force now", "nosave now force"),
             ("shutdown-on-sigint", "default", "default"),
             ("save", "3600 1 60 100", "3600 1 60 100"),
