@@ -85,6 +85,8 @@ pub struct Book {
     pub lazyfree: Option<LazyFree>,
     /// Whether the expiry steps run (DEBUG SET-ACTIVE-EXPIRE).
     pub active_expire: bool,
+    /// The database that the next expiry step begins with.
+    pub expire_turn: usize,
     /// Randomness for samples.
     pub rng: Rng,
 }
@@ -176,6 +178,7 @@ impl Keyspace {
                 counters: Counters::default(),
                 lazyfree: None,
                 active_expire: true,
+                expire_turn: 0,
                 rng,
             },
             hasher,
