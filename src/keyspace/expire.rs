@@ -417,7 +417,8 @@ pub fn step(space: &mut Keyspace, now: Now, budget_us: u64) -> Progress {
     let (budget, begin) = (ticks::from_us(budget_us), ticks::now());
     let mut progress = Progress::Done;
     for index in (0..count).map(|i| (first + i) % count) {
-        if space.dbs[index].deadlines.rest(now_ms, space.dbs[index].volatile) {
+        let db = &mut space.dbs[index];
+        if db.deadlines.rest(now_ms, db.volatile) {
             continue;
         }
         // Those that were quick leave their share to the others.
