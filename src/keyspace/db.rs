@@ -166,7 +166,7 @@ impl Keyspace {
         Keyspace {
             dbs: (0..count).map(|_| Db::new(hasher)).collect(),
             book: Book {
-                limits: Limits::default(),
+                limits: Limits::new(hasher),
                 touch: Touch::Lru,
                 dirty: 0,
                 interest: 0,
@@ -344,6 +344,12 @@ impl DbView<'_> {
         }
     }
 
+    /// A value of type `T` as it stands: after `read` has expired, counted and checked it. Lets several be looked at at once.
+    pub fn look<T: Value>(&self, key: Key<'_>) -> Option<T::Ref<'_>> {
+        let entry = self.db_ref().table.get(key.hash, key.bytes)?;
+        (Kind::of(entry.kind()).type_of() == T::TYPE).then(|| T::view(entry))
+    }
+
     /// Whether the key is there. Not an access.
     pub fn exists(&mut self, key: Key<'_>) -> bool {
         self.live(key).is_some()
@@ -443,6 +449,13 @@ impl DbView<'_> {
         }
         book.dirty += 1;
         book.announce(index, key.bytes, event);
+    }
+
+    /// Puts a finished entry under the name that it bears, in place of whatever was there, announced as `event`.
+    pub fn replace(&mut self, entry: Entry, event: Event) {
+        let name: Box<[u8]> = entry.key().into();
+        let key = Key::new(self.space.hasher, &name);
+        self.put(key, Deadline::At(entry.deadline()), event, |_, _| Some(entry));
     }
 
     /// Sets or takes away a live key's deadline; false if there is no such key. Not announced: the caller knows the event.

@@ -6,7 +6,7 @@ use super::events::{Event, class};
 use super::expire::Deadlines;
 use super::key::DbIndex;
 use crate::ds::table::Occupied;
-use crate::types::{Entry, EntryRef, Value};
+use crate::types::{Entry, EntryRef, Limits, Value};
 use std::marker::PhantomData;
 
 /// What to do when the key is not there.
@@ -57,6 +57,11 @@ impl<'a, T: Value> Edit<'a, T> {
     /// The entry.
     pub fn entry(&self) -> EntryRef<'_> {
         self.place.as_ref().expect("an edit has its place until it ends").get()
+    }
+
+    /// The thresholds in force.
+    pub fn limits(&self) -> &Limits {
+        &self.book.limits
     }
 
     /// Whether the value was made for this edit.

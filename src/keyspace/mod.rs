@@ -6,10 +6,11 @@
 mod db;
 mod edit;
 mod events;
+pub mod expire;
 mod key;
 mod lazyfree;
 
-pub use db::{Book, Counters, Db, DbView, Keyspace, Touch, WrongType};
+pub use db::{Book, Counters, Db, DbView, Deadline, Keyspace, Touch, WrongType};
 pub use edit::{Edit, Missing};
 pub use events::{Event, KeyEvent, class};
 pub use key::{DbIndex, Key};

@@ -264,6 +264,11 @@ impl<'a> Reply<'a> {
         }
     }
 
+    /// Puts encoded bytes where `at` was taken.
+    pub fn insert_at(&mut self, at: Deferred, encoded: &[u8]) {
+        self.out.insert(at.0, encoded);
+    }
+
     /// Takes back what was written since `at`: after an error a command has replied nothing else.
     pub fn rewind(&mut self, at: &Deferred) {
         self.out.truncate(at.0);

@@ -3,8 +3,14 @@
 //!
 //! Each type is a marker (`Str`, `List`, ...) that names its two faces: `Ref<'a>` to read, `Mut<'a>` to change.
 
+mod hash;
+mod list;
+mod set;
 mod str;
 mod value;
 
+pub use hash::{Hash, HashMut, HashRef};
+pub use list::{End, List, ListMut, ListRef};
+pub use set::{Set, SetMut, SetRef};
 pub use str::{BIG_STRING_BYTES, Encoded, Scratch, Str, StrMut, StrRef, TooLong, encoding as string_encoding};
-pub use value::{Big, Entry, EntryMut, EntryRef, Kind, Limits, Type, Value};
+pub use value::{Big, Elem, Entry, EntryMut, EntryRef, Kind, Limits, Type, Value};

@@ -2,7 +2,14 @@
 
 use crate::ds::record::{Record, RecordRef};
 use crate::ds::table::ItemMut;
+use crate::base::hash::Hasher;
+use crate::ds::record::{Field, Member};
+use crate::ds::quicklist::{Fill, QuickList};
+use crate::ds::table::Table;
 use bytes::Bytes;
+
+/// An element of a packed or big collection: an integer or bytes.
+pub use crate::ds::listpack::Value as Elem;
 
 /// One key with its value, deadline and access bits, in one allocation.
 pub type Entry = Record<Big>;
@@ -113,6 +120,21 @@ impl Kind {
 pub enum Big {
     /// A long string, shared with replies that are being sent.
     Str(Bytes),
+    /// A hash.
+    Hash(Table<Field>),
+    /// A list.
+    List(Box<QuickList>),
+    /// A set.
+    Set(Table<Member>),
+}
+
+/// A number below `n`, each equally likely; `None` for `n` = 0.
+pub(super) fn below(random: &mut impl FnMut() -> u64, n: u64) -> Option<u64> {
+    if n == 0 {
+        return None;
+    }
+    // Multiplication maps 64 random bits to the range; the bias is below n / 2^64.
+    Some(((u128::from(random()) * u128::from(n)) >> 64) as u64)
 }
 
 impl Big {
@@ -120,6 +142,9 @@ impl Big {
     pub fn free_effort(&self) -> usize {
         match self {
             Big::Str(_) => 1,
+            Big::Hash(table) => table.len(),
+            Big::List(nodes) => nodes.node_count(),
+            Big::Set(table) => table.len(),
         }
     }
 }
@@ -149,10 +174,22 @@ pub struct Limits {
     pub list_compress_depth: u32,
     /// Elements from this many bytes on get a node of their own; 0 for the default.
     pub list_packed_threshold: usize,
+    /// The hash of members and fields of new tables.
+    pub hasher: Hasher,
 }
 
-impl Default for Limits {
-    fn default() -> Self {
+impl Limits {
+    /// How nodes of lists are filled.
+    pub fn list_fill(&self) -> Fill {
+        Fill {
+            list_max: self.list_max,
+            compress_depth: self.list_compress_depth,
+            packed_threshold: self.list_packed_threshold,
+        }
+    }
+
+    /// The defaults, with tables that hash by `hasher`.
+    pub fn new(hasher: Hasher) -> Self {
         Limits {
             bulk_len: 512 << 20,
             hash_entries: 128,
@@ -165,6 +202,7 @@ impl Default for Limits {
             list_max: -2,
             list_compress_depth: 0,
             list_packed_threshold: 0,
+            hasher,
         }
     }
 }
