@@ -10,8 +10,10 @@ mod table;
 
 mod expiry;
 mod hash;
+pub mod keys;
 mod list;
 mod scan;
+mod server;
 mod set;
 mod string;
 
