@@ -267,7 +267,7 @@ mod tests {
             ("hz", "0", "1"),
             ("hz", "1000", "500"),
             ("repl-backlog-size", "1", "16384"),
-            ("watchdog-period", "100", "200"),
+            ("watchdog-period", "1", "4"),
             ("hz", "50", "50"),
             ("watchdog-period", "39", "40"),
             ("shutdown-on-sigint", "nosave force now", "nosave now force"),

@@ -24,6 +24,7 @@ pub use value::{Value, canonical_i64};
 pub use wire::{WIRE_OVERHEAD_BYTES, entries_to_wire, from_wire, to_wire, validate};
 
 use crate::ds::blob::Blob;
+use std::hint::black_box;
 
 /// Offset of the first entry: the size of the count.
 pub const HEADER_BYTES: usize = 2;
@@ -377,11 +378,11 @@ pub fn fuzz_listpack(data: &[u8]) {
     let mut blob = data.to_vec();
     for index in [0, 1, -1, -2, 7, i64::MAX, i64::MIN] {
         if let Some(offset) = seek(&blob, index) {
-            (at(&blob, offset), next(&blob, offset), prev(&blob, offset));
+            black_box((at(&blob, offset), next(&blob, offset), prev(&blob, offset)));
             replace(&mut blob, offset, index);
         }
     }
-    (count(&blob), iter_rev(&blob).count());
+    black_box((count(&blob), iter_rev(&blob).count()));
     for (_, value) in iter(data).take(8) {
         find(&blob, value, HEADER_BYTES, 2);
         remove_range(&mut blob, HEADER_BYTES, 1);

@@ -169,7 +169,7 @@ impl QuickList {
         }
         let mut pack = Vec::with_capacity(listpack::HEADER_BYTES + entries_bytes);
         for node in self.chain.nodes() {
-            listpack::push_back_entries(&mut pack, &node.page().bytes, node.count());
+            listpack::push_back_entries(&mut pack, node.page().bytes(), node.count());
         }
         Some(pack)
     }

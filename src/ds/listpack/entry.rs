@@ -66,6 +66,7 @@ impl<'a> Encoded<'a> {
         }
     }
 
+    #[inline]
     fn number(number: i64) -> Self {
         let wide = number.to_le_bytes();
         let mut head = [0; 9];
@@ -95,6 +96,7 @@ impl<'a> Encoded<'a> {
         }
     }
 
+    #[inline]
     fn string(text: &'a [u8]) -> Self {
         let len = u32::try_from(text.len()).expect("a request's element is below 4 GiB");
         let wide = len.to_le_bytes();
@@ -244,10 +246,21 @@ fn long_total_len(entries: &[u8], at: usize) -> Option<usize> {
 /// The entry at `at` and the offset behind it, or nothing if there is none or it is not whole.
 #[inline]
 pub fn decode(entries: &[u8], at: usize) -> Option<(Value<'_>, usize)> {
+    let first = *entries.get(at)?;
+    if first & 0xC0 != STR6 {
+        return decode_other(entries, at);
+    }
+    // Most elements are short strings: no table, no second look at the first byte.
+    let end = at + 1 + usize::from(first & 0x3F);
+    let data = entries.get(at + 1..end)?;
+    (end < entries.len()).then_some((Value::Str(data), end + 1))
+}
+
+/// [`decode`] for all but short strings.
+fn decode_other(entries: &[u8], at: usize) -> Option<(Value<'_>, usize)> {
     let next = skip(entries, at)?;
     let entry = &entries[at..next];
     let value = match *entry {
-        [first @ STR6..=0xBF, ref rest @ ..] => Value::Str(rest.get(..usize::from(first & 0x3F))?),
         [first @ 0..=0x7F, ..] => Value::Int(i64::from(first)),
         [first @ INT13..=0xDF, low, ..] => {
             // Shifted to the top and back: the 13th bit is the sign.

@@ -225,7 +225,7 @@ fn every_flipped_byte_is_refused_or_still_whole() {
     push_back(&mut pack, &vec![b'z'; 200]);
     let wire = to_wire(&pack);
     for at in 0..wire.len() {
-        for flip in 1..=255_u8 {
+        for flip in [1, 2, 3, 4, 7, 8, 16, 32, 64, 0x7F, 128, 0xC0, 0xFE, 0xFF] {
             let mut broken = wire.clone();
             broken[at] ^= flip;
             fuzz_listpack(&broken);

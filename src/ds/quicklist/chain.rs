@@ -16,9 +16,10 @@
 use super::node::Node;
 use std::collections::VecDeque;
 
-const BLOCK_NODES: usize = 128;
+/// Few in tests, so that short lists have many blocks.
+const BLOCK_NODES: usize = if cfg!(test) { 8 } else { 128 };
 /// Neighbouring blocks become one when together they have no more nodes than this.
-const JOIN_NODES: usize = 64;
+const JOIN_NODES: usize = BLOCK_NODES / 2;
 
 #[derive(Debug, Default)]
 struct Block {

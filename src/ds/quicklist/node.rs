@@ -138,11 +138,40 @@ pub(super) struct Node {
     count: u32,
 }
 
-/// A node's bytes as they are walked.
+/// A node's bytes as they are walked: those of the node itself, or decompressed from it.
 pub(super) struct Page<'a> {
-    /// Entries, or the one element if `plain`.
-    pub(super) bytes: Cow<'a, [u8]>,
+    lent: &'a [u8],
+    /// Empty unless the node is compressed; nothing so short is.
+    own: Vec<u8>,
+    /// Whether the bytes are one element instead of entries.
     pub(super) plain: bool,
+}
+
+impl<'a> Page<'a> {
+    pub(super) fn blank() -> Self {
+        Self {
+            lent: &[],
+            own: Vec::new(),
+            plain: false,
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn bytes(&self) -> &[u8] {
+        if self.own.is_empty() {
+            self.lent
+        } else {
+            &self.own
+        }
+    }
+
+    pub(super) fn into_cow(self) -> Cow<'a, [u8]> {
+        if self.own.is_empty() {
+            Cow::Borrowed(self.lent)
+        } else {
+            Cow::Owned(self.own)
+        }
+    }
 }
 
 impl Node {
@@ -219,13 +248,14 @@ impl Node {
 
     /// The bytes to walk, decompressed on the way if they have to be.
     pub(super) fn page(&self) -> Page<'_> {
-        let bytes = match &self.body {
-            Body::Packed(run) => Cow::Borrowed(run.entries()),
-            Body::Plain(element) => Cow::Borrowed(&element[..]),
-            Body::Lzf(lzf) => Cow::Owned(lzf.decompress()),
+        let (lent, own) = match &self.body {
+            Body::Packed(run) => (run.entries(), Vec::new()),
+            Body::Plain(element) => (&element[..], Vec::new()),
+            Body::Lzf(lzf) => (&[][..], lzf.decompress()),
         };
         Page {
-            bytes,
+            lent,
+            own,
             plain: self.is_plain(),
         }
     }
@@ -389,24 +419,16 @@ impl Node {
         from_back: bool,
     ) -> usize {
         let page = self.page();
-        let (plain, equal) = (page.plain, page.plain && *page.bytes == *element);
-        let hits = if plain {
-            Vec::new()
-        } else {
-            hits_of(&page.bytes, entry)
-        };
-        let raw = match page.bytes {
-            Cow::Owned(raw) if !hits.is_empty() => Some(raw),
-            _ => None,
-        };
-        if plain {
+        if page.plain {
+            let equal = page.bytes() == element;
             self.count -= u32::from(equal);
             return usize::from(equal);
         }
+        let hits = hits_of(page.bytes(), entry);
         if hits.is_empty() {
             return 0;
         }
-        if let Some(raw) = raw {
+        if let Cow::Owned(raw) = page.into_cow() {
             self.open_with(raw);
         }
         let removed = hits.len().min(limit);
@@ -467,15 +489,15 @@ impl Node {
     pub(super) fn check(&self) {
         let page = self.page();
         assert!(self.count > 0, "a node without elements");
-        assert_eq!(self.raw_len(), page.bytes.len());
+        assert_eq!(self.raw_len(), page.bytes().len());
         if page.plain {
             assert_eq!(self.count, 1);
         } else {
-            let wire = listpack::entries_to_wire(&page.bytes, self.count());
+            let wire = listpack::entries_to_wire(page.bytes(), self.count());
             let pack = listpack::from_wire(&wire).expect("whole entries, and as many as counted");
             assert_eq!(
                 pack[listpack::HEADER_BYTES..],
-                *page.bytes,
+                *page.bytes(),
                 "canonical entries"
             );
         }
@@ -497,7 +519,7 @@ pub(super) fn walk_offset(page: &Page<'_>, count: usize, ordinal: usize, backwar
     if page.plain {
         0
     } else {
-        offset_of(&page.bytes, count, ordinal + usize::from(backward))
+        offset_of(page.bytes(), count, ordinal + usize::from(backward))
     }
 }
 

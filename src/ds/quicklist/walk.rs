@@ -26,10 +26,7 @@ impl<'a> Walk<'a> {
         let mut walk = Self {
             chain,
             pos: None,
-            page: Page {
-                bytes: Cow::Borrowed(&[]),
-                plain: false,
-            },
+            page: Page::blank(),
             page_left: 0,
             at: 0,
             left: 0,
@@ -78,7 +75,7 @@ impl<'a> Walk<'a> {
         }
         self.left -= 1;
         self.page_left -= 1;
-        let entries: &[u8] = &self.page.bytes;
+        let entries = self.page.bytes();
         if self.page.plain {
             self.index = self
                 .index
@@ -97,6 +94,25 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Gives all that is still to come to `each`: faster than one by one, as the place in a node stays in registers.
+    #[inline]
+    pub fn for_each(mut self, mut each: impl FnMut(Value<'_>)) {
+        while self.left > 0 {
+            if self.page_left == 0 && self.turn_page().is_none() {
+                return;
+            }
+            if self.backward || self.page.plain {
+                self.next_value().map(&mut each);
+                continue;
+            }
+            let here = self.left.min(self.page_left);
+            let values = listpack::Iter::new(self.page.bytes(), self.at);
+            values.take(here).for_each(|(_, value)| each(value));
+            self.left -= here;
+            self.page_left = 0;
+        }
+    }
+
     #[cold]
     fn turn_page(&mut self) -> Option<()> {
         let pos = self.chain.step(self.pos?, self.backward)?;
@@ -105,7 +121,7 @@ impl<'a> Walk<'a> {
         self.page = node.page();
         self.page_left = node.count();
         self.at = if self.backward {
-            self.page.bytes.len()
+            self.page.bytes().len()
         } else {
             0
         };
@@ -171,9 +187,9 @@ impl<'a> NodeView<'a> {
     pub fn wire(self) -> Cow<'a, [u8]> {
         let page = self.0.page();
         if page.plain {
-            page.bytes
+            page.into_cow()
         } else {
-            Cow::Owned(listpack::entries_to_wire(&page.bytes, self.count()))
+            Cow::Owned(listpack::entries_to_wire(page.bytes(), self.count()))
         }
     }
 }
