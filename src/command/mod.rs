@@ -11,8 +11,10 @@ mod zset;
 
 mod expiry;
 mod hash;
+pub mod keys;
 mod list;
 mod scan;
+mod server;
 mod set;
 mod string;
 
