@@ -13,4 +13,4 @@ pub use hash::{Hash, HashMut, HashRef};
 pub use list::{End, List, ListMut, ListRef};
 pub use set::{Set, SetMut, SetRef};
 pub use str::{BIG_STRING_BYTES, Encoded, Scratch, Str, StrMut, StrRef, TooLong, encoding as string_encoding};
-pub use value::{Big, Elem, Entry, EntryMut, EntryRef, Kind, Limits, Type, Value};
+pub use value::{Big, Elem, Entry, EntryMut, EntryRef, Kind, Limits, Stage, Type, Value};
