@@ -3,6 +3,7 @@
 pub mod btree;
 pub mod intset;
 pub mod listpack;
+pub mod prefetch;
 pub mod quicklist;
 pub mod record;
 pub mod table;
