@@ -4,11 +4,11 @@
 //! An item's allocation is always the size class of its length (`block`), so growing within the class costs nothing, and
 //! freeing needs no look into the allocator. All have the address's low three bits free.
 
-mod blob;
+
 mod block;
 mod element;
 mod entry;
 
-pub use blob::Blob;
+pub use super::blob::Blob;
 pub use element::{Field, FieldRef, Member, MemberRef, Scored, ScoredRef};
 pub use entry::{BOXED, KIND_LIMIT, LRU_LIMIT, Record, RecordRef};

@@ -79,7 +79,7 @@ impl<T: Item> Table<T> {
     /// with, 0 when all were shown. What is in the table from cursor 0 to cursor 0 is shown at least once, whatever is inserted
     /// or removed between the calls. A step shows the items
     /// of at most `budget + 16` buckets.
-    pub fn scan(&self, cursor: u64, budget: usize, mut f: impl FnMut(T::Ref<'_>)) -> u64 {
+    pub fn scan<'a>(&'a self, cursor: u64, budget: usize, mut f: impl FnMut(T::Ref<'a>)) -> u64 {
         let mut at = Cursor::unpack(cursor);
         let (mut shown, mut visits_left) = (0, budget.saturating_add(16));
         loop {
