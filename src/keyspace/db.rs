@@ -87,6 +87,8 @@ pub struct Book {
     pub active_expire: bool,
     /// The database that the next expiry step begins with.
     pub expire_turn: usize,
+    /// The best candidates for eviction seen so far.
+    pub pool: super::evict::Pool,
     /// Randomness for samples.
     pub rng: Rng,
 }
@@ -179,6 +181,7 @@ impl Keyspace {
                 lazyfree: None,
                 active_expire: true,
                 expire_turn: 0,
+                pool: super::evict::Pool::default(),
                 rng,
             },
             hasher,
