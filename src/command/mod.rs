@@ -7,11 +7,14 @@ mod error;
 mod execute;
 mod gate;
 mod table;
+mod zset;
 
 mod expiry;
 mod hash;
+pub mod keys;
 mod list;
 mod scan;
+mod server;
 mod set;
 mod string;
 
@@ -25,7 +28,7 @@ use crate::resp::Reply;
 use crate::types::Elem;
 
 /// All families.
-pub static FAMILIES: &[&[Command]] = &[string::COMMANDS, hash::COMMANDS, list::COMMANDS, set::COMMANDS];
+pub static FAMILIES: &[&[Command]] = &[string::COMMANDS, hash::COMMANDS, list::COMMANDS, set::COMMANDS, zset::COMMANDS];
 
 /// An element as a bulk string.
 #[inline]

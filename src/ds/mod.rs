@@ -6,4 +6,5 @@ pub mod intset;
 pub mod listpack;
 pub mod quicklist;
 pub mod record;
+pub mod sorted;
 pub mod table;
