@@ -4,7 +4,7 @@
 //! Invariant: the pool is sorted, best candidate last, and holds a key's hash at most once. Its scores may be outdated: each
 //! candidate is looked at again before it goes.
 
-use super::db::{Book, Counters, Db, Keyspace};
+use super::db::{Book, Db, Keyspace};
 use super::events::{Event, class};
 use super::key::DbIndex;
 use crate::base::clock::{self, Now};
@@ -267,8 +267,7 @@ fn remove(space: &mut Keyspace, now: Now, policy: Policy, candidate: Candidate) 
         db.volatile -= 1;
     }
     let (book, index) = (&mut space.book, DbIndex(candidate.db));
-    let Counters { evicted, .. } = &mut book.counters;
-    *evicted += 1;
+    book.counters.evicted += 1;
     book.announce(index, entry.key(), Event { class: class::EVICTED, name: "evicted", changed: true });
     if book.propagate {
         book.vanished.push((index, entry.key().into()));
