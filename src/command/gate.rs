@@ -1,6 +1,7 @@
 //! What a request must pass before it runs: small named checks over flags, in this order. None asks which command it is.
 
 use super::ctx::{Ctx, PauseKind};
+use super::derived;
 use super::error::CmdError;
 use super::table::{Command, Row, flag};
 use crate::resp::Argv;
@@ -27,7 +28,7 @@ fn enabled(cx: &Ctx<'_>, command: &Command) -> Result<(), CmdError> {
         return Ok(());
     }
     let local = cx.session.is(mode::LOOPBACK | mode::UNIX_SOCKET);
-    if cx.config.enable_debug_command.allows(local) {
+    if derived::permits(cx.config.enable_debug_command, local) {
         return Ok(());
     }
     Err(CmdError::owned(format!(

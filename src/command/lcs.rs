@@ -68,7 +68,7 @@ pub fn lcs(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         return Err(CmdError::text("ERR String too long for LCS"));
     }
     let cells = (a.len() as u64 + 1).saturating_mul(b.len() as u64 + 1);
-    if cells.saturating_mul(CELL_BYTES) > cx.config.proto_max_bulk_len {
+    if cells.saturating_mul(CELL_BYTES) > cx.config.proto_max_bulk_len as u64 {
         return Err(CmdError::text("ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len"));
     }
     if options.len {

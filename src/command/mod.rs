@@ -3,11 +3,11 @@
 
 mod args;
 mod ctx;
+pub mod derived;
 mod error;
 mod execute;
 mod gate;
 mod table;
-mod zset;
 
 mod expiry;
 mod generic;
@@ -32,7 +32,7 @@ use crate::resp::Reply;
 use crate::types::Elem;
 
 /// All families.
-pub static FAMILIES: &[&[Command]] = &[generic::COMMANDS, string::COMMANDS, hash::COMMANDS, list::COMMANDS, set::COMMANDS, zset::COMMANDS];
+pub static FAMILIES: &[&[Command]] = &[generic::COMMANDS, string::COMMANDS, hash::COMMANDS, list::COMMANDS, set::COMMANDS];
 
 /// An element as a bulk string.
 #[inline]

@@ -5,7 +5,6 @@ use crate::ds::table::ItemMut;
 use crate::base::hash::Hasher;
 use crate::ds::record::{Field, Member};
 use crate::ds::quicklist::{Fill, QuickList};
-use crate::ds::sorted::Sorted;
 use crate::ds::table::Table;
 use bytes::Bytes;
 
@@ -127,8 +126,6 @@ pub enum Big {
     List(Box<QuickList>),
     /// A set.
     Set(Table<Member>),
-    /// A sorted set.
-    ZSet(Box<Sorted>),
 }
 
 /// A number below `n`, each equally likely; `None` for `n` = 0.
@@ -148,8 +145,43 @@ impl Big {
             Big::Hash(table) => table.len(),
             Big::List(nodes) => nodes.node_count(),
             Big::Set(table) => table.len(),
-            Big::ZSet(tree) => 2 * tree.len(),
         }
+    }
+
+    /// A copy that shares nothing that either of the two can change.
+    pub fn deep_clone(&self) -> Big {
+        match self {
+            Big::Str(bytes) => Big::Str(bytes.clone()),
+            Big::Hash(table) => Big::Hash(super::hash::clone_table(table)),
+            Big::List(nodes) => Big::List(nodes.clone()),
+            Big::Set(table) => Big::Set(super::set::clone_table(table)),
+        }
+    }
+}
+
+/// The type of what an entry holds.
+#[inline]
+pub fn type_of(entry: EntryRef<'_>) -> Type {
+    Kind::of(entry.kind()).type_of()
+}
+
+/// The name that OBJECT ENCODING shows.
+pub fn encoding(entry: EntryRef<'_>) -> &'static str {
+    match Kind::of(entry.kind()) {
+        Kind::Int | Kind::Str | Kind::StrRaw | Kind::BigStr => super::str::encoding(entry),
+        Kind::ListPacked | Kind::SetPacked | Kind::HashPacked | Kind::ZSetPacked => "listpack",
+        Kind::SetInts => "intset",
+        Kind::BigList => "quicklist",
+        Kind::BigSet | Kind::BigHash => "hashtable",
+        Kind::BigZSet => "skiplist",
+    }
+}
+
+/// A copy of an entry under another name, with its deadline and access bits.
+pub fn copy_of(entry: EntryRef<'_>, key: &[u8]) -> Entry {
+    match entry.big() {
+        Some(big) => Entry::new_big(key, entry.kind(), Box::new(big.deep_clone()), entry.lru(), entry.deadline()),
+        None => Entry::new(key, entry.kind(), entry.value(), entry.lru(), entry.deadline()),
     }
 }
 
