@@ -673,6 +673,9 @@ impl LongDouble {
 
     /// Digits with at most one point, and an exponent; the first byte is known to be one of them.
     fn parse_decimal(negative: bool, text: &[u8]) -> Option<Self> {
+        if let Some((significand, exponent)) = read_short_decimal(text) {
+            return Self::from_short_decimal(negative, significand, exponent);
+        }
         let number = read_decimal(text)?;
         if number.digits.is_empty() {
             return Some(Self(X87DoubleExtended::ZERO).signed(negative));
@@ -702,6 +705,9 @@ impl LongDouble {
     /// `significand * 10^exponent` for up to 27 places: 5^27 has 63 bits, so one multiplication or division
     /// of integers is exact but for its remainder.
     fn from_short_decimal(negative: bool, significand: u64, exponent: i32) -> Option<Self> {
+        if significand == 0 {
+            return Some(Self::compose(negative, 0, 0));
+        }
         let fives = 5u128.pow(exponent.unsigned_abs());
         if exponent >= 0 {
             return Self::rounded(negative, u128::from(significand) * fives, false, exponent);
@@ -810,6 +816,24 @@ fn push_shifted(out: &mut Vec<u8>, significand: u64, shift: u32) {
     for &limb in from_top {
         out.extend_from_slice(format!("{limb:09}").as_bytes());
     }
+}
+
+/// Reads the commonest form without allocating: up to 19 digits with at most one point, no exponent. `None`
+/// says nothing about the text.
+fn read_short_decimal(text: &[u8]) -> Option<(u64, i32)> {
+    if text.len() > 19 {
+        return None;
+    }
+    let (mut significand, mut point) = (0u64, None);
+    for (at, &byte) in text.iter().enumerate() {
+        match byte {
+            b'0'..=b'9' => significand = significand * 10 + u64::from(byte - b'0'),
+            b'.' if point.is_none() && text.len() > 1 => point = Some(at),
+            _ => return None,
+        }
+    }
+    let decimals = point.map_or(0, |at| text.len() - at - 1);
+    Some((significand, -(decimals as i32)))
 }
 
 struct Decimal {

@@ -3,6 +3,8 @@
 //! Knows bytes only. Every pattern is legal; the odd ones mean what they mean in Redis:
 //! - a class without `]` ends with the pattern (`[ab` is `[ab]`, `[^` is any byte, `[` and `[]` are no byte);
 //! - `[z-a]` is `[a-z]`; the byte after `x-` is the range's end whatever it is, `]` and `\` too;
+//! - an empty text matches the empty pattern only, so `*` and `**` do not match it (KEYS and the SCAN family
+//!   take the pattern `*` for "no pattern" before they come here);
 //! - `\` at the very end stands for itself; inside a class an escaped byte is compared with its case.
 //!
 //! # The algorithm
@@ -12,6 +14,9 @@
 
 /// Whether all of `text` matches `pattern`; with `nocase`, ASCII letters match in either case.
 pub fn glob_match(pattern: &[u8], text: &[u8], nocase: bool) -> bool {
+    if text.is_empty() {
+        return pattern.is_empty();
+    }
     let (mut p, mut t) = (0, 0);
     let mut star: Option<Star> = None;
     loop {
@@ -199,9 +204,9 @@ mod tests {
         let cases: [(&str, &str, bool); 40] = [
             ("", "", true),
             ("", "a", false),
-            ("*", "", true),
+            ("*", "", false),
             ("*", "abc", true),
-            ("**", "", true),
+            ("**", "", false),
             ("?", "", false),
             ("h?llo", "hello", true),
             ("h?llo", "hllo", false),
@@ -295,9 +300,14 @@ mod tests {
         for _ in 0..60_000 {
             let (pattern, text) = (draw(b"aabB*?[]^-\\", 9), draw(b"aabB-]\\[", 8));
             for nocase in [false, true] {
+                let expected = if text.is_empty() {
+                    pattern.is_empty()
+                } else {
+                    model(&pattern, &text, nocase)
+                };
                 assert_eq!(
                     glob_match(&pattern, &text, nocase),
-                    model(&pattern, &text, nocase),
+                    expected,
                     "{:?} {:?} {nocase}",
                     String::from_utf8_lossy(&pattern),
                     String::from_utf8_lossy(&text)
