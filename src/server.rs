@@ -1,1 +1,312 @@
-//! The server: owns one of each room and spells out the loop turn.
+//! The server: owns one of each room, implements `net::Service`, and spells out the loop turn.
+//!
+//! ```text
+//! handle_turn:  decode a batch over all connections -> look rows up, hash first keys -> prefetch in three stages -> execute
+//! before_wait:  timers that are due -> deadlines of keys -> clients over their limits
+//! ```
+//!
+//! Execution order per connection is the order of arrival; a batch only brings cache misses forward.
+
+mod batch;
+mod cron;
+mod start;
+
+pub use start::{StartError, run};
+
+use crate::base::clock::Now;
+use crate::base::hash::Hasher;
+use crate::base::rng::Rng;
+use crate::command::{Ask, Ctx, Facts, Handled, Row, Table, derived, execute};
+use crate::config::Config;
+use crate::hub::Hub;
+use crate::journal::{Effects, Journal};
+use crate::keyspace::Keyspace;
+use crate::net::{Input, Peer, Service};
+use crate::resp::{Argv, Outbox, OwnedArgv, Reply};
+use crate::session::{ConnId, Session, Sessions, mode};
+use crate::stats::Stats;
+use crate::sys::ticks;
+use batch::Batch;
+use std::time::Duration;
+
+/// Empty reply buffers kept for the next client that needs one.
+const SPARE_BUFFERS: usize = 64;
+/// Room of a new reply buffer.
+const REPLY_BUFFER_BYTES: usize = 16 * 1024;
+/// A reply buffer that grew past this is given back to the allocator instead of kept.
+const KEPT_BUFFER_BYTES: usize = 64 * 1024;
+
+/// All state of a running server.
+pub struct Server {
+    keyspace: Keyspace,
+    sessions: Sessions,
+    hub: Hub,
+    effects: Effects,
+    journal: Journal,
+    config: Config,
+    stats: Stats,
+    table: Table,
+    facts: Facts,
+    rng: Rng,
+    asks: Vec<Ask>,
+    batch: Batch,
+    outputs: Vec<ConnId>,
+    closes: Vec<ConnId>,
+    spare_buffers: Vec<Vec<u8>>,
+    paused: Vec<ConnId>,
+    cron: cron::Cron,
+    ending: Option<cron::Ending>,
+}
+
+impl Server {
+    /// A server with nothing in it, of these options.
+    pub fn new(config: Config, facts: Facts, families: &[&'static [crate::command::Command]], mut rng: Rng, now: Now) -> Server {
+        let seed = [rng.next_u64(), rng.next_u64(), rng.next_u64(), rng.next_u64()];
+        let renamed: Vec<(String, String)> =
+            config.rename_command.iter().map(|(old, new)| (old.lossy().into_owned(), new.lossy().into_owned())).collect();
+        let table = Table::new(families, &renamed);
+        let keyspace = Keyspace::new(config.databases as usize, Hasher::seeded(seed), Rng::seeded(rng.next_u64()));
+        let mut server = Server {
+            keyspace,
+            sessions: Sessions::default(),
+            hub: Hub::default(),
+            effects: Effects::default(),
+            journal: Journal::default(),
+            stats: Stats::new(table.len()),
+            table,
+            config,
+            facts,
+            rng,
+            asks: Vec::new(),
+            batch: Batch::default(),
+            outputs: Vec::new(),
+            closes: Vec::new(),
+            spare_buffers: Vec::new(),
+            paused: Vec::new(),
+            cron: cron::Cron::new(now),
+            ending: None,
+        };
+        derived::apply(&server.config, &mut server.keyspace, &mut server.stats);
+        server
+    }
+
+    /// Runs `f` with one client's context. The client is taken out of the others meanwhile.
+    fn with_session<R>(&mut self, conn: ConnId, now: Now, f: impl FnOnce(&mut Ctx<'_>) -> R) -> Option<R> {
+        let mut session = self.sessions.lend(conn)?;
+        let mut out = std::mem::take(&mut session.outbox);
+        if !out.has_buffer() {
+            let buffer = self.spare_buffers.pop();
+            out.give_buffer(buffer.unwrap_or_else(|| Vec::with_capacity(REPLY_BUFFER_BYTES)));
+        }
+        let mut db = self.keyspace.view(session.db, now);
+        db.touch_reads = !session.is(mode::NO_TOUCH);
+        let result = f(&mut Ctx {
+            now,
+            db,
+            reply: Reply::new(&mut out, session.proto),
+            session: &mut session,
+            sessions: &mut self.sessions,
+            hub: &mut self.hub,
+            effects: &mut self.effects,
+            journal: &mut self.journal,
+            config: &mut self.config,
+            stats: &mut self.stats,
+            table: &self.table,
+            facts: &mut self.facts,
+            asks: &mut self.asks,
+            rng: &mut self.rng,
+            last_tick: ticks::now(),
+            depth: 0,
+            row: self.table.row(0),
+        });
+        session.outbox = out;
+        self.after_session(session);
+        Some(result)
+    }
+
+    /// A client goes back among the others; what it is owed is queued for the write pass.
+    fn after_session(&mut self, mut session: Box<Session>) {
+        let conn = session.conn;
+        if session.outbox.is_empty() {
+            let buffer = session.outbox.take_buffer();
+            self.keep_buffer(buffer);
+            if session.is_closing() {
+                self.closes.push(conn);
+            }
+        } else if !session.queued_for_write {
+            session.queued_for_write = true;
+            self.outputs.push(conn);
+        }
+        if session.is(mode::CLOSE_NOW) {
+            self.closes.push(conn);
+        }
+        self.sessions.give_back(session);
+        if !self.asks.is_empty() || !self.sessions.touched.is_empty() {
+            self.after_unit();
+        }
+    }
+
+    fn keep_buffer(&mut self, buffer: Vec<u8>) {
+        if buffer.capacity() <= KEPT_BUFFER_BYTES && self.spare_buffers.len() < SPARE_BUFFERS && buffer.capacity() > 0 {
+            self.spare_buffers.push(buffer);
+        }
+    }
+
+    /// What a unit set in motion beyond its own client.
+    fn after_unit(&mut self) {
+        self.outputs.append(&mut self.sessions.touched);
+        for ask in std::mem::take(&mut self.asks) {
+            match ask {
+                Ask::Reconfigured(_) => {}
+                Ask::Shutdown(how) => self.begin_shutdown(how),
+                Ask::Close(conn) => self.close_soon(conn),
+                Ask::Unpaused => self.facts.pause = None,
+            }
+        }
+    }
+
+    fn close_soon(&mut self, conn: ConnId) {
+        if let Some(session) = self.sessions.get_mut(conn) {
+            session.mode |= mode::CLOSE_NOW;
+            self.closes.push(conn);
+        }
+    }
+
+    /// Offers one request; what can't be served now waits in the session.
+    fn serve(cx: &mut Ctx<'_>, row: Option<Row>, argv: Argv<'_>, hashed: Option<(usize, u64)>) {
+        if !cx.session.is_served() || !cx.session.waiting.is_empty() {
+            if !cx.session.is_closing() {
+                cx.session.waiting.push_back(argv.to_owned());
+            }
+            return;
+        }
+        if execute(cx, row, argv, hashed) == Handled::Paused {
+            cx.session.mode |= mode::PAUSED;
+            cx.session.waiting.push_back(argv.to_owned());
+        }
+    }
+
+    /// Serves requests that had to wait, in order, until one must wait again.
+    fn serve_waiting(&mut self, conn: ConnId, now: Now) {
+        self.with_session(conn, now, |cx| {
+            while cx.session.is_served() {
+                let Some(owned) = cx.session.waiting.pop_front() else { break };
+                let rest = std::mem::take(&mut cx.session.waiting);
+                Self::serve_owned(cx, &owned);
+                let mut again = std::mem::replace(&mut cx.session.waiting, rest);
+                while let Some(request) = again.pop_back() {
+                    cx.session.waiting.push_front(request);
+                }
+            }
+        });
+    }
+
+    fn serve_owned(cx: &mut Ctx<'_>, owned: &OwnedArgv) {
+        let argv = owned.argv();
+        let row = argv.get(0).and_then(|name| cx.table.find(name));
+        Self::serve(cx, row, argv, None);
+    }
+
+    /// The clients that a pause held up are served again.
+    fn resume_paused(&mut self, now: Now) {
+        for conn in std::mem::take(&mut self.paused) {
+            let Some(session) = self.sessions.get_mut(conn) else { continue };
+            session.mode &= !mode::PAUSED;
+            self.serve_waiting(conn, now);
+            if self.sessions.get(conn).is_some_and(|s| s.is(mode::PAUSED)) {
+                self.paused.push(conn);
+            }
+        }
+    }
+}
+
+impl Service for Server {
+    fn handle_open(&mut self, conn: ConnId, peer: Peer, now: Now) -> Result<(), Vec<u8>> {
+        self.stats.totals.connections_received += 1;
+        if self.sessions.len() >= self.config.maxclients as usize {
+            self.stats.totals.rejected_connections += 1;
+            return Err(b"-ERR max number of clients reached\r\n".to_vec());
+        }
+        if self.config.protected_mode && self.config.requirepass.is_empty() && !(peer.loopback || peer.unix) {
+            self.stats.totals.rejected_connections += 1;
+            return Err(start::PROTECTED_MODE_TEXT.as_bytes().to_vec());
+        }
+        let mut session = Session::new(self.sessions.next_id(), conn, now);
+        session.authenticated = self.config.requirepass.is_empty();
+        session.fd = peer.fd;
+        session.mode |= if peer.unix { mode::UNIX_SOCKET } else { 0 } | if peer.loopback { mode::LOOPBACK } else { 0 };
+        session.peer = peer.peer.into();
+        session.local = peer.local.into();
+        log::trace!("Accepted {}", session.peer);
+        self.sessions.insert(session);
+        Ok(())
+    }
+
+    fn read_target(&mut self, conn: ConnId) -> Option<(&mut Vec<u8>, usize)> {
+        self.sessions.get_mut(conn)?.decoder.read_target()
+    }
+
+    fn handle_turn(&mut self, inputs: &[Input], shared: &[u8], now: Now) {
+        self.stats.totals.reads += inputs.len() as u64;
+        self.run_batches(inputs, shared, now);
+    }
+
+    fn handle_close(&mut self, conn: ConnId, _now: Now) {
+        self.hub.watches.remove_session(conn);
+        self.hub.monitors.remove(conn);
+        self.sessions.remove(conn);
+    }
+
+    fn handle_signal(&mut self, signal: i32, _now: Now) {
+        self.signalled(signal);
+    }
+
+    fn before_wait(&mut self, now: Now) {
+        self.stats.totals.turns += 1;
+        self.run_timers(now);
+        self.outputs.append(&mut self.sessions.touched);
+    }
+
+    fn poll_output(&mut self) -> Option<ConnId> {
+        let conn = self.outputs.pop()?;
+        if let Some(session) = self.sessions.get_mut(conn) {
+            session.queued_for_write = false;
+        }
+        Some(conn)
+    }
+
+    fn outbox(&mut self, conn: ConnId) -> Option<&mut Outbox> {
+        self.sessions.get_mut(conn).map(|session| &mut session.outbox)
+    }
+
+    fn handle_sent(&mut self, conn: ConnId, bytes: usize, drained: bool, _now: Now) {
+        self.stats.totals.writes += 1;
+        self.stats.totals.output_bytes += bytes as u64;
+        let Some(session) = self.sessions.get_mut(conn) else { return };
+        session.output_bytes += bytes as u64;
+        if drained {
+            let buffer = session.outbox.take_buffer();
+            session.over_soft_since_ms = None;
+            if session.is(mode::CLOSE_AFTER_REPLY) {
+                self.closes.push(conn);
+            }
+            self.keep_buffer(buffer);
+        }
+    }
+
+    fn poll_close(&mut self) -> Option<ConnId> {
+        self.closes.pop()
+    }
+
+    fn poll_timeout(&self, now: Now) -> Option<Duration> {
+        self.next_timer(now)
+    }
+
+    fn is_done(&self) -> bool {
+        self.has_ended()
+    }
+
+    fn is_accepting(&self) -> bool {
+        self.ending.is_none()
+    }
+}

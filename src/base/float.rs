@@ -1,7 +1,7 @@
 //! Floating point to and from text, as the protocol shows it: scores (64 bits) and INCRBYFLOAT (80 bits).
 //!
 //! Knows no command. Three texts of a number must not be mixed:
-//! - [`format_double`]: shortest digits that read back as the same double, in the layout of Redis 7.2 and
+//! - [`Buffer::format`]: shortest digits that read back as the same double, in the layout of Redis 7.2 and
 //!   later; scores, RESP3 doubles;
 //! - [`push_double_17`]: C's `%.17g`, what Redis up to 7.0 printed and its RDB files hold;
 //! - [`LongDouble::push_human`]: C's `%.17Lf` without trailing zeros, never an exponent; INCRBYFLOAT,
@@ -14,9 +14,7 @@ mod long;
 mod print;
 
 pub use long::LongDouble;
-pub use print::{
-    DOUBLE_TEXT_MAX, DoubleBuffer, format_double, push_double, push_double_17, push_fixed,
-};
+pub use print::{Buffer, DOUBLE_TEXT_MAX, push_double, push_double_17, push_fixed};
 
 use super::text::is_blank;
 
@@ -28,10 +26,7 @@ use super::text::is_blank;
 pub fn parse_double(text: &[u8]) -> Option<f64> {
     if text.len() <= 15 && !text.is_empty() && text.iter().all(u8::is_ascii_digit) {
         // The commonest score; below 10^15 an integer is a double.
-        return Some(
-            text.iter()
-                .fold(0u64, |sum, &b| sum * 10 + u64::from(b - b'0')) as f64,
-        );
+        return Some(text.iter().fold(0u64, |sum, &b| sum * 10 + u64::from(b - b'0')) as f64);
     }
     let number = read_double(text)?;
     (!number.out_of_range).then_some(number.value)
@@ -58,13 +53,9 @@ fn read_double(text: &[u8]) -> Option<ReadDouble> {
     let (negative, magnitude) = split_sign(text);
     if let [b'0', b'x' | b'X', digits @ ..] = magnitude {
         let (significand, sticky, exponent) = read_hex(digits)?;
-        let value = round_bits(significand, sticky, exponent, &DOUBLE)
-            .map_or(f64::INFINITY, compose_double);
+        let value = round_bits(significand, sticky, exponent, &DOUBLE).map_or(f64::INFINITY, compose_double);
         let out_of_range = value.is_infinite() || (value == 0.0 && significand != 0);
-        return Some(ReadDouble {
-            value: if negative { -value } else { value },
-            out_of_range,
-        });
+        return Some(ReadDouble { value: if negative { -value } else { value }, out_of_range });
     }
     if !matches!(magnitude, [b'0'..=b'9' | b'.' | b'i' | b'I', ..]) {
         return None; // also a second sign, and NaN
@@ -76,10 +67,7 @@ fn read_double(text: &[u8]) -> Option<ReadDouble> {
     } else {
         value.is_infinite() && !is_infinity(magnitude)
     };
-    Some(ReadDouble {
-        value,
-        out_of_range,
-    })
+    Some(ReadDouble { value, out_of_range })
 }
 
 fn split_sign(text: &[u8]) -> (bool, &[u8]) {
@@ -103,19 +91,14 @@ fn read_exponent(text: &[u8]) -> Option<i64> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let magnitude = digits.iter().fold(0i64, |sum, &b| {
-        (sum * 10 + i64::from(b - b'0')).min(EXPONENT_LIMIT)
-    });
+    let magnitude = digits.iter().fold(0i64, |sum, &b| (sum * 10 + i64::from(b - b'0')).min(EXPONENT_LIMIT));
     Some(if negative { -magnitude } else { magnitude })
 }
 
 /// Reads what follows `0x`: the number is the first value times 2^third, and the second says that more,
 /// non-zero bits follow.
 fn read_hex(text: &[u8]) -> Option<(u128, bool, i32)> {
-    let end = text
-        .iter()
-        .position(|b| matches!(b, b'p' | b'P'))
-        .unwrap_or(text.len());
+    let end = text.iter().position(|b| matches!(b, b'p' | b'P')).unwrap_or(text.len());
     let mut exponent = match &text[end..] {
         [] => 0,
         [_, tail @ ..] => read_exponent(tail)?,
@@ -149,25 +132,12 @@ struct Format {
     exponent_max: i32,
 }
 
-const DOUBLE: Format = Format {
-    precision: 53,
-    exponent_min: -1074,
-    exponent_max: 971,
-};
-const EXTENDED: Format = Format {
-    precision: 64,
-    exponent_min: -16_445,
-    exponent_max: 16_320,
-};
+const DOUBLE: Format = Format { precision: 53, exponent_min: -1074, exponent_max: 971 };
+const EXTENDED: Format = Format { precision: 64, exponent_min: -16_445, exponent_max: 16_320 };
 
 /// Rounds `significand * 2^exponent` (a little more if `sticky`) to the format, ties to even. `None`: too
 /// large. A significand of zero: too small, or zero.
-fn round_bits(
-    significand: u128,
-    sticky: bool,
-    exponent: i32,
-    format: &Format,
-) -> Option<(u64, i32)> {
+fn round_bits(significand: u128, sticky: bool, exponent: i32, format: &Format) -> Option<(u64, i32)> {
     let bits = 128 - significand.leading_zeros() as i32;
     let drop = (bits - format.precision).max(format.exponent_min - exponent);
     let (mut kept, mut exponent) = if drop <= 0 {
@@ -175,10 +145,7 @@ fn round_bits(
     } else if drop > bits {
         (0, format.exponent_min) // less than half of the smallest number
     } else {
-        let (kept, half) = (
-            significand.checked_shr(drop as u32).unwrap_or(0),
-            1u128 << (drop - 1),
-        );
+        let (kept, half) = (significand.checked_shr(drop as u32).unwrap_or(0), 1u128 << (drop - 1));
         let tail = significand & ((half - 1) | half);
         let up = tail > half || (tail == half && (sticky || kept & 1 == 1));
         (kept + u128::from(up), exponent + drop)
@@ -211,29 +178,18 @@ fn compose_double((significand, exponent): (u64, i32)) -> f64 {
 /// Reads any bytes as every kind of number, prints what was read and reads it again.
 pub fn fuzz_float(data: &[u8]) {
     if let Some(value) = parse_double(data) {
-        let mut buffer = DoubleBuffer::new();
-        let text = format_double(value, &mut buffer);
-        assert_eq!(
-            parse_double(text),
-            Some(value),
-            "a double's text reads back as the same number"
-        );
+        let mut buffer = Buffer::new();
+        let text = buffer.format(value);
+        assert_eq!(parse_double(text), Some(value), "a double's text reads back as the same number");
         let mut text = Vec::new();
         push_double_17(&mut text, value);
-        assert_eq!(
-            parse_double(&text),
-            Some(value),
-            "and so does its text with 17 digits"
-        );
+        assert_eq!(parse_double(&text), Some(value), "and so does its text with 17 digits");
         assert_eq!(parse_double_bound(data), Some(value), "a score is a bound");
     }
     if let Some(value) = LongDouble::parse(data) {
         let mut text = Vec::new();
         value.push_human(&mut text);
-        assert!(
-            LongDouble::parse(&text).is_some(),
-            "a long double's text is one"
-        );
+        assert!(LongDouble::parse(&text).is_some(), "a long double's text is one");
     }
 }
 
@@ -280,11 +236,7 @@ mod tests {
             ("0x123456789abcdefffp0", 2.0988295479420645e19),
         ];
         for (text, value) in good {
-            assert_eq!(
-                parse_double(text.as_bytes()).map(f64::to_bits),
-                Some(value.to_bits()),
-                "{text}"
-            );
+            assert_eq!(parse_double(text.as_bytes()).map(f64::to_bits), Some(value.to_bits()), "{text}");
         }
         let bad = [
             "",
@@ -375,7 +327,7 @@ mod tests {
 
     #[test]
     fn hexadecimal_agrees_with_decimal_for_random_doubles() {
-        let mut rng = Rng::from_seed(52);
+        let mut rng = Rng::seeded(52);
         for _ in 0..5_000 {
             let value = f64::from_bits(rng.next_u64() >> 1);
             if !value.is_finite() || value == 0.0 {
@@ -384,22 +336,16 @@ mod tests {
             let (significand, exponent) = LongDouble::from_f64(value).decompose();
             let text = format!("0x{significand:x}p{exponent}");
             assert_eq!(parse_double(text.as_bytes()), Some(value), "{text}");
-            assert_eq!(
-                LongDouble::parse(text.as_bytes()),
-                Some(LongDouble::from_f64(value)),
-                "{text}"
-            );
+            assert_eq!(LongDouble::parse(text.as_bytes()), Some(LongDouble::from_f64(value)), "{text}");
         }
     }
 
     #[test]
     fn any_bytes_may_be_read() {
-        let mut rng = Rng::from_seed(54);
+        let mut rng = Rng::seeded(54);
         let letters = b"0123456789..eEpPxX+-infatyNAF \0";
         for _ in 0..20_000 {
-            let text: Vec<u8> = (0..rng.below(14))
-                .map(|_| letters[rng.index_below(letters.len())])
-                .collect();
+            let text: Vec<u8> = (0..rng.below(14)).map(|_| letters[rng.below(letters.len() as u64) as usize]).collect();
             fuzz_float(&text);
         }
     }

@@ -1,6 +1,7 @@
 //! Clock, randomness, number and float text, glob patterns, quoting: what knows nothing else.
 
 pub mod clock;
+pub mod digest;
 pub mod float;
 pub mod glob;
 pub mod hash;

@@ -1,2 +1,70 @@
-//! The command table and the families.
+//! The command table and the families. A command is one row and one function in one family file; what it may see of the
+//! rooms above comes to it through `Ctx`. COMMAND, arity errors, HELP and the README's table are derived from the rows.
 
+mod args;
+mod ctx;
+pub mod derived;
+mod error;
+mod execute;
+mod gate;
+mod table;
+mod zset;
+
+mod expiry;
+mod generic;
+mod hash;
+mod help;
+mod lcs;
+pub mod keys;
+mod list;
+mod room;
+mod scan;
+mod server;
+mod set;
+mod string;
+
+pub use args::Args;
+pub use ctx::{Ask, Ctx, Debug, Facts, Flow, Outcome, PauseKind, Shutdown};
+pub use error::CmdError;
+pub use execute::{Handled, end_unit, execute, refuse_protocol, resolve};
+pub use table::{Arg, ArgType, Begin, Command, Find, Handler, KeySpec, Row, Table, acl, flag, key_flag};
+
+use crate::resp::Reply;
+use crate::types::Elem;
+
+/// All families.
+pub static FAMILIES: &[&[Command]] = &[
+    generic::COMMANDS,
+    string::COMMANDS,
+    hash::COMMANDS,
+    list::COMMANDS,
+    set::COMMANDS,
+    zset::COMMANDS,
+];
+
+/// An element as a bulk string.
+#[inline]
+pub(crate) fn reply_elem(reply: &mut Reply<'_>, elem: Elem<'_>) {
+    match elem {
+        Elem::Int(n) => reply.bulk_int(n),
+        Elem::Str(bytes) => reply.bulk(bytes),
+    }
+}
+
+/// An element, or no value.
+#[inline]
+pub(crate) fn reply_elem_opt(reply: &mut Reply<'_>, elem: Option<Elem<'_>>) {
+    match elem {
+        Some(elem) => reply_elem(reply, elem),
+        None => reply.null(),
+    }
+}
+
+/// The first `count` elements become a random choice of all, in random order (Fisher and Yates, as far as needed).
+pub(crate) fn shuffle_front<T>(all: &mut [T], count: usize, random: &mut impl FnMut() -> u64) {
+    for index in 0..count.min(all.len()) {
+        let left = (all.len() - index) as u128;
+        let other = index + ((u128::from(random()) * left) >> 64) as usize;
+        all.swap(index, other);
+    }
+}

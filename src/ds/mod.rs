@@ -1,8 +1,10 @@
 //! Data structures: bytes and pointers, no key, no reply.
 
-pub mod btree;
+pub mod blob;
 pub mod intset;
 pub mod listpack;
+pub mod prefetch;
 pub mod quicklist;
 pub mod record;
+pub mod sorted;
 pub mod table;

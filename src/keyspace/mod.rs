@@ -1,2 +1,18 @@
-//! Databases: key to value, expiry, eviction, scan.
+//! Databases: key to value, with deadlines, eviction and scan. Knows no client, no reply, no file.
+//!
+//! `DbView` is what a command sees: the selected database at one moment in time. Reading expires lazily and counts hits;
+//! `edit` is the one door through which a value changes, and `Edit::finish` the one place where a change is announced.
 
+mod db;
+mod edit;
+pub mod evict;
+mod events;
+pub mod expire;
+mod key;
+mod lazyfree;
+
+pub use db::{Book, Counters, Db, DbView, Deadline, Keyspace, Touch, WrongType};
+pub use edit::{Edit, Missing};
+pub use events::{Event, KeyEvent, class};
+pub use key::{DbIndex, Key};
+pub use lazyfree::LazyFree;

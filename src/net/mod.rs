@@ -1,2 +1,17 @@
-//! The mio reactor: sockets and bytes, no command.
+//! The mio reactor: listeners, connections, the turn of reads, work and writes. Knows bytes and connections, no command.
+//!
+//! ```text
+//! one turn:   wait -> accept -> read all that is ready -> Service::handle_turn -> before_wait -> one write per connection
+//! ```
+//!
+//! Edge-triggered: both interests are registered once, at accept. A read that returns less than was offered has drained the
+//! socket and is not repeated; a write is tried at once and the writable edge only waited for if the kernel took less.
 
+mod conn;
+mod listener;
+mod reactor;
+mod service;
+
+pub use listener::Listener;
+pub use reactor::Reactor;
+pub use service::{Input, Peer, Service};

@@ -1,4 +1,9 @@
-//! Bytes to requests, replies to bytes: RESP2 and RESP3.
+//! Bytes to requests, replies to bytes: RESP2 and RESP3. Knows no command, no client, no socket.
 
-pub mod reply;
-pub mod request;
+mod outbox;
+mod reply;
+mod request;
+
+pub use outbox::Outbox;
+pub use reply::{Deferred, Proto, Reply};
+pub use request::{Argv, BIG_BULK_BYTES, Decoded, Decoder, OwnedArgv, ProtocolError, RequestLimits, Span, fuzz_request};

@@ -1,1 +1,649 @@
-//! (written next)
+//! Bytes to requests. A decoder is resumable and never looks at a byte twice: an incomplete request is a state, not an
+//! error. Arguments are spans of the buffer they arrived in; nothing is copied but an incomplete tail. Knows no client.
+//!
+//! ```text
+//! *2\r\n  $3\r\n  GET\r\n  $1\r\n  k\r\n          a multibulk request: count, then (length, bytes) per argument
+//! GET k\r\n                                       an inline request: words of one line, quoted as in redis.conf
+//! ```
+//!
+//! A bulk of 32 KiB or more that has not arrived whole is collected in an allocation of its own, which can become the
+//! value: it is never buffered twice. Its room grows with what has arrived, not with what was announced.
+//! Source: the RESP specification, <https://redis.io/docs/latest/develop/reference/protocol-spec/>.
+
+use crate::base::{number, text};
+use bytes::Bytes;
+use std::fmt;
+
+/// From this length on, an incomplete bulk gets an allocation of its own.
+pub const BIG_BULK_BYTES: usize = 32 * 1024;
+/// Most arguments of one request.
+const MAX_ARGS: i64 = 1024 * 1024;
+/// Longest line: inline request or header.
+const MAX_LINE_BYTES: usize = 64 * 1024;
+/// First room given to a big bulk; it doubles as bytes arrive.
+const BIG_FIRST_ROOM_BYTES: usize = 1024 * 1024;
+/// Marks a span that points into the list of separate allocations.
+const BIG: u32 = 1 << 31;
+
+/// Where one argument lies: in the request's buffer, or (top bit of `start`) in the list of big arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    start: u32,
+    len: u32,
+}
+
+/// The arguments of one request, borrowed.
+#[derive(Clone, Copy)]
+pub struct Argv<'a> {
+    buf: &'a [u8],
+    spans: &'a [Span],
+    bigs: &'a [Bytes],
+}
+
+impl<'a> Argv<'a> {
+    /// Arguments at `spans` of `buf` and `bigs`, as one decoder filled them.
+    #[inline]
+    pub fn new(buf: &'a [u8], spans: &'a [Span], bigs: &'a [Bytes]) -> Self {
+        Argv { buf, spans, bigs }
+    }
+
+    /// Number of arguments, the command's name included.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// Whether there is no argument at all.
+    pub fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+
+    /// Argument `index`, or nothing past the end.
+    #[inline]
+    pub fn get(&self, index: usize) -> Option<&'a [u8]> {
+        let span = self.spans.get(index)?;
+        if span.start & BIG == 0 {
+            let start = span.start as usize;
+            return self.buf.get(start..start + span.len as usize);
+        }
+        self.bigs.get((span.start & !BIG) as usize).map(|b| &b[..])
+    }
+
+    /// Argument `index` as an allocation that can be kept without a copy, if it arrived as one.
+    #[inline]
+    pub fn shared(&self, index: usize) -> Option<&'a Bytes> {
+        let span = self.spans.get(index)?;
+        if span.start & BIG == 0 { None } else { self.bigs.get((span.start & !BIG) as usize) }
+    }
+
+    /// All arguments in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
+        let argv = *self;
+        (0..argv.len()).map(move |i| argv.get(i).unwrap_or_default())
+    }
+
+    /// The arguments from `from` on.
+    pub fn skip(&self, from: usize) -> Argv<'a> {
+        Argv { spans: self.spans.get(from..).unwrap_or_default(), ..*self }
+    }
+
+    /// A copy that owns its bytes (big arguments are shared).
+    pub fn to_owned(&self) -> OwnedArgv {
+        let mut owned = OwnedArgv::default();
+        for index in 0..self.len() {
+            match self.shared(index) {
+                Some(big) => owned.push_shared(big.clone()),
+                None => owned.push(self.get(index).unwrap_or_default()),
+            }
+        }
+        owned
+    }
+}
+
+/// A request that owns its bytes: queued by MULTI, or made by the server itself.
+#[derive(Default, Debug, Clone)]
+pub struct OwnedArgv {
+    buf: Vec<u8>,
+    spans: Vec<Span>,
+    bigs: Vec<Bytes>,
+}
+
+impl OwnedArgv {
+    /// A request of these words.
+    pub fn of(words: &[&[u8]]) -> Self {
+        let mut owned = OwnedArgv::default();
+        for word in words {
+            owned.push(word);
+        }
+        owned
+    }
+
+    /// Adds an argument, copied. Past 2 GiB of them it gets an allocation of its own.
+    pub fn push(&mut self, bytes: &[u8]) {
+        match u32::try_from(self.buf.len() + bytes.len()) {
+            Ok(end) if end < BIG => {
+                self.spans.push(Span { start: self.buf.len() as u32, len: bytes.len() as u32 });
+                self.buf.extend_from_slice(bytes);
+            }
+            _ => self.push_shared(Bytes::copy_from_slice(bytes)),
+        }
+    }
+
+    /// Adds an argument that is an allocation of its own.
+    pub fn push_shared(&mut self, bytes: Bytes) {
+        self.spans.push(Span { start: BIG | self.bigs.len() as u32, len: 0 });
+        self.bigs.push(bytes);
+    }
+
+    /// The arguments, borrowed.
+    pub fn argv(&self) -> Argv<'_> {
+        Argv::new(&self.buf, &self.spans, &self.bigs)
+    }
+
+    /// Heap bytes held.
+    pub fn alloc_bytes(&self) -> usize {
+        self.buf.capacity()
+            + self.spans.capacity() * size_of::<Span>()
+            + self.bigs.iter().map(|b| b.len()).sum::<usize>()
+    }
+}
+
+/// What bounds a request.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestLimits {
+    /// Longest bulk, `proto-max-bulk-len`.
+    pub bulk_len: u64,
+    /// Whether the client is known: others are held to small requests.
+    pub authenticated: bool,
+}
+
+/// A request that breaks the protocol; the client is told and then closed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProtocolError {
+    /// The count of arguments is no number or too large.
+    MultibulkLength,
+    /// Too many arguments for a client that has not logged in.
+    UnauthenticatedMultibulk,
+    /// The length of a bulk is no number or too large.
+    BulkLength,
+    /// Too long a bulk for a client that has not logged in.
+    UnauthenticatedBulk,
+    /// A header that does not end.
+    BigCount,
+    /// A bulk's header that does not end.
+    BigBulkCount,
+    /// An inline line that does not end.
+    BigInline,
+    /// Quotes of an inline request that do not close.
+    UnbalancedQuotes,
+    /// Something else where `$` must stand.
+    ExpectedDollar(u8),
+}
+
+impl fmt::Display for ProtocolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Protocol error: ")?;
+        match self {
+            Self::MultibulkLength => f.write_str("invalid multibulk length"),
+            Self::UnauthenticatedMultibulk => f.write_str("unauthenticated multibulk length"),
+            Self::BulkLength => f.write_str("invalid bulk length"),
+            Self::UnauthenticatedBulk => f.write_str("unauthenticated bulk length"),
+            Self::BigCount => f.write_str("too big mbulk count string"),
+            Self::BigBulkCount => f.write_str("too big bulk count string"),
+            Self::BigInline => f.write_str("too big inline request"),
+            Self::UnbalancedQuotes => f.write_str("unbalanced quotes in request"),
+            Self::ExpectedDollar(byte) => write!(f, "expected '$', got '{}'", char::from(*byte)),
+        }
+    }
+}
+
+/// What came of one attempt to decode.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Decoded {
+    /// A request of `argc` spans (appended to the caller's list); the next one begins at `next`.
+    Request {
+        /// Number of spans appended.
+        argc: usize,
+        /// Index of the first byte after the request.
+        next: usize,
+    },
+    /// Nothing to do (an empty line, `*0`); go on at this index.
+    Skip(usize),
+    /// More bytes are needed; `keep` what follows the last request.
+    Incomplete,
+    /// The client breaks the protocol.
+    Error(ProtocolError),
+}
+
+/// An incomplete request. Positions count from the request's first byte.
+#[derive(Debug)]
+struct Partial {
+    args_left: usize,
+    spans: Vec<Span>,
+    pos: usize,
+    /// Length of the bulk whose header was read.
+    bulk: Option<usize>,
+    bigs: Vec<Bytes>,
+    /// The big bulk that is arriving and its length with CR LF.
+    big: Option<(Vec<u8>, usize)>,
+}
+
+/// The state of one client's input: the bytes of an incomplete request and how far it was read.
+#[derive(Default, Debug)]
+pub struct Decoder {
+    tail: Vec<u8>,
+    partial: Option<Box<Partial>>,
+}
+
+enum Line {
+    Number(i64, usize),
+    Bad,
+    Incomplete,
+}
+
+/// A header's number: digits after the type byte at `at`, up to CR LF.
+#[inline]
+fn header(buf: &[u8], at: usize) -> Line {
+    // Almost all lengths have one to three digits.
+    let mut n: i64 = 0;
+    for (i, &byte) in buf[at + 1..].iter().take(6).enumerate() {
+        if byte == b'\r' && i > 0 {
+            let next = at + 1 + i + 2;
+            return if next <= buf.len() { Line::Number(n, next) } else { Line::Incomplete };
+        }
+        if !byte.is_ascii_digit() || (i == 0 && byte == b'0' && buf.get(at + 2) != Some(&b'\r')) {
+            break;
+        }
+        n = n * 10 + i64::from(byte - b'0');
+    }
+    header_slow(buf, at)
+}
+
+#[cold]
+fn header_slow(buf: &[u8], at: usize) -> Line {
+    let rest = &buf[at + 1..];
+    let Some(cr) = memchr::memchr(b'\r', rest) else { return Line::Incomplete };
+    if at + 1 + cr + 2 > buf.len() {
+        return Line::Incomplete;
+    }
+    match number::parse_i64(&rest[..cr]) {
+        Some(n) => Line::Number(n, at + 1 + cr + 2),
+        None => Line::Bad,
+    }
+}
+
+impl Decoder {
+    /// Where the next bytes of this client must go, and how many at most: nothing if the shared read buffer will do.
+    pub fn read_target(&mut self) -> Option<(&mut Vec<u8>, usize)> {
+        if let Some((big, total)) = self.partial.as_mut().and_then(|p| p.big.as_mut()) {
+            let left = *total - big.len();
+            if big.len() == big.capacity() {
+                big.reserve_exact(left.min(big.capacity().max(BIG_FIRST_ROOM_BYTES)));
+            }
+            let room = big.capacity() - big.len();
+            return Some((big, left.min(room)));
+        }
+        if self.tail.is_empty() {
+            return None;
+        }
+        self.tail.reserve(16 * 1024);
+        Some((&mut self.tail, usize::MAX))
+    }
+
+    /// Bytes of an incomplete request that are held.
+    pub fn held_bytes(&self) -> usize {
+        self.tail.len() + self.partial.as_ref().map_or(0, |p| p.held_bytes())
+    }
+
+    /// Heap bytes in use.
+    pub fn alloc_bytes(&self) -> usize {
+        self.tail.capacity() + self.partial.as_ref().map_or(0, |p| p.held_bytes() + p.spans.capacity() * size_of::<Span>())
+    }
+
+    /// Whether an incomplete request is held.
+    #[inline]
+    pub fn is_mid_request(&self) -> bool {
+        !self.tail.is_empty() || self.partial.is_some()
+    }
+
+    /// The held bytes, to be decoded together with what was read behind them.
+    pub fn take_tail(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.tail)
+    }
+
+    /// Keeps what follows the last whole request: `buf[at..]`. Call after `Incomplete`.
+    pub fn keep(&mut self, mut buf: Vec<u8>, at: usize) {
+        if at > 0 {
+            buf.drain(..at);
+        }
+        if let Some(partial) = &self.partial {
+            if partial.big.is_some() {
+                buf.truncate(partial.pos);
+            }
+        }
+        self.tail = buf;
+    }
+
+    /// As `keep`, out of a buffer that is shared.
+    pub fn keep_copy(&mut self, buf: &[u8], at: usize) {
+        let end = match &self.partial {
+            Some(p) if p.big.is_some() => at + p.pos,
+            _ => buf.len(),
+        };
+        self.tail.clear();
+        self.tail.extend_from_slice(&buf[at..end]);
+    }
+
+    /// Decodes one request at `at` (0 when one is being resumed). Its spans and big arguments are appended.
+    #[inline]
+    pub fn decode(&mut self, buf: &[u8], at: usize, limits: RequestLimits, spans: &mut Vec<Span>, bigs: &mut Vec<Bytes>) -> Decoded {
+        if self.partial.is_some() {
+            return self.resume(buf, at, limits, spans, bigs);
+        }
+        match buf.get(at) {
+            Some(b'*') => {}
+            Some(_) => return inline(buf, at, spans, bigs),
+            None => return Decoded::Incomplete,
+        }
+        let (argc, mut pos) = match count(buf, at, limits) {
+            Ok(Some((argc, next))) => (argc, next),
+            Ok(None) => return Decoded::Incomplete,
+            Err(error) => return Decoded::Error(error),
+        };
+        if argc == 0 {
+            return Decoded::Skip(pos);
+        }
+        let first = spans.len();
+        for done in 0..argc {
+            match bulk_header(buf, pos, limits) {
+                Ok(Some((len, start))) if start + len + 2 <= buf.len() => {
+                    spans.push(Span { start: start as u32, len: len as u32 });
+                    pos = start + len + 2;
+                }
+                Ok(bulk) => {
+                    let mut own: Vec<Span> = spans.drain(first..).collect();
+                    for span in &mut own {
+                        span.start -= at as u32;
+                    }
+                    let (bulk, pos) = match bulk {
+                        Some((len, start)) => (Some(len), start - at),
+                        None => (None, pos - at),
+                    };
+                    let mut partial = Partial { args_left: argc - done, spans: own, pos, bulk, bigs: Vec::new(), big: None };
+                    partial.begin_big(&buf[at..]);
+                    self.partial = Some(Box::new(partial));
+                    return Decoded::Incomplete;
+                }
+                Err(error) => return Decoded::Error(error),
+            }
+        }
+        Decoded::Request { argc, next: pos }
+    }
+
+    #[cold]
+    fn resume(&mut self, buf: &[u8], at: usize, limits: RequestLimits, spans: &mut Vec<Span>, bigs: &mut Vec<Bytes>) -> Decoded {
+        let request = &buf[at..];
+        let Some(partial) = self.partial.as_mut() else { return Decoded::Incomplete };
+        match partial.advance(request, limits) {
+            Ok(true) => {}
+            Ok(false) => return Decoded::Incomplete,
+            Err(error) => return Decoded::Error(error),
+        }
+        let Some(partial) = self.partial.take() else { return Decoded::Incomplete };
+        let argc = partial.spans.len();
+        let before = bigs.len() as u32;
+        spans.extend(partial.spans.iter().map(|span| match span.start & BIG {
+            0 => Span { start: span.start + at as u32, ..*span },
+            _ => Span { start: span.start + before, ..*span },
+        }));
+        bigs.extend(partial.bigs);
+        Decoded::Request { argc, next: at + partial.pos }
+    }
+}
+
+impl Partial {
+    fn held_bytes(&self) -> usize {
+        self.bigs.iter().map(|b| b.len()).sum::<usize>() + self.big.as_ref().map_or(0, |(b, _)| b.len())
+    }
+
+    /// If the bulk that is due is a big one, what is there of it moves to an allocation of its own.
+    fn begin_big(&mut self, request: &[u8]) {
+        if let Some(len) = self.bulk {
+            if len >= BIG_BULK_BYTES && self.big.is_none() {
+                let here = &request[self.pos..];
+                let mut big = Vec::with_capacity((len + 2).min(BIG_FIRST_ROOM_BYTES).max(here.len()));
+                big.extend_from_slice(&here[..here.len().min(len + 2)]);
+                self.big = Some((big, len + 2));
+            }
+        }
+    }
+
+    fn finish_big(&mut self) -> bool {
+        let Some((big, total)) = self.big.take() else { return false };
+        if big.len() < total {
+            self.big = Some((big, total));
+            return false;
+        }
+        let mut big = big;
+        big.truncate(total - 2);
+        self.spans.push(Span { start: BIG | self.bigs.len() as u32, len: 0 });
+        self.bigs.push(Bytes::from(big));
+        self.bulk = None;
+        self.args_left -= 1;
+        true
+    }
+
+    /// Goes on in `request`, whose bytes before `pos` were read; true when the request is whole.
+    fn advance(&mut self, request: &[u8], limits: RequestLimits) -> Result<bool, ProtocolError> {
+        if self.big.is_some() && !self.finish_big() {
+            return Ok(false);
+        }
+        while self.args_left > 0 {
+            if self.bulk.is_none() {
+                match bulk_header(request, self.pos, limits)? {
+                    Some((len, start)) => {
+                        self.bulk = Some(len);
+                        self.pos = start;
+                    }
+                    None => return Ok(false),
+                }
+            }
+            let len = self.bulk.unwrap_or(0);
+            if self.pos + len + 2 > request.len() {
+                self.begin_big(request);
+                return Ok(false);
+            }
+            self.spans.push(Span { start: self.pos as u32, len: len as u32 });
+            self.pos += len + 2;
+            self.bulk = None;
+            self.args_left -= 1;
+        }
+        Ok(true)
+    }
+}
+
+/// The count of arguments at `at`; nothing while incomplete.
+#[inline]
+fn count(buf: &[u8], at: usize, limits: RequestLimits) -> Result<Option<(usize, usize)>, ProtocolError> {
+    match header(buf, at) {
+        Line::Number(n, _) if n > MAX_ARGS => Err(ProtocolError::MultibulkLength),
+        Line::Number(n, _) if n > 10 && !limits.authenticated => Err(ProtocolError::UnauthenticatedMultibulk),
+        Line::Number(n, next) => Ok(Some((n.max(0) as usize, next))),
+        Line::Bad => Err(ProtocolError::MultibulkLength),
+        Line::Incomplete if buf.len() - at > MAX_LINE_BYTES => Err(ProtocolError::BigCount),
+        Line::Incomplete => Ok(None),
+    }
+}
+
+/// A bulk's length at `at` and where its bytes begin; nothing while incomplete.
+#[inline]
+fn bulk_header(buf: &[u8], at: usize, limits: RequestLimits) -> Result<Option<(usize, usize)>, ProtocolError> {
+    match buf.get(at) {
+        Some(b'$') => {}
+        Some(&other) => {
+            // The reference reads the whole line before it looks at its first byte.
+            return match memchr::memchr(b'\r', &buf[at..]) {
+                Some(_) => Err(ProtocolError::ExpectedDollar(other)),
+                None if buf.len() - at > MAX_LINE_BYTES => Err(ProtocolError::BigBulkCount),
+                None => Ok(None),
+            };
+        }
+        None => return Ok(None),
+    }
+    match header(buf, at) {
+        Line::Number(n, _) if n < 0 || n as u64 > limits.bulk_len => Err(ProtocolError::BulkLength),
+        Line::Number(n, _) if n > 16384 && !limits.authenticated => Err(ProtocolError::UnauthenticatedBulk),
+        Line::Number(n, next) => Ok(Some((n as usize, next))),
+        Line::Bad => Err(ProtocolError::BulkLength),
+        Line::Incomplete if buf.len() - at > MAX_LINE_BYTES => Err(ProtocolError::BigBulkCount),
+        Line::Incomplete => Ok(None),
+    }
+}
+
+#[cold]
+fn inline(buf: &[u8], at: usize, spans: &mut Vec<Span>, bigs: &mut Vec<Bytes>) -> Decoded {
+    let rest = &buf[at..];
+    let Some(newline) = memchr::memchr(b'\n', rest) else {
+        if rest.len() > MAX_LINE_BYTES {
+            return Decoded::Error(ProtocolError::BigInline);
+        }
+        return Decoded::Incomplete;
+    };
+    let line = &rest[..newline];
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let next = at + newline + 1;
+    let Ok(words) = text::split_args(line) else { return Decoded::Error(ProtocolError::UnbalancedQuotes) };
+    if words.is_empty() {
+        return Decoded::Skip(next);
+    }
+    let argc = words.len();
+    for word in words {
+        spans.push(Span { start: BIG | bigs.len() as u32, len: 0 });
+        bigs.push(Bytes::from(word));
+    }
+    Decoded::Request { argc, next }
+}
+
+/// Fuzz entry: any bytes, split anywhere, decode to the same requests and never panic.
+pub fn fuzz_request(data: &[u8]) {
+    let Some((&split, data)) = data.split_first() else { return };
+    let limits = RequestLimits { bulk_len: 1 << 20, authenticated: split & 1 == 0 };
+    let whole = decode_all(data, data.len().max(1), limits);
+    let parts = decode_all(data, usize::from(split % 17) + 1, limits);
+    assert_eq!(whole, parts, "a split must not change what is read");
+}
+
+/// All requests of `data`, fed in pieces of `step` bytes, and the error that ended them.
+fn decode_all(data: &[u8], step: usize, limits: RequestLimits) -> (Vec<Vec<Vec<u8>>>, Option<ProtocolError>) {
+    let mut decoder = Decoder::default();
+    let (mut requests, mut rest) = (Vec::new(), data);
+    while !rest.is_empty() {
+        let room = decoder.read_target().map_or(usize::MAX, |(_, room)| room);
+        let (piece, after) = rest.split_at(step.min(rest.len()).min(room));
+        rest = after;
+        let buf = match decoder.read_target() {
+            Some((target, _)) => {
+                target.extend_from_slice(piece);
+                decoder.take_tail()
+            }
+            None => piece.to_vec(),
+        };
+        let mut at = 0;
+        loop {
+            let (mut spans, mut bigs) = (Vec::new(), Vec::new());
+            match decoder.decode(&buf, at, limits, &mut spans, &mut bigs) {
+                Decoded::Request { next, .. } => {
+                    requests.push(Argv::new(&buf, &spans, &bigs).iter().map(<[u8]>::to_vec).collect());
+                    at = next;
+                }
+                Decoded::Skip(next) => at = next,
+                Decoded::Incomplete => break,
+                Decoded::Error(error) => return (requests, Some(error)),
+            }
+        }
+        decoder.keep(buf, at);
+    }
+    (requests, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OPEN: RequestLimits = RequestLimits { bulk_len: 512 << 20, authenticated: true };
+
+    fn words(requests: &[Vec<Vec<u8>>]) -> Vec<Vec<String>> {
+        requests.iter().map(|r| r.iter().map(|w| String::from_utf8_lossy(w).into_owned()).collect()).collect()
+    }
+
+    #[test]
+    fn a_stream_gives_the_same_requests_wherever_it_is_split() {
+        let mut data = b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n\r\nPING \"a b\"\r\n*0\r\n*-1\r\n*3\r\n$3\r\nSET\r\n$1\r\nk\r\n".to_vec();
+        let big = vec![b'x'; BIG_BULK_BYTES + 3];
+        data.extend_from_slice(format!("${}\r\n", big.len()).as_bytes());
+        data.extend_from_slice(&big);
+        data.extend_from_slice(b"\r\n*1\r\n$4\r\nPING\r\n");
+        let (whole, error) = decode_all(&data, data.len(), OPEN);
+        assert_eq!(error, None);
+        assert_eq!(words(&whole[..2]), [vec!["GET", "k"], vec!["PING", "a b"]]);
+        assert_eq!(whole[2][2], big);
+        assert_eq!(whole.len(), 4);
+        for step in [1, 2, 3, 5, 7, 1000, 20_000, 40_000] {
+            assert_eq!(decode_all(&data, step, OPEN).0, whole, "step {step}");
+        }
+    }
+
+    #[test]
+    fn a_big_bulk_is_kept_without_a_copy() {
+        let mut decoder = Decoder::default();
+        let (mut spans, mut bigs) = (Vec::new(), Vec::new());
+        let head = format!("*2\r\n$3\r\nGET\r\n${}\r\nab", BIG_BULK_BYTES).into_bytes();
+        assert_eq!(decoder.decode(&head, 0, OPEN, &mut spans, &mut bigs), Decoded::Incomplete);
+        decoder.keep_copy(&head, 0);
+        let (target, room) = decoder.read_target().expect("a big bulk is due");
+        assert_eq!(room, BIG_BULK_BYTES);
+        target.extend(std::iter::repeat_n(b'x', BIG_BULK_BYTES - 2));
+        target.extend(b"\r\n");
+        let address = target.as_ptr();
+        let buf = decoder.take_tail();
+        assert!(matches!(decoder.decode(&buf, 0, OPEN, &mut spans, &mut bigs), Decoded::Request { argc: 2, .. }));
+        let argv = Argv::new(&buf, &spans, &bigs);
+        assert_eq!(argv.get(0), Some(&b"GET"[..]));
+        let shared = argv.shared(1).expect("the big argument is an allocation of its own");
+        assert_eq!((shared.len(), shared.as_ptr()), (BIG_BULK_BYTES, address));
+    }
+
+    #[test]
+    fn each_fault_has_its_text() {
+        let fault = |data: &[u8], authenticated: bool| {
+            let limits = RequestLimits { bulk_len: 100_000, authenticated };
+            decode_all(data, 3, limits).1.map(|e| e.to_string()).unwrap_or_default()
+        };
+        assert_eq!(fault(b"*x\r\n", true), "Protocol error: invalid multibulk length");
+        assert_eq!(fault(b"*3000000000\r\n", true), "Protocol error: invalid multibulk length");
+        assert_eq!(fault(b"*1\r\n$-5\r\n", true), "Protocol error: invalid bulk length");
+        assert_eq!(fault(b"*1\r\n$200000\r\n", true), "Protocol error: invalid bulk length");
+        assert_eq!(fault(b"*1\r\nfoo\r\n", true), "Protocol error: expected '$', got 'f'");
+        assert_eq!(fault(b"*11\r\n", false), "Protocol error: unauthenticated multibulk length");
+        assert_eq!(fault(b"*1\r\n$16385\r\n", false), "Protocol error: unauthenticated bulk length");
+        assert_eq!(fault(b"a \"b\r\n", true), "Protocol error: unbalanced quotes in request");
+        assert_eq!(fault(&vec![b'a'; 70_000], true), "Protocol error: too big inline request");
+        assert_eq!(fault(&[b"*".as_slice(), &[b'1'; 70_000]].concat(), true), "Protocol error: too big mbulk count string");
+        assert_eq!(fault(&[b"*1\r\n$".as_slice(), &[b'1'; 70_000]].concat(), true), "Protocol error: too big bulk count string");
+    }
+
+    #[test]
+    fn random_bytes_never_panic_and_never_depend_on_the_split() {
+        let alphabet = b"*$0123456789\r\n\r\n\"' aGET-";
+        let mut state = 7u64;
+        for _ in 0..20_000 {
+            let mut data = Vec::new();
+            for _ in 0..(state % 60) {
+                state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                data.push(alphabet[(state >> 33) as usize % alphabet.len()]);
+            }
+            state = state.wrapping_add(97);
+            fuzz_request(&data);
+        }
+    }
+}

@@ -1,2 +1,18 @@
-//! The values that a key can hold, over the structures of ds.
+//! The values that a key can hold, over the structures of `ds`. Knows no key, no client, no reply: a type returns facts
+//! and chooses its own encoding, small ones packed inside the entry's one allocation, large ones on the heap.
+//!
+//! Each type is a marker (`Str`, `List`, ...) that names its two faces: `Ref<'a>` to read, `Mut<'a>` to change.
 
+mod hash;
+mod list;
+mod set;
+mod str;
+mod value;
+mod zset;
+
+pub use hash::{Hash, HashMut, HashRef};
+pub use list::{End, List, ListMut, ListRef};
+pub use set::{Set, SetMut, SetRef};
+pub use str::{BIG_STRING_BYTES, Encoded, Scratch, Str, StrMut, StrRef, TooLong};
+pub use value::{Big, Elem, Entry, EntryMut, EntryRef, Kind, Limits, Stage, Type, Value, copy_of, encoding, type_of};
+pub use zset::{AddOptions, Added, LexBound, ScoreBound, ScoreRange, Span, ZSet, ZSetMut, ZSetRef};

@@ -53,11 +53,7 @@ impl LongDouble {
         }
         let bits = value.to_bits();
         let (fraction, biased) = (bits & ((1 << 52) - 1), (bits >> 52 & 0x7ff) as i32);
-        let (significand, exponent) = if biased == 0 {
-            (fraction, -1074)
-        } else {
-            (fraction | 1 << 52, biased - 1075)
-        };
+        let (significand, exponent) = if biased == 0 { (fraction, -1074) } else { (fraction | 1 << 52, biased - 1075) };
         Self::compose(value.is_sign_negative(), significand, exponent)
     }
 
@@ -67,9 +63,16 @@ impl LongDouble {
     }
 
     /// The sum; `None` if it is infinite or not a number ("increment would produce NaN or Infinity").
-    pub fn checked_add(self, other: Self) -> Option<Self> {
+    pub fn add(self, other: Self) -> Option<Self> {
         let sum = (self.0 + other.0).value;
         sum.is_finite().then_some(Self(sum))
+    }
+
+    /// Its text as [`LongDouble::push_human`] writes it.
+    pub fn format(self) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.push_human(&mut out);
+        out
     }
 
     /// Whether it is neither infinite nor NaN.
@@ -127,17 +130,11 @@ impl LongDouble {
         }
         let exponent = number.exponent as i32; // bounded by `leading` and the text's length
         if number.digits.len() <= 19 && exponent.abs() <= 27 {
-            let significand = number
-                .digits
-                .iter()
-                .fold(0u64, |sum, &b| sum * 10 + u64::from(b - b'0'));
+            let significand = number.digits.iter().fold(0u64, |sum, &b| sum * 10 + u64::from(b - b'0'));
             return Self::from_short_decimal(negative, significand, exponent);
         }
         let digits = String::from_utf8(number.digits).ok()?;
-        let read = X87DoubleExtended::from_str_r(
-            &format!("{digits}e{exponent}"),
-            Round::NearestTiesToEven,
-        );
+        let read = X87DoubleExtended::from_str_r(&format!("{digits}e{exponent}"), Round::NearestTiesToEven);
         let value = read.ok()?.value;
         (value.is_finite() && !value.is_zero()).then_some(Self(value).signed(negative))
     }
@@ -172,8 +169,7 @@ impl LongDouble {
         if significand != 0 {
             let up = (significand.leading_zeros() as i32).min(exponent - EXTENDED.exponent_min);
             let significand = significand << up;
-            let biased =
-                (exponent - up - EXTENDED.exponent_min) as u128 + u128::from(significand >> 63);
+            let biased = (exponent - up - EXTENDED.exponent_min) as u128 + u128::from(significand >> 63);
             bits |= biased << 64 | u128::from(significand);
         }
         Self(X87DoubleExtended::from_bits(bits))
@@ -206,11 +202,7 @@ fn split_at_point(significand: u64, exponent: i32) -> (u128, u64) {
     if rest > half || (rest == half && units & 1 == 1) {
         units += 1;
     }
-    if units == ONE {
-        (whole + 1, 0)
-    } else {
-        (whole, units as u64)
-    }
+    if units == ONE { (whole + 1, 0) } else { (whole, units as u64) }
 }
 
 /// Appends the point and 17 digits without trailing zeros; `units` is not zero.
@@ -283,10 +275,7 @@ struct Decimal {
 
 /// Reads `12.5e3` as the digits 125 and the exponent 2; `None` unless the whole text is such a number.
 fn read_decimal(text: &[u8]) -> Option<Decimal> {
-    let end = text
-        .iter()
-        .position(|b| matches!(b, b'e' | b'E'))
-        .unwrap_or(text.len());
+    let end = text.iter().position(|b| matches!(b, b'e' | b'E')).unwrap_or(text.len());
     let mut exponent = match &text[end..] {
         [] => 0,
         [_, tail @ ..] => read_exponent(tail)?,
@@ -326,9 +315,7 @@ mod tests {
 
     fn sum(a: &str, b: &str) -> Option<String> {
         let mut out = Vec::new();
-        LongDouble::parse(a.as_bytes())?
-            .checked_add(LongDouble::parse(b.as_bytes())?)?
-            .push_human(&mut out);
+        LongDouble::parse(a.as_bytes())?.add(LongDouble::parse(b.as_bytes())?)?.push_human(&mut out);
         Some(String::from_utf8(out).unwrap())
     }
 
@@ -347,11 +334,7 @@ mod tests {
             ("-0", "-0", "0"),
             ("0", "-1e-20", "0"),
             ("99999999999999999999", "1", "100000000000000000000"),
-            (
-                "12345678901234567890.123456789",
-                "0",
-                "12345678901234567890",
-            ),
+            ("12345678901234567890.123456789", "0", "12345678901234567890"),
             ("0", "0.00000000000000001", "0.00000000000000001"),
             ("0", "0.000000000000000005", "0"),
             ("0", "0.0000000000000000051", "0.00000000000000001"),
@@ -379,10 +362,7 @@ mod tests {
             ("0", "inf"),
             ("inf", "1"),
             ("inf", "-inf"),
-            (
-                "1.18973149535723176502e+4932",
-                "1.18973149535723176502e+4932",
-            ),
+            ("1.18973149535723176502e+4932", "1.18973149535723176502e+4932"),
         ] {
             assert_eq!(sum(a, b), None, "{a} + {b}");
         }
@@ -421,17 +401,11 @@ mod tests {
         let largest = human("0x1.fffffffffffffffep16383").unwrap();
         assert!(
             largest.len() == 4933
-                && largest
-                    .starts_with("118973149535723176502126385303097020516906332229462420044032")
+                && largest.starts_with("118973149535723176502126385303097020516906332229462420044032")
         );
-        assert_eq!(
-            human(&("1".to_owned() + &"0".repeat(4932))).map(|text| text.len()),
-            Some(4933)
-        );
+        assert_eq!(human(&("1".to_owned() + &"0".repeat(4932))).map(|text| text.len()), Some(4933));
         let hex = human(&("0x".to_owned() + &"f".repeat(100))).unwrap();
-        assert!(hex.starts_with(
-            "2582249878086908589655919172003011874329705792829223512830659356540647622016841"
-        ));
+        assert!(hex.starts_with("2582249878086908589655919172003011874329705792829223512830659356540647622016841"));
         let mut out = Vec::new();
         LongDouble::from_f64(13.361389338970184).push_human(&mut out);
         assert_eq!(out, b"13.36138933897018433");
@@ -442,17 +416,12 @@ mod tests {
 
     #[test]
     fn short_decimals_agree_with_the_exact_reader() {
-        let mut rng = Rng::from_seed(53);
+        let mut rng = Rng::seeded(53);
         for _ in 0..5_000 {
-            let (significand, exponent) =
-                (rng.next_u64() >> rng.below(64), rng.below(55) as i32 - 27);
+            let (significand, exponent) = (rng.next_u64() >> rng.below(64), rng.below(55) as i32 - 27);
             let text = format!("{significand}e{exponent}");
             let exact: X87DoubleExtended = text.parse().unwrap();
-            assert_eq!(
-                LongDouble::parse(text.as_bytes()),
-                Some(LongDouble(exact)),
-                "{text}"
-            );
+            assert_eq!(LongDouble::parse(text.as_bytes()), Some(LongDouble(exact)), "{text}");
         }
     }
 }

@@ -9,9 +9,7 @@
 //! compared byte for byte, and an algorithm without this flaw would differ. Steps are numbered in
 //! [`shortest_digits`].
 
-use crate::base::number::IntBuffer;
-
-/// Longest text of [`format_double`]: sign, 17 digits and a point, and 7 zeros or an exponent.
+/// Longest text of [`Buffer::format`]: sign, 17 digits and a point, and 7 zeros or an exponent.
 pub const DOUBLE_TEXT_MAX: usize = 26;
 
 /// Largest whole number that is printed digit by digit, 2^62: the reference server's bound.
@@ -19,25 +17,47 @@ const WHOLE_MAX: f64 = (1u64 << 62) as f64;
 
 /// Room on the stack for one double's text.
 #[derive(Clone, Copy)]
-pub struct DoubleBuffer {
+pub struct Buffer {
     bytes: [u8; 32],
     len: usize,
 }
 
-impl Default for DoubleBuffer {
+impl Default for Buffer {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl DoubleBuffer {
-    /// An empty buffer.
+impl Buffer {
+    /// Nothing in it.
     #[inline]
     pub fn new() -> Self {
-        Self {
-            bytes: [0; 32],
-            len: 0,
+        Self { bytes: [0; 32], len: 0 }
+    }
+
+    /// The text of a score or RESP3 double: `3`, `3.1`, `1e+21`, `1.5e-7`, `inf`, `-inf`, `nan`, `-0`.
+    ///
+    /// Whole numbers up to 2^62 are printed as integers, everything else with the shortest digits.
+    #[inline]
+    pub fn format(&mut self, value: f64) -> &[u8] {
+        self.len = 0;
+        if value.abs() <= WHOLE_MAX && value == value.trunc() && (value != 0.0 || value.is_sign_positive()) {
+            self.push(itoa::Buffer::new().format(value as i64).as_bytes());
+        } else if value.is_finite() {
+            if value.is_sign_negative() {
+                self.push(b"-");
+            }
+            if value == 0.0 {
+                self.push(b"0");
+            } else {
+                lay_out(&shortest_digits(value.abs()), self);
+            }
+        } else if value.is_nan() {
+            self.push(b"nan");
+        } else {
+            self.push(if value > 0.0 { b"inf" } else { b"-inf" });
         }
+        &self.bytes[..self.len]
     }
 
     #[inline]
@@ -51,49 +71,17 @@ impl DoubleBuffer {
     fn push_zeros(&mut self, count: usize) {
         self.push(&[b'0'; 8][..count]);
     }
-
-    fn text(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
 }
 
-/// The text of a score or RESP3 double: `3`, `3.1`, `1e+21`, `1.5e-7`, `inf`, `-inf`, `nan`, `-0`.
-///
-/// Whole numbers up to 2^62 are printed as integers, everything else with the shortest digits.
-#[inline]
-pub fn format_double(value: f64, buffer: &mut DoubleBuffer) -> &[u8] {
-    buffer.len = 0;
-    if value.abs() <= WHOLE_MAX
-        && value == value.trunc()
-        && (value != 0.0 || value.is_sign_positive())
-    {
-        buffer.push(IntBuffer::new().format(value as i64));
-    } else if value.is_finite() {
-        if value.is_sign_negative() {
-            buffer.push(b"-");
-        }
-        if value == 0.0 {
-            buffer.push(b"0");
-        } else {
-            lay_out(&shortest_digits(value.abs()), buffer);
-        }
-    } else if value.is_nan() {
-        buffer.push(b"nan");
-    } else {
-        buffer.push(if value > 0.0 { b"inf" } else { b"-inf" });
-    }
-    buffer.text()
-}
-
-/// Appends the text of [`format_double`].
+/// Appends the text of [`Buffer::format`].
 pub fn push_double(out: &mut Vec<u8>, value: f64) {
-    out.extend_from_slice(format_double(value, &mut DoubleBuffer::new()));
+    out.extend_from_slice(Buffer::new().format(value));
 }
 
 /// Appends `value` as C's `%.17g` does.
 pub fn push_double_17(out: &mut Vec<u8>, value: f64) {
     if !value.is_finite() || value == 0.0 {
-        out.extend_from_slice(format_double(value, &mut DoubleBuffer::new()));
+        out.extend_from_slice(Buffer::new().format(value));
         return;
     }
     // 17 digits correctly rounded, then the layout of `g`: an exponent below -4 or from 17 on.
@@ -101,10 +89,7 @@ pub fn push_double_17(out: &mut Vec<u8>, value: f64) {
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
     let digits: Vec<u8> = mantissa.bytes().filter(|&b| b != b'.').collect();
-    let significant = digits
-        .iter()
-        .rposition(|&b| b != b'0')
-        .map_or(1, |last| last + 1);
+    let significant = digits.iter().rposition(|&b| b != b'0').map_or(1, |last| last + 1);
     let digits = &digits[..significant];
     if value < 0.0 {
         out.push(b'-');
@@ -113,20 +98,11 @@ pub fn push_double_17(out: &mut Vec<u8>, value: f64) {
         push_scientific(out, digits, exponent);
     } else if exponent < 0 {
         out.extend_from_slice(b"0.");
-        out.extend(std::iter::repeat_n(
-            b'0',
-            exponent.unsigned_abs() as usize - 1,
-        ));
+        out.extend(std::iter::repeat_n(b'0', exponent.unsigned_abs() as usize - 1));
         out.extend_from_slice(digits);
     } else {
         let whole = exponent as usize + 1;
-        out.extend(
-            digits
-                .iter()
-                .copied()
-                .chain(std::iter::repeat(b'0'))
-                .take(whole),
-        );
+        out.extend(digits.iter().copied().chain(std::iter::repeat(b'0')).take(whole));
         if digits.len() > whole {
             out.push(b'.');
             out.extend_from_slice(&digits[whole..]);
@@ -159,7 +135,7 @@ pub fn push_fixed(out: &mut Vec<u8>, value: f64, decimals: usize) {
 /// 1. Zeros are appended while they are at most 7: `12 * 10^7` is `120000000`.
 /// 2. A point is set if at most 6 digits follow it, or the first digit is within three places of it.
 /// 3. Everything else is `d.ddde+x`, the exponent without leading zeros.
-fn lay_out(number: &Digits, out: &mut DoubleBuffer) {
+fn lay_out(number: &Digits, out: &mut Buffer) {
     let digits = &number.digits[..number.count];
     let (count, exponent) = (number.count as i32, number.exponent);
     let scientific = exponent + count - 1;
@@ -184,7 +160,7 @@ fn lay_out(number: &Digits, out: &mut DoubleBuffer) {
             out.push(&digits[1..]);
         }
         out.push(if scientific < 0 { b"e-" } else { b"e+" });
-        out.push(IntBuffer::new().format(i64::from(scientific.abs())));
+        out.push(itoa::Buffer::new().format(scientific.abs()).as_bytes());
     }
 }
 
@@ -205,20 +181,14 @@ struct Scaled {
 impl Scaled {
     fn normalized(significand: u64, exponent: i32) -> Self {
         let shift = significand.leading_zeros();
-        Self {
-            significand: significand << shift,
-            exponent: exponent - shift as i32,
-        }
+        Self { significand: significand << shift, exponent: exponent - shift as i32 }
     }
 
     /// The upper half of the product, rounded to nearest.
     #[inline]
     fn times(self, other: Self) -> Self {
         let wide = u128::from(self.significand) * u128::from(other.significand) + (1 << 63);
-        Self {
-            significand: (wide >> 64) as u64,
-            exponent: self.exponent + other.exponent + 64,
-        }
+        Self { significand: (wide >> 64) as u64, exponent: self.exponent + other.exponent + 64 }
     }
 }
 
@@ -241,25 +211,12 @@ fn shortest_digits(value: f64) -> Digits {
     };
     let high = Scaled::normalized(2 * significand + 1, exponent - 1); // 1.
     // Below a power of two the neighbour is only half as far.
-    let (below, step) = if significand == HIDDEN {
-        (4 * significand - 1, 2)
-    } else {
-        (2 * significand - 1, 1)
-    };
-    let low = Scaled {
-        significand: below << (exponent - step - high.exponent),
-        exponent: high.exponent,
-    };
+    let (below, step) = if significand == HIDDEN { (4 * significand - 1, 2) } else { (2 * significand - 1, 1) };
+    let low = Scaled { significand: below << (exponent - step - high.exponent), exponent: high.exponent };
     let (power, decimal) = power_for(high.exponent); // 2.
     let middle = Scaled::normalized(significand, exponent).times(power);
     let (high, low) = (high.times(power), low.times(power));
-    generate(
-        middle.significand,
-        low.significand + 1,
-        high.significand - 1,
-        high.exponent,
-        -decimal,
-    ) // 3.
+    generate(middle.significand, low.significand + 1, high.significand - 1, high.exponent, -decimal) // 3.
 }
 
 /// Steps 4 and 5: digits of `high`, where all three numbers stand for themselves times 2^exponent, with
@@ -267,11 +224,7 @@ fn shortest_digits(value: f64) -> Digits {
 fn generate(middle: u64, low: u64, high: u64, exponent: i32, decimal: i32) -> Digits {
     let shift = exponent.unsigned_abs();
     let one = 1u64 << shift;
-    let mut out = Digits {
-        digits: [0; 20],
-        count: 0,
-        exponent: decimal,
-    };
+    let mut out = Digits { digits: [0; 20], count: 0, exponent: decimal };
     let (mut width, mut distance) = (high - low, high - middle);
     let (mut whole, mut fraction) = (high >> shift, high & (one - 1));
     let mut place = 10u64.pow(whole.checked_ilog10().unwrap_or(0));
@@ -326,10 +279,7 @@ fn power_for(exponent: i32) -> (Scaled, i32) {
     loop {
         let decimal = POWERS_FIRST + POWERS_STEP * index as i32;
         // floor(decimal * log2(10)), exact for every stored power.
-        let power = Scaled {
-            significand: POWERS[index],
-            exponent: ((decimal * 217_706) >> 16) - 63,
-        };
+        let power = Scaled { significand: POWERS[index], exponent: ((decimal * 217_706) >> 16) - 63 };
         if exponent + power.exponent + 64 >= -60 {
             return (power, decimal);
         }
@@ -373,7 +323,7 @@ mod tests {
     use crate::base::rng::Rng;
 
     fn show(value: f64) -> String {
-        String::from_utf8(format_double(value, &mut DoubleBuffer::new()).to_vec()).unwrap()
+        String::from_utf8(Buffer::new().format(value).to_vec()).unwrap()
     }
 
     fn show_17(value: f64) -> String {
@@ -463,42 +413,27 @@ mod tests {
             let decimal = POWERS_FIRST + POWERS_STEP * index as i32;
             let exact = LongDouble::parse(format!("1e{decimal}").as_bytes()).unwrap();
             let (significand, exponent) = exact.decompose();
-            assert_eq!(
-                (power, ((decimal * 217_706) >> 16) - 63),
-                (significand, exponent),
-                "10^{decimal}"
-            );
+            assert_eq!((power, ((decimal * 217_706) >> 16) - 63), (significand, exponent), "10^{decimal}");
         }
     }
 
     #[test]
     fn any_double_reads_back_from_its_text() {
-        let mut rng = Rng::from_seed(51);
+        let mut rng = Rng::seeded(51);
         for round in 0..30_000u64 {
             let value = match round % 3 {
                 0 => f64::from_bits(rng.next_u64()),
-                1 => {
-                    (rng.next_u64() as i64 >> rng.below(64)) as f64
-                        / 10f64.powi(rng.below(20) as i32)
-                }
+                1 => (rng.next_u64() as i64 >> rng.below(64)) as f64 / 10f64.powi(rng.below(20) as i32),
                 _ => f64::from_bits(rng.next_u64() & !((1 << 52) - 1) | rng.below(3)), // around powers of two
             };
             if value.is_nan() {
                 continue;
             }
             let text = show(value);
-            assert_eq!(
-                parse_double(text.as_bytes()),
-                Some(value),
-                "{value:e} as {text}"
-            );
+            assert_eq!(parse_double(text.as_bytes()), Some(value), "{value:e} as {text}");
             assert!(text.len() <= DOUBLE_TEXT_MAX, "{text}");
             let text = show_17(value);
-            assert_eq!(
-                parse_double(text.as_bytes()),
-                Some(value),
-                "{value:e} as {text}"
-            );
+            assert_eq!(parse_double(text.as_bytes()), Some(value), "{value:e} as {text}");
         }
     }
 

@@ -1,0 +1,151 @@
+//! What a handler sees of the server, and what it may answer.
+
+use super::args::Args;
+use super::error::CmdError;
+use super::execute;
+use super::table::{Row, Table};
+use crate::base::clock::Now;
+use crate::base::rng::Rng;
+use crate::config::Config;
+use crate::hub::Hub;
+use crate::journal::{Effects, Journal};
+use crate::keyspace::DbView;
+use crate::resp::Reply;
+use crate::session::{ConnId, Session, Sessions};
+use crate::stats::Stats;
+
+/// How a handler ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Flow {
+    /// It has replied.
+    Done,
+}
+
+/// A handler's result: an error becomes the reply, and the data are as they were.
+pub type Outcome = Result<Flow, CmdError>;
+
+/// What a command wants of the server beyond its own reply; done after the unit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ask {
+    /// These options were changed by CONFIG SET: apply what hangs on them.
+    Reconfigured(Vec<&'static str>),
+    /// End the server; the reply is nothing unless it fails.
+    Shutdown(Shutdown),
+    /// Close a client (after its replies, if it asked for it itself).
+    Close(ConnId),
+    /// Clients may have become served again: CLIENT UNPAUSE.
+    Unpaused,
+}
+
+/// How SHUTDOWN was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Shutdown {
+    /// SAVE, NOSAVE or neither.
+    pub save: Option<bool>,
+    /// Do not wait for replicas.
+    pub now: bool,
+    /// Go even if saving fails.
+    pub force: bool,
+}
+
+/// Which clients a CLIENT PAUSE holds up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PauseKind {
+    /// Only commands that may change data.
+    Write,
+    /// All commands.
+    All,
+}
+
+/// Facts about this process, and switches that only commands use.
+pub struct Facts {
+    /// 40 hexadecimal digits, new at each start.
+    pub run_id: String,
+    /// Monotonic nanoseconds at the start.
+    pub started: Now,
+    /// Path of the configuration file, if one was read.
+    pub config_file: Option<std::path::PathBuf>,
+    /// Path of the running program.
+    pub executable: String,
+    /// TCP port in use; 0 for none.
+    pub port: u16,
+    /// Until when (Unix milliseconds) and what CLIENT PAUSE holds up.
+    pub pause: Option<(i64, PauseKind)>,
+    /// DEBUG SLEEP and its kin may be used (enable-debug-command).
+    pub debug: Debug,
+    /// Memory that was in use when the server had started, bytes.
+    pub startup_used_bytes: usize,
+}
+
+/// What DEBUG switches.
+#[derive(Debug, Clone, Default)]
+pub struct Debug {
+    /// Periodic work stops (DEBUG PAUSE-CRON).
+    pub cron_paused: bool,
+    /// CONFIG REWRITE writes every option.
+    pub rewrite_all: bool,
+    /// Reply buffers do not shrink or grow by themselves.
+    pub reply_buffer_resizing_off: bool,
+    /// Milliseconds after which a reply buffer's peak is forgotten.
+    pub reply_buffer_peak_reset_ms: Option<i64>,
+}
+
+/// One request's view of the server.
+pub struct Ctx<'a> {
+    /// The moment, frozen for the unit.
+    pub now: Now,
+    /// The selected database.
+    pub db: DbView<'a>,
+    /// The client's replies.
+    pub reply: Reply<'a>,
+    /// The client.
+    pub session: &'a mut Session,
+    /// All other clients.
+    pub sessions: &'a mut Sessions,
+    /// Who listens to what.
+    pub hub: &'a mut Hub,
+    /// What this unit did, as commands.
+    pub effects: &'a mut Effects,
+    /// The stream that they join when the unit ends.
+    pub journal: &'a mut Journal,
+    /// The options.
+    pub config: &'a mut Config,
+    /// The statistics.
+    pub stats: &'a mut Stats,
+    /// The command table.
+    pub table: &'a Table,
+    /// The process.
+    pub facts: &'a mut Facts,
+    /// Wishes to the server, done after the unit.
+    pub asks: &'a mut Vec<Ask>,
+    /// Randomness for replies.
+    pub rng: &'a mut Rng,
+    /// Reading of the tick clock at the end of the last command.
+    pub last_tick: u64,
+    /// Units within units: EXEC and its queued commands.
+    pub depth: u32,
+    /// The row that runs.
+    pub row: Row,
+}
+
+impl Ctx<'_> {
+    /// Runs a command within this one (EXEC): gates that look at the client's state are the caller's matter.
+    pub fn call(&mut self, row: Row, args: &mut Args<'_>) {
+        let outer = self.row;
+        self.depth += 1;
+        execute::call(self, row, args);
+        self.depth -= 1;
+        self.row = outer;
+    }
+
+    /// Name under which errors speak of the running command: `config|get`.
+    pub fn command_name(&self) -> &'static str {
+        self.row.command.shown_name()
+    }
+
+    /// Selects a database for this client.
+    pub fn select(&mut self, index: crate::keyspace::DbIndex) {
+        self.session.db = index;
+        self.db.index = index;
+    }
+}

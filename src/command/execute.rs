@@ -1,0 +1,269 @@
+//! One request from words to reply: look-up, gates, queue or run, statistics, effects, news.
+//! The order is: gates, then (in a transaction) the queue, then MONITOR, the handler, the statistics, the journal.
+
+use super::args::Args;
+use super::ctx::{Ctx, Flow};
+use super::error::CmdError;
+use super::gate::{self, Pass};
+use super::table::{Row, Table, flag};
+use crate::base::text;
+use crate::keyspace::{Event, KeyEvent, class};
+use crate::resp::{Argv, ProtocolError};
+use crate::session::{ConnId, Queued, ReplyMode, mode};
+use crate::sys::ticks;
+use std::io::Write as _;
+
+/// What became of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handled {
+    /// It is answered.
+    Done,
+    /// It must be offered again when the pause ends.
+    Paused,
+}
+
+/// The row that a request means: a command, or its subcommand.
+///
+/// # Errors
+/// Unknown command or subcommand, or a container without one.
+pub fn resolve(table: &Table, row: Option<Row>, argv: Argv<'_>) -> Result<Row, CmdError> {
+    let Some(row) = row else { return Err(unknown_command(argv)) };
+    if row.command.subcommands.is_empty() {
+        return Ok(row);
+    }
+    let Some(word) = argv.get(1) else {
+        return if row.command.run.is_some() { Ok(row) } else { Err(CmdError::arity(row.command.name)) };
+    };
+    match table.find_sub(row, word) {
+        Some(sub) => Ok(sub),
+        None if row.command.run.is_some() => Ok(row),
+        None => Err(CmdError::unknown_subcommand(word, row.command.name)),
+    }
+}
+
+#[cold]
+fn unknown_command(argv: Argv<'_>) -> CmdError {
+    let shorten = |bytes: &[u8], most: usize| String::from_utf8_lossy(&bytes[..bytes.len().min(most)]).into_owned();
+    let mut args = String::new();
+    for word in argv.iter().skip(1) {
+        if args.len() >= 128 {
+            break;
+        }
+        args.push_str(&format!("'{}' ", shorten(word, 128 - args.len())));
+    }
+    let name = shorten(argv.get(0).unwrap_or_default(), 128);
+    CmdError::owned(format!("ERR unknown command '{name}', with args beginning with: {args}"))
+}
+
+/// One request of a client. `row` is what its first word names; `hashed` the hash of the word at an index.
+#[inline]
+pub fn execute(cx: &mut Ctx<'_>, row: Option<Row>, argv: Argv<'_>, hashed: Option<(usize, u64)>) -> Handled {
+    let start = cx.reply.outbox().mark();
+    let row = match row {
+        Some(row) if row.command.subcommands.is_empty() => row,
+        row => match resolve(cx.table, row, argv) {
+            Ok(row) => row,
+            Err(error) => {
+                refuse(cx, None, &error);
+                reply_mode(cx, start);
+                return Handled::Done;
+            }
+        },
+    };
+    cx.row = row;
+    match gate::check(cx, row, argv) {
+        Ok(Pass::Run) => {}
+        Ok(Pass::Pause) => return Handled::Paused,
+        Err(error) => {
+            refuse(cx, Some(row), &error);
+            reply_mode(cx, start);
+            return Handled::Done;
+        }
+    }
+    if cx.session.multi.is_some() && !row.command.is(flag::NOT_QUEUED) {
+        queue(cx, row, argv);
+    } else {
+        let skip = 1 + usize::from(!row.command.full_name.is_empty());
+        let mut args = Args::new(argv, skip, cx.db.space.hasher(), hashed);
+        call(cx, row, &mut args);
+        end_unit(cx);
+    }
+    if cx.session.reply_mode != ReplyMode::On {
+        reply_mode(cx, start);
+    }
+    Handled::Done
+}
+
+fn queue(cx: &mut Ctx<'_>, row: Row, argv: Argv<'_>) {
+    if let Some(multi) = &mut cx.session.multi {
+        let argv = argv.to_owned();
+        multi.flags |= row.command.flags;
+        multi.argv_bytes += argv.alloc_bytes();
+        multi.queue.push(Queued { row: row.id, argv });
+    }
+    cx.reply.simple("QUEUED");
+}
+
+/// A request that never ran: counted, answered, and it breaks the transaction it was meant for.
+#[cold]
+pub fn refuse(cx: &mut Ctx<'_>, row: Option<Row>, error: &CmdError) {
+    if let Some(row) = row {
+        cx.stats.commands[row.id as usize].rejected += 1;
+    }
+    if let Some(multi) = &mut cx.session.multi {
+        multi.broken = true;
+    }
+    fail(cx, error);
+}
+
+#[cold]
+fn fail(cx: &mut Ctx<'_>, error: &CmdError) {
+    cx.stats.totals.error_replies += 1;
+    cx.stats.errors.record(error.code());
+    cx.reply.error(error.as_str());
+}
+
+/// CLIENT REPLY OFF and SKIP take back what was written since `start`.
+#[cold]
+fn reply_mode(cx: &mut Ctx<'_>, start: usize) {
+    match cx.session.reply_mode {
+        ReplyMode::On => {}
+        ReplyMode::Off => cx.reply.outbox().truncate(start),
+        ReplyMode::SkipNext => cx.session.reply_mode = ReplyMode::Skip,
+        ReplyMode::Skip => {
+            cx.reply.outbox().truncate(start);
+            cx.session.reply_mode = ReplyMode::On;
+        }
+    }
+}
+
+/// Runs a row's handler with all the accounts that belong to a run.
+#[inline]
+pub(super) fn call(cx: &mut Ctx<'_>, row: Row, args: &mut Args<'_>) {
+    cx.row = row;
+    if !cx.hub.monitors.is_empty() && !row.command.is(flag::SKIP_MONITOR | flag::ADMIN) {
+        feed_monitors(cx, row, args.argv());
+    }
+    let Some(run) = row.command.run else { return fail(cx, &CmdError::arity(row.command.name)) };
+    let (dirty, db) = (cx.db.space.book.dirty, cx.db.index);
+    let start = if cx.depth == 0 { cx.last_tick } else { ticks::now() };
+    let reply = cx.reply.defer();
+    match run(cx, args) {
+        Ok(Flow::Done) => {}
+        Err(error) => {
+            cx.reply.rewind(&reply);
+            cx.stats.commands[row.id as usize].failed += 1;
+            fail(cx, &error);
+        }
+    }
+    let end = ticks::now();
+    cx.last_tick = end;
+    let took = end.wrapping_sub(start);
+    cx.stats.totals.commands += 1;
+    let tracked = cx.stats.latency_tracking;
+    cx.stats.commands[row.id as usize].record(took, tracked);
+    if took >= cx.stats.slow_ticks && !row.command.is(flag::SKIP_SLOWLOG) {
+        slow(cx, row, args.argv(), took);
+    }
+    let changed = cx.db.space.book.dirty != dirty;
+    cx.effects.command_ended(changed, db, args.argv());
+}
+
+#[cold]
+fn slow(cx: &mut Ctx<'_>, row: Row, argv: Argv<'_>, took: u64) {
+    let us = ticks::to_us(took);
+    let client = (&*cx.session.peer, cx.session.name.as_deref().unwrap_or_default());
+    let max_len = cx.config.slowlog_max_len as usize;
+    cx.stats.slowlog.add(argv, row.command.is(flag::SECRET), cx.now.unix_ms.0 / 1000, us, client, max_len);
+}
+
+/// The line that MONITOR shows: `+1700000000.123456 [0 127.0.0.1:50000] "SET" "k" "v"`.
+#[cold]
+fn feed_monitors(cx: &mut Ctx<'_>, row: Row, argv: Argv<'_>) {
+    let mut line = Vec::with_capacity(64);
+    let us = cx.now.unix_us;
+    let peer = &cx.session.peer;
+    write!(line, "+{}.{:06} [{} {}]", us / 1_000_000, us % 1_000_000, cx.session.db.0, peer).expect("a vector takes all bytes");
+    for (index, word) in argv.iter().enumerate() {
+        line.push(b' ');
+        let shown = if row.command.is(flag::SECRET) && index > 0 { b"(redacted)" } else { word };
+        text::quote_repr(shown, &mut line);
+    }
+    line.extend_from_slice(b"\r\n");
+    let monitors: Vec<ConnId> = cx.hub.monitors.iter().collect();
+    for conn in monitors {
+        if conn == cx.session.conn {
+            cx.reply.outbox().extend(&line);
+        } else if let Some(session) = cx.sessions.send_to(conn) {
+            session.outbox.extend(&line);
+        }
+    }
+}
+
+/// The outermost command ended: its news reach those who listen, and what went by itself precedes its effects.
+#[inline]
+pub fn end_unit(cx: &mut Ctx<'_>) {
+    if !cx.db.space.book.events.is_empty() {
+        deliver(cx);
+    }
+    if !cx.effects.is_empty() || !cx.db.space.book.vanished.is_empty() {
+        close(cx);
+    }
+}
+
+#[cold]
+fn close(cx: &mut Ctx<'_>) {
+    for (db, key) in std::mem::take(&mut cx.db.space.book.vanished) {
+        cx.effects.push_first(db, &[b"DEL", &key]);
+    }
+    cx.effects.close(cx.journal);
+}
+
+/// Tells a client what is wrong with its bytes.
+#[cold]
+pub fn refuse_protocol(cx: &mut Ctx<'_>, error: &ProtocolError) {
+    fail(cx, &CmdError::owned(format!("ERR {error}")));
+}
+
+#[cold]
+fn deliver(cx: &mut Ctx<'_>) {
+    let events = std::mem::take(&mut cx.db.space.book.events);
+    let mut broken: Vec<ConnId> = Vec::new();
+    for event in &events {
+        match event {
+            KeyEvent::Key { db, key, event } if event.changed => {
+                broken.extend(cx.hub.watches.watchers(*db, key, event.class == class::EXPIRED));
+            }
+            KeyEvent::Key { .. } => {}
+            KeyEvent::Flushed(db) => broken.extend(cx.hub.watches.in_db(*db).map(|(_, conn)| conn)),
+            KeyEvent::Swapped(a, b) => {
+                let both = cx.hub.watches.in_db(Some(*a)).chain(cx.hub.watches.in_db(Some(*b)));
+                broken.extend(both.map(|(_, conn)| conn));
+            }
+        }
+    }
+    for conn in broken {
+        if conn == cx.session.conn {
+            cx.session.mode |= mode::WATCH_BROKEN;
+        } else if let Some(session) = cx.sessions.get_mut(conn) {
+            session.mode |= mode::WATCH_BROKEN;
+        }
+    }
+    let mut events = events;
+    events.clear();
+    cx.db.space.book.events = events;
+}
+
+impl Ctx<'_> {
+    /// Says anew which events are of interest: after a watch or a listener came or went.
+    pub fn refresh_interest(&mut self) {
+        let watched = if self.hub.watches.is_empty() { 0 } else { class::CHANGED };
+        self.db.space.book.interest = watched;
+    }
+
+    /// Announces an event about a key of the selected database that no edit announced.
+    pub fn announce(&mut self, key: &[u8], event: Event) {
+        let index = self.db.index;
+        self.db.space.book.announce(index, key, event);
+    }
+}

@@ -1,0 +1,96 @@
+//! What a request must pass before it runs: small named checks over flags, in this order. None asks which command it is.
+
+use super::ctx::{Ctx, PauseKind};
+use super::derived;
+use super::error::CmdError;
+use super::table::{Command, Row, flag};
+use crate::resp::Argv;
+use crate::session::mode;
+
+/// What becomes of a request that passed.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Pass {
+    /// It runs now.
+    Run,
+    /// It waits until the pause ends.
+    Pause,
+}
+
+/// The client must have logged in.
+#[inline]
+fn logged_in(cx: &Ctx<'_>, command: &Command) -> Result<(), CmdError> {
+    if cx.session.authenticated || command.is(flag::NO_AUTH) { Ok(()) } else { Err(CmdError::NO_AUTH) }
+}
+
+/// Commands that can do harm must be allowed by the configuration.
+fn enabled(cx: &Ctx<'_>, command: &Command) -> Result<(), CmdError> {
+    if !command.is(flag::PROTECTED) {
+        return Ok(());
+    }
+    let local = cx.session.is(mode::LOOPBACK | mode::UNIX_SOCKET);
+    if derived::permits(cx.config.enable_debug_command, local) {
+        return Ok(());
+    }
+    Err(CmdError::owned(format!(
+        "ERR {} command not allowed. If the enable-{}-command option is set to \"local\", you can run it from a local \
+         connection, otherwise you need to set this option in the configuration file, and then restart the server.",
+        command.name.to_ascii_uppercase(),
+        command.name
+    )))
+}
+
+/// Some commands make no sense inside a transaction.
+fn allowed_in_multi(cx: &Ctx<'_>, command: &Command) -> Result<(), CmdError> {
+    if cx.session.multi.is_some() && command.is(flag::NO_MULTI) { Err(CmdError::NOT_IN_MULTI) } else { Ok(()) }
+}
+
+/// Memory: evict what can be evicted; commands that may use more are refused when that was not enough.
+#[inline]
+fn memory(cx: &mut Ctx<'_>, command: &Command) -> Result<(), CmdError> {
+    if cx.config.maxmemory == 0 {
+        return Ok(());
+    }
+    memory_slow(cx, command)
+}
+
+#[cold]
+fn memory_slow(cx: &mut Ctx<'_>, command: &Command) -> Result<(), CmdError> {
+    let fits = cx.make_room();
+    let denied = match &cx.session.multi {
+        None => command.is(flag::DENYOOM),
+        // Queueing could use up memory without end; a queue that needs memory is refused as a whole.
+        Some(multi) if command.is(flag::RUNS_QUEUE) => multi.flags & flag::DENYOOM != 0,
+        Some(_) => !command.is(flag::NOT_QUEUED),
+    };
+    if !fits && denied { Err(CmdError::OOM) } else { Ok(()) }
+}
+
+/// CLIENT PAUSE holds up commands.
+#[inline]
+fn paused(cx: &Ctx<'_>, command: &Command) -> Pass {
+    let Some((until_ms, kind)) = cx.facts.pause else { return Pass::Run };
+    if cx.now.unix_ms.0 >= until_ms {
+        return Pass::Run;
+    }
+    let queued = cx.session.multi.as_ref().map_or(0, |multi| multi.flags);
+    let writes = command.is(flag::WRITE | flag::MAY_REPLICATE) || queued & (flag::WRITE | flag::MAY_REPLICATE) != 0;
+    match kind {
+        PauseKind::All => Pass::Pause,
+        PauseKind::Write if writes => Pass::Pause,
+        PauseKind::Write => Pass::Run,
+    }
+}
+
+/// All gates.
+#[inline]
+pub fn check(cx: &mut Ctx<'_>, row: Row, argv: Argv<'_>) -> Result<Pass, CmdError> {
+    let command = row.command;
+    if !command.fits(argv.len()) {
+        return Err(CmdError::arity(command.shown_name()));
+    }
+    logged_in(cx, command)?;
+    enabled(cx, command)?;
+    allowed_in_multi(cx, command)?;
+    memory(cx, command)?;
+    Ok(paused(cx, command))
+}

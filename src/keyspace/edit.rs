@@ -1,0 +1,125 @@
+//! The one door through which a value changes. An edit that is dropped without `finish` says "untouched"; a value that was
+//! made for it and is still empty vanishes, and an emptied collection takes its key with it.
+
+use super::db::{Book, set_index};
+use super::events::Event;
+use super::expire::Deadlines;
+use super::key::DbIndex;
+use crate::ds::table::Occupied;
+use crate::types::{Entry, EntryRef, Limits, Value};
+use std::marker::PhantomData;
+
+/// What to do when the key is not there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Missing {
+    /// Nothing to edit.
+    Skip,
+    /// Make an empty value.
+    Create,
+}
+
+/// A value being changed.
+pub struct Edit<'a, T: Value> {
+    place: Option<Occupied<'a, Entry>>,
+    volatile: &'a mut usize,
+    deadlines: &'a mut Deadlines,
+    book: &'a mut Book,
+    index: DbIndex,
+    created: bool,
+    _type: PhantomData<T>,
+}
+
+impl<'a, T: Value> Edit<'a, T> {
+    #[inline]
+    pub(super) fn new(
+        place: Occupied<'a, Entry>,
+        volatile: &'a mut usize,
+        deadlines: &'a mut Deadlines,
+        book: &'a mut Book,
+        index: DbIndex,
+        created: bool,
+    ) -> Self {
+        Edit { place: Some(place), volatile, deadlines, book, index, created, _type: PhantomData }
+    }
+
+    /// The value, to change it.
+    #[inline]
+    pub fn value(&mut self) -> T::Mut<'_> {
+        T::edit(self.place.as_mut().expect("an edit has its place until it ends").get_mut(), &self.book.limits)
+    }
+
+    /// The value, to look at it.
+    #[inline]
+    pub fn view(&self) -> T::Ref<'_> {
+        T::view(self.entry())
+    }
+
+    /// The entry.
+    pub fn entry(&self) -> EntryRef<'_> {
+        self.place.as_ref().expect("an edit has its place until it ends").get()
+    }
+
+    /// The thresholds in force.
+    pub fn limits(&self) -> &Limits {
+        &self.book.limits
+    }
+
+    /// Whether the value was made for this edit.
+    pub fn created(&self) -> bool {
+        self.created
+    }
+
+    /// Sets or takes away the deadline.
+    pub fn set_deadline(&mut self, deadline: Option<i64>) {
+        let place = self.place.as_mut().expect("an edit has its place until it ends");
+        let old = place.get().deadline();
+        place.get_mut().set_deadline(deadline);
+        set_index(self.deadlines, self.volatile, place.hash(), old, deadline);
+    }
+
+    /// The value changed once: counted and announced. If nothing is left of it the key goes.
+    #[inline]
+    pub fn finish(self, event: Event) {
+        self.finish_with(1, event);
+    }
+
+    /// As `finish`, for `changes` changes.
+    #[inline]
+    pub fn finish_with(mut self, changes: u64, event: Event) {
+        let Some(place) = self.place.take() else { return };
+        self.book.dirty += changes;
+        let emptied = T::is_empty(place.get());
+        if self.book.interest != 0 {
+            let key = place.get().key();
+            if self.created && !emptied {
+                self.book.announce(self.index, key, Event::NEW_KEY);
+            }
+            self.book.announce(self.index, key, event);
+            if emptied {
+                self.book.announce(self.index, key, Event::generic("del"));
+            }
+        }
+        if emptied {
+            self.remove(place);
+        }
+    }
+
+    fn remove(&mut self, place: Occupied<'a, Entry>) {
+        let entry = place.remove();
+        if entry.deadline().is_some() {
+            *self.volatile -= 1;
+        }
+        self.book.free(entry, false);
+    }
+}
+
+impl<T: Value> Drop for Edit<'_, T> {
+    fn drop(&mut self) {
+        if let Some(place) = self.place.take() {
+            // Not finished means untouched: what was made for it must not stay, whatever its type.
+            if self.created {
+                self.remove(place);
+            }
+        }
+    }
+}

@@ -1,0 +1,349 @@
+//! The loop. Owns the sockets; everything they carry is the service's.
+
+use super::conn::{Conn, Stream};
+use super::listener::Listener;
+use super::service::{Input, Service};
+use crate::base::clock::{Clock, Now};
+use crate::session::ConnId;
+use mio::{Events, Interest, Poll, Token, Waker};
+use signal_hook_mio::v1_0::Signals;
+use slab::Slab;
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+use std::time::Duration;
+
+const SIGNALS: Token = Token(usize::MAX - 1);
+const WAKE: Token = Token(usize::MAX - 2);
+/// Listeners have the tokens from here on.
+const LISTENERS: usize = usize::MAX - 1000;
+/// The turn's shared read buffer.
+const SHARED_BYTES: usize = 1 << 20;
+/// Most that one connection may put into it a turn.
+const READ_BYTES: usize = 64 * 1024;
+/// Most connections accepted of one listener a turn.
+const ACCEPTS_PER_TURN: usize = 256;
+/// Wait before accepting again when there was no descriptor left.
+const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+/// Most bytes written to one connection in one turn, so that others get theirs.
+const WRITE_BYTES_PER_TURN: usize = 1 << 20;
+
+/// The reactor.
+pub struct Reactor {
+    poll: Poll,
+    signals: Option<Signals>,
+    waker: Arc<Waker>,
+    listeners: Vec<Option<Listener>>,
+    conns: Slab<Conn>,
+    shared: Vec<u8>,
+    clock: Clock,
+    ready: VecDeque<ConnId>,
+    inputs: Vec<Input>,
+    accept_again: bool,
+    /// Seconds after which TCP probes a silent peer; 0 for never.
+    pub keepalive_secs: u32,
+}
+
+impl Reactor {
+    /// A reactor that also hears `signals`.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn new(clock: Clock, signals: &[i32]) -> io::Result<Reactor> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
+        let signals = if signals.is_empty() {
+            None
+        } else {
+            let mut signals = Signals::new(signals)?;
+            poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;
+            Some(signals)
+        };
+        Ok(Reactor {
+            poll,
+            signals,
+            waker,
+            listeners: Vec::new(),
+            conns: Slab::new(),
+            shared: vec![0; SHARED_BYTES],
+            clock,
+            ready: VecDeque::new(),
+            inputs: Vec::new(),
+            accept_again: false,
+            keepalive_secs: 0,
+        })
+    }
+
+    /// Wakes the loop from another thread.
+    pub fn waker(&self) -> Arc<Waker> {
+        Arc::clone(&self.waker)
+    }
+
+    /// Takes a listener into the loop; its number serves to remove it.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn add_listener(&mut self, mut listener: Listener) -> io::Result<usize> {
+        let index = self.listeners.len();
+        listener.register(self.poll.registry(), Token(LISTENERS + index))?;
+        self.listeners.push(Some(listener));
+        Ok(index)
+    }
+
+    /// Stops listening.
+    pub fn remove_listener(&mut self, index: usize) {
+        if let Some(mut listener) = self.listeners.get_mut(index).and_then(Option::take) {
+            if let Err(error) = listener.deregister(self.poll.registry()) {
+                log::debug!("A listener was not registered any more: {error}");
+            }
+        }
+    }
+
+    /// One turn: waits at most as long as the service says, then reads, works and writes.
+    ///
+    /// # Errors
+    /// The system's, of the wait itself.
+    pub fn turn(&mut self, service: &mut impl Service, events: &mut Events) -> io::Result<()> {
+        let timeout = if !self.ready.is_empty() {
+            Some(Duration::ZERO)
+        } else {
+            let timeout = service.poll_timeout(self.clock.read());
+            if self.accept_again { Some(timeout.map_or(ACCEPT_RETRY, |t| t.min(ACCEPT_RETRY))) } else { timeout }
+        };
+        match self.poll.poll(events, timeout) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => result?,
+        }
+        let now = self.clock.read();
+        self.sort_events(service, events, now);
+        if self.accept_again {
+            self.accept_again = false;
+            for index in 0..self.listeners.len() {
+                self.accept(service, index, now);
+            }
+        }
+        self.read_and_work(service, now);
+        service.before_wait(now);
+        self.write_all(service, now);
+        self.close_all(service, now);
+        Ok(())
+    }
+
+    fn sort_events(&mut self, service: &mut impl Service, events: &Events, now: Now) {
+        for event in events {
+            match event.token() {
+                WAKE => {}
+                SIGNALS => self.read_signals(service, now),
+                Token(index) if index >= LISTENERS => self.accept(service, index - LISTENERS, now),
+                Token(index) => {
+                    let Some(conn) = self.conns.get_mut(index) else { continue };
+                    conn.read_closed |= event.is_read_closed() || event.is_error();
+                    if (event.is_readable() || conn.read_closed) && !conn.in_ready {
+                        conn.in_ready = true;
+                        self.ready.push_back(ConnId(index));
+                    }
+                    if event.is_writable() && conn.write_blocked {
+                        conn.write_blocked = false;
+                        self.write(service, ConnId(index), now);
+                    }
+                }
+            }
+        }
+    }
+
+    fn read_signals(&mut self, service: &mut impl Service, now: Now) {
+        if let Some(signals) = &mut self.signals {
+            for signal in signals.pending() {
+                service.handle_signal(signal, now);
+            }
+        }
+    }
+
+    fn accept(&mut self, service: &mut impl Service, index: usize, now: Now) {
+        for _ in 0..ACCEPTS_PER_TURN {
+            let Some(Some(listener)) = self.listeners.get(index) else { return };
+            let (accepted, path) = match listener {
+                Listener::Tcp(tcp) => (tcp.accept().map(|(s, _)| Stream::Tcp(s)), String::new()),
+                Listener::Unix(unix, path) => {
+                    (unix.accept().map(|(s, _)| Stream::Unix(s)), path.to_string_lossy().into_owned())
+                }
+            };
+            match accepted {
+                Ok(stream) => self.open(service, Conn::new(stream), &path, now),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted) => {}
+                Err(error) => {
+                    // No descriptor left: the backlog keeps the peers; the edge is gone, so try again by time.
+                    log::warn!("Accepting client connection: {error}");
+                    self.accept_again = true;
+                    return;
+                }
+            }
+        }
+        self.accept_again = true;
+    }
+
+    fn open(&mut self, service: &mut impl Service, mut conn: Conn, unix_path: &str, now: Now) {
+        if let Err(error) = conn.set_options(self.keepalive_secs) {
+            log::debug!("A client left while it was accepted: {error}");
+            return;
+        }
+        let peer = conn.peer(unix_path);
+        let entry = self.conns.vacant_entry();
+        let id = ConnId(entry.key());
+        if let Err(refusal) = service.handle_open(id, peer, now) {
+            conn.write_farewell(&refusal);
+            return;
+        }
+        if let Err(error) = conn.register(self.poll.registry(), Token(id.0)) {
+            log::warn!("A client could not be registered: {error}");
+            service.handle_close(id, now);
+            return;
+        }
+        entry.insert(conn);
+    }
+
+    /// Reads from all that are ready; hands over each time the shared buffer is full.
+    fn read_and_work(&mut self, service: &mut impl Service, now: Now) {
+        let mut left = self.ready.len();
+        while left > 0 {
+            let mut used = 0;
+            while left > 0 && used + READ_BYTES <= self.shared.len() {
+                let Some(id) = self.ready.pop_front() else { break };
+                left -= 1;
+                used += self.read(service, id, used, now);
+            }
+            if !self.inputs.is_empty() {
+                service.handle_turn(&self.inputs, &self.shared[..used], now);
+                self.inputs.clear();
+            }
+        }
+    }
+
+    /// Reads once from one connection; returns how much of the shared buffer it took.
+    fn read(&mut self, service: &mut impl Service, id: ConnId, used: usize, now: Now) -> usize {
+        let Some(conn) = self.conns.get_mut(id.0) else { return 0 };
+        conn.in_ready = false;
+        let (result, offered, shared) = match service.read_target(id) {
+            Some((target, max)) => {
+                let offered = max.min(target.capacity() - target.len());
+                (conn.read_behind(target, max), offered, false)
+            }
+            None => {
+                let room = &mut self.shared[used..used + READ_BYTES];
+                (conn.read(room), READ_BYTES, true)
+            }
+        };
+        match result {
+            Ok(0) => {
+                self.close(service, id, now);
+                0
+            }
+            Ok(n) => {
+                // A short read has drained the socket; the next byte brings a new edge. A closed end brings none.
+                if n == offered || conn.read_closed {
+                    conn.in_ready = true;
+                    self.ready.push_back(id);
+                }
+                self.inputs.push(Input { conn: id, shared: shared.then_some(used..used + n), len: n });
+                if shared { n } else { 0 }
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock) => 0,
+            Err(error) if matches!(error.kind(), ErrorKind::Interrupted) => {
+                conn.in_ready = true;
+                self.ready.push_back(id);
+                0
+            }
+            Err(error) => {
+                log::trace!("Reading from client: {error}");
+                self.close(service, id, now);
+                0
+            }
+        }
+    }
+
+    fn write_all(&mut self, service: &mut impl Service, now: Now) {
+        while let Some(id) = service.poll_output() {
+            if self.conns.get(id.0).is_some_and(|conn| !conn.write_blocked) {
+                self.write(service, id, now);
+            }
+        }
+    }
+
+    fn write(&mut self, service: &mut impl Service, id: ConnId, now: Now) {
+        let mut written = 0;
+        loop {
+            let Some(conn) = self.conns.get_mut(id.0) else { return };
+            let Some(outbox) = service.outbox(id) else { return };
+            let pending = outbox.len();
+            if pending == 0 {
+                return;
+            }
+            match conn.write(outbox) {
+                Ok(n) => {
+                    outbox.advance(n);
+                    written += n;
+                    let drained = n == pending;
+                    service.handle_sent(id, n, drained, now);
+                    if drained {
+                        return;
+                    }
+                    if written >= WRITE_BYTES_PER_TURN {
+                        // More than its share: asking for the edge anew brings it back next turn.
+                        conn.write_blocked = true;
+                        self.rearm(id);
+                        return;
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    conn.write_blocked = true;
+                    return;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => {
+                    log::trace!("Error writing to client: {error}");
+                    self.close(service, id, now);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Registers again, which makes the kernel report a socket that is writable already.
+    fn rearm(&mut self, id: ConnId) {
+        if let Some(conn) = self.conns.get_mut(id.0) {
+            if let Err(error) = conn.reregister(self.poll.registry(), Token(id.0)) {
+                log::warn!("A client could not be registered again: {error}");
+            }
+        }
+    }
+
+    fn close_all(&mut self, service: &mut impl Service, now: Now) {
+        while let Some(id) = service.poll_close() {
+            self.close(service, id, now);
+        }
+    }
+
+    fn close(&mut self, service: &mut impl Service, id: ConnId, now: Now) {
+        if let Some(mut conn) = self.conns.try_remove(id.0) {
+            conn.deregister(self.poll.registry());
+            if conn.in_ready {
+                self.ready.retain(|ready| *ready != id);
+            }
+            self.inputs.retain(|input| input.conn != id);
+            service.handle_close(id, now);
+        }
+    }
+
+    /// Turns until the service has ended.
+    ///
+    /// # Errors
+    /// The system's, of the wait itself.
+    pub fn run(&mut self, service: &mut impl Service) -> io::Result<()> {
+        let mut events = Events::with_capacity(1024);
+        while !service.is_done() {
+            self.turn(service, &mut events)?;
+        }
+        Ok(())
+    }
+}

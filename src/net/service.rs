@@ -1,0 +1,66 @@
+//! The seam to the server: all that the reactor knows of it.
+
+use crate::base::clock::Now;
+use crate::resp::Outbox;
+use crate::session::ConnId;
+use std::ops::Range;
+use std::time::Duration;
+
+/// Who connected, and to what.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    /// The other end as text.
+    pub peer: String,
+    /// Our end as text.
+    pub local: String,
+    /// Through a unix socket.
+    pub unix: bool,
+    /// From this machine.
+    pub loopback: bool,
+    /// File descriptor.
+    pub fd: i32,
+}
+
+/// Bytes that one connection sent this turn.
+#[derive(Debug)]
+pub struct Input {
+    /// The connection.
+    pub conn: ConnId,
+    /// Where they lie in the turn's shared buffer; `None` if they went where `read_target` said.
+    pub shared: Option<Range<usize>>,
+    /// How many.
+    pub len: usize,
+}
+
+/// The server, as the reactor sees it.
+pub trait Service {
+    /// A connection came. An error is the text it is sent before it is closed.
+    ///
+    /// # Errors
+    /// The refusal, ready for the wire.
+    fn handle_open(&mut self, conn: ConnId, peer: Peer, now: Now) -> Result<(), Vec<u8>>;
+    /// Where this connection's next bytes must go and how many at most; `None` for the shared buffer.
+    fn read_target(&mut self, conn: ConnId) -> Option<(&mut Vec<u8>, usize)>;
+    /// All that arrived this turn.
+    fn handle_turn(&mut self, inputs: &[Input], shared: &[u8], now: Now);
+    /// A connection is gone.
+    fn handle_close(&mut self, conn: ConnId, now: Now);
+    /// A signal arrived.
+    fn handle_signal(&mut self, signal: i32, now: Now);
+    /// The end of a turn's work, before anything is sent.
+    fn before_wait(&mut self, now: Now);
+    /// The next connection that has something to send.
+    fn poll_output(&mut self) -> Option<ConnId>;
+    /// What it has to send.
+    fn outbox(&mut self, conn: ConnId) -> Option<&mut Outbox>;
+    /// The kernel took bytes of it; `drained` when nothing is left.
+    fn handle_sent(&mut self, conn: ConnId, bytes: usize, drained: bool, now: Now);
+    /// The next connection that must be closed.
+    fn poll_close(&mut self) -> Option<ConnId>;
+    /// How long the reactor may sleep.
+    fn poll_timeout(&self, now: Now) -> Option<Duration>;
+    /// Whether the server has ended.
+    fn is_done(&self) -> bool;
+    /// Whether new connections are accepted still.
+    fn is_accepting(&self) -> bool;
+}

@@ -1,0 +1,243 @@
+//! A turn's requests, decoded ahead of their execution so that the cache misses of many overlap.
+
+use super::Server;
+use crate::base::clock::Now;
+use crate::command::{Ctx, Row, refuse_protocol};
+use crate::keyspace::DbIndex;
+use crate::net::Input;
+use crate::resp::{Argv, Decoded, ProtocolError, RequestLimits, Span};
+use crate::session::{ConnId, mode};
+use crate::types::{Big, Stage};
+use bytes::Bytes;
+
+/// Requests decoded before they are executed. More would push each other's lines out of the first-level cache.
+const BATCH: usize = 64;
+
+/// One decoded request.
+struct Request {
+    /// Index into the turn's cursors.
+    cursor: u32,
+    /// Its first span and how many.
+    first: u32,
+    argc: u32,
+    /// Word index of its first key; 0 if it has none that is fixed.
+    key_word: u32,
+    /// Database it will look in.
+    db: DbIndex,
+    /// Its row; `None` for an unknown name.
+    row: Option<Row>,
+    /// Hash of the first key.
+    hash: u64,
+    /// Hash of the member within that key's value; 0 if the row names none.
+    member_hash: u64,
+}
+
+/// The requests of a batch and the memory they are decoded into; kept from turn to turn.
+#[derive(Default)]
+pub(super) struct Batch {
+    requests: Vec<Request>,
+    spans: Vec<Span>,
+    bigs: Vec<Bytes>,
+}
+
+/// How far one connection's input was decoded.
+struct Cursor<'a> {
+    conn: ConnId,
+    bytes: Source<'a>,
+    at: usize,
+    error: Option<ProtocolError>,
+}
+
+/// Where a connection's bytes are this turn.
+enum Source<'a> {
+    Shared(&'a [u8]),
+    Own(Vec<u8>),
+}
+
+impl Cursor<'_> {
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        match &self.bytes {
+            Source::Shared(shared) => shared,
+            Source::Own(own) => own,
+        }
+    }
+}
+
+/// Why decoding paused.
+#[derive(PartialEq, Eq)]
+enum Filled {
+    /// The batch is full, or must run before more may be decoded.
+    Batch,
+    /// The connection's input is used up.
+    Input,
+}
+
+impl Server {
+    /// Decodes and executes all that arrived this turn.
+    pub(super) fn run_batches(&mut self, inputs: &[Input], shared: &[u8], now: Now) {
+        let mut batch = std::mem::take(&mut self.batch);
+        let mut cursors: Vec<Cursor<'_>> = inputs.iter().map(|input| self.open_cursor(input, shared, now)).collect();
+        let mut next = 0;
+        while next < cursors.len() {
+            batch.requests.clear();
+            batch.spans.clear();
+            batch.bigs.clear();
+            while next < cursors.len() {
+                match self.fill(&mut batch, &mut cursors[next], next as u32) {
+                    Filled::Batch => break,
+                    Filled::Input => next += 1,
+                }
+            }
+            self.prefetch(&batch);
+            self.run_batch(&batch, &cursors, now);
+        }
+        batch.bigs.clear();
+        self.batch = batch;
+        for cursor in cursors {
+            self.close_cursor(cursor, now);
+        }
+    }
+
+    fn open_cursor<'a>(&mut self, input: &Input, shared: &'a [u8], now: Now) -> Cursor<'a> {
+        self.stats.totals.input_bytes += input.len as u64;
+        let mut bytes = Source::Shared(&[]);
+        if let Some(session) = self.sessions.get_mut(input.conn) {
+            session.active = now;
+            session.input_bytes += input.len as u64;
+            bytes = match &input.shared {
+                Some(range) => Source::Shared(&shared[range.clone()]),
+                None => Source::Own(session.decoder.take_tail()),
+            };
+        }
+        Cursor { conn: input.conn, bytes, at: 0, error: None }
+    }
+
+    /// Decodes requests of one connection into the batch, finds their rows and hashes their first keys.
+    fn fill(&mut self, batch: &mut Batch, cursor: &mut Cursor<'_>, index: u32) -> Filled {
+        let Some(session) = self.sessions.get_mut(cursor.conn) else { return Filled::Input };
+        let limits = RequestLimits { bulk_len: self.config.proto_max_bulk_len as u64, authenticated: session.authenticated };
+        let buf: &[u8] = match &cursor.bytes {
+            Source::Shared(shared) => shared,
+            Source::Own(own) => own,
+        };
+        let hasher = self.keyspace.hasher();
+        while batch.requests.len() < BATCH {
+            let first = batch.spans.len();
+            match session.decoder.decode(buf, cursor.at, limits, &mut batch.spans, &mut batch.bigs) {
+                Decoded::Request { argc, next } => {
+                    cursor.at = next;
+                    let argv = Argv::new(buf, &batch.spans[first..], &batch.bigs);
+                    let row = argv.get(0).and_then(|name| self.table.find(name));
+                    let key_word = row.map_or(0, |row| self.table.first_key(row.id));
+                    let mut request =
+                        Request { cursor: index, first: first as u32, argc: argc as u32, key_word: 0, db: session.db, row, hash: 0, member_hash: 0 };
+                    if key_word > 0 {
+                        if let Some(key) = argv.get(key_word) {
+                            request.key_word = key_word as u32;
+                            request.hash = hasher.hash(key);
+                        }
+                        let member = row.map_or(0, |row| row.command.member);
+                        if member > 0 {
+                            request.member_hash = argv.get(member).map_or(0, |member| hasher.hash(member));
+                        }
+                    }
+                    batch.requests.push(request);
+                    if !limits.authenticated {
+                        return Filled::Batch;
+                    }
+                }
+                Decoded::Skip(next) => cursor.at = next,
+                Decoded::Incomplete => return Filled::Input,
+                Decoded::Error(error) => {
+                    cursor.error = Some(error);
+                    return Filled::Input;
+                }
+            }
+        }
+        Filled::Batch
+    }
+
+    /// Passes, each bringing in what the next one reads: directory entry, bucket, entry; then the same within large values.
+    fn prefetch(&self, batch: &Batch) {
+        let keyed = || batch.requests.iter().filter(|r| r.key_word > 0);
+        if batch.requests.len() < 2 {
+            return;
+        }
+        let table = |r: &Request| &self.keyspace.dbs[r.db.0 as usize].table;
+        keyed().for_each(|r| table(r).prefetch_segment(r.hash));
+        keyed().for_each(|r| table(r).prefetch_bucket(r.hash));
+        keyed().for_each(|r| table(r).prefetch_item(r.hash));
+        let with_member = || batch.requests.iter().filter(|r| r.member_hash != 0);
+        if with_member().next().is_none() {
+            return;
+        }
+        // The entries are in the cache now; what a large one holds is brought in the same way.
+        let find = |r: &Request| table(r).glance(r.hash).and_then(|entry| entry.big());
+        let bigs: Vec<(&Big, u64)> = with_member().filter_map(|r| Some((find(r)?, r.member_hash))).collect();
+        for stage in [Stage::Segment, Stage::Bucket, Stage::Item] {
+            bigs.iter().for_each(|(big, hash)| big.prefetch_member(*hash, stage));
+        }
+    }
+
+    /// Executes a batch: runs of requests of one connection share one context.
+    fn run_batch(&mut self, batch: &Batch, cursors: &[Cursor<'_>], now: Now) {
+        let mut next = 0;
+        while next < batch.requests.len() {
+            let cursor = &cursors[batch.requests[next].cursor as usize];
+            let ran = self.with_session(cursor.conn, now, |cx| Self::run_group(cx, batch, cursor, next));
+            next = ran.unwrap_or(next + 1);
+        }
+    }
+
+    /// Executes requests from `next` on as long as they are of one connection and want nothing of the server;
+    /// returns the index of the first one not executed.
+    fn run_group(cx: &mut Ctx<'_>, batch: &Batch, cursor: &Cursor<'_>, mut next: usize) -> usize {
+        let which = batch.requests[next].cursor;
+        let bytes = cursor.bytes();
+        while let Some(request) = batch.requests.get(next) {
+            if request.cursor != which {
+                break;
+            }
+            let spans = &batch.spans[request.first as usize..(request.first + request.argc) as usize];
+            let argv = Argv::new(bytes, spans, &batch.bigs);
+            let hashed = (request.key_word > 0).then_some((request.key_word as usize, request.hash));
+            Self::serve(cx, request.row, argv, hashed);
+            next += 1;
+            if !cx.asks.is_empty() {
+                break;
+            }
+        }
+        next
+    }
+
+    /// Keeps an incomplete request; tells a client that broke the protocol, and closes it.
+    fn close_cursor(&mut self, cursor: Cursor<'_>, now: Now) {
+        if let Some(error) = &cursor.error {
+            self.with_session(cursor.conn, now, |cx| {
+                refuse_protocol(cx, error);
+                cx.session.mode |= mode::CLOSE_AFTER_REPLY;
+            });
+            return;
+        }
+        let Some(session) = self.sessions.get_mut(cursor.conn) else { return };
+        if session.is_closing() {
+            return;
+        }
+        if session.is(mode::PAUSED) && !self.paused.contains(&cursor.conn) {
+            self.paused.push(cursor.conn);
+        }
+        match cursor.bytes {
+            Source::Own(own) => session.decoder.keep(own, cursor.at),
+            Source::Shared(shared) if cursor.at < shared.len() => session.decoder.keep_copy(shared, cursor.at),
+            Source::Shared(_) => {}
+        }
+        let held = session.decoder.held_bytes() as u64;
+        if held > self.config.client_query_buffer_limit as u64 {
+            log::warn!("Closing client that reached max query buffer length: {}", session.peer);
+            self.stats.totals.query_limit_disconnections += 1;
+            session.mode |= mode::CLOSE_NOW;
+            self.closes.push(cursor.conn);
+        }
+    }
+}

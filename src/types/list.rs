@@ -1,0 +1,303 @@
+//! Lists: one listpack while small, else a deque of listpack nodes. Knows no key.
+
+use super::value::{Big, Elem, Entry, EntryMut, EntryRef, Kind, Limits, Type, Value};
+use crate::ds::listpack::{self, WIRE_OVERHEAD_BYTES};
+use crate::ds::quicklist::{Fill, Inserted, QuickList};
+
+/// The marker of lists.
+pub struct List;
+
+/// An end of a list.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    /// The head.
+    Left,
+    /// The tail.
+    Right,
+}
+
+/// A list to read.
+#[derive(Clone, Copy)]
+pub enum ListRef<'a> {
+    /// Elements in one listpack.
+    Packed(&'a [u8]),
+    /// Nodes.
+    Nodes(&'a QuickList),
+}
+
+impl ListRef<'_> {
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        match self {
+            ListRef::Packed(pack) => listpack::count(pack),
+            ListRef::Nodes(nodes) => nodes.len(),
+        }
+    }
+
+    /// Whether there is no element.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Reads the element at an index, negative from the end.
+    pub fn get<R>(&self, index: i64, read: impl FnOnce(Elem<'_>) -> R) -> Option<R> {
+        match self {
+            ListRef::Packed(pack) => listpack::get(pack, index).map(read),
+            ListRef::Nodes(nodes) => nodes.get(index, read),
+        }
+    }
+
+    /// Calls `each` with up to `count` elements from `start` on (an index from the head), forward.
+    pub fn range(&self, start: usize, count: usize, mut each: impl FnMut(Elem<'_>)) {
+        match self {
+            ListRef::Packed(pack) => {
+                let Some(at) = listpack::seek(pack, start as i64) else { return };
+                listpack::iter_from(pack, at).take(count).for_each(|(_, elem)| each(elem));
+            }
+            ListRef::Nodes(nodes) => {
+                let mut walk = nodes.range(start, count);
+                while let Some(elem) = walk.next_value() {
+                    each(elem);
+                }
+            }
+        }
+    }
+
+    /// Calls `each` with up to `count` elements from `start` (an index from the head) backward.
+    pub fn range_rev(&self, start: usize, count: usize, mut each: impl FnMut(Elem<'_>)) {
+        match self {
+            ListRef::Packed(pack) => {
+                let mut at = listpack::seek(pack, start as i64);
+                for _ in 0..count {
+                    let Some(elem) = at.and_then(|at| listpack::at(pack, at)) else { return };
+                    each(elem);
+                    at = at.and_then(|at| listpack::prev(pack, at));
+                }
+            }
+            ListRef::Nodes(nodes) => {
+                let mut walk = nodes.range_rev(start, count);
+                while let Some(elem) = walk.next_value() {
+                    each(elem);
+                }
+            }
+        }
+    }
+
+    /// The indices of elements equal to `needle`, from the head or from the tail, among the first `limit` looked at
+    /// (0: all), until `each` says false.
+    pub fn positions(&self, needle: &[u8], from: End, limit: usize, mut each: impl FnMut(usize) -> bool) {
+        let len = self.len();
+        let limit = if limit == 0 { len } else { limit.min(len) };
+        match self {
+            ListRef::Packed(pack) => {
+                let mut at = if from == End::Left { listpack::first(pack) } else { listpack::last(pack) };
+                for step in 0..limit {
+                    let Some(offset) = at else { return };
+                    let index = if from == End::Left { step } else { len - 1 - step };
+                    if listpack::at(pack, offset).is_some_and(|elem| elem.eq_bytes(needle)) && !each(index) {
+                        return;
+                    }
+                    at = if from == End::Left { listpack::next(pack, offset) } else { listpack::prev(pack, offset) };
+                }
+            }
+            ListRef::Nodes(nodes) => {
+                nodes.positions(needle, from == End::Right, limit).all(each);
+            }
+        }
+    }
+
+    /// Heap bytes beyond the entry.
+    pub fn alloc_bytes(&self) -> usize {
+        match self {
+            ListRef::Packed(_) => 0,
+            ListRef::Nodes(nodes) => nodes.alloc_bytes(),
+        }
+    }
+}
+
+/// A list to change.
+pub struct ListMut<'a> {
+    entry: EntryMut<'a>,
+    fill: Fill,
+}
+
+/// Wire size of a packed list.
+fn wire_bytes(pack: &[u8]) -> usize {
+    pack.len() - listpack::HEADER_BYTES + WIRE_OVERHEAD_BYTES
+}
+
+impl ListMut<'_> {
+    /// As it is.
+    pub fn view(&self) -> ListRef<'_> {
+        match self.entry.big() {
+            Some(Big::List(nodes)) => ListRef::Nodes(nodes),
+            _ => ListRef::Packed(self.entry.value()),
+        }
+    }
+
+    /// The nodes, once the list has any.
+    fn nodes(&mut self) -> Option<&mut QuickList> {
+        match self.entry.big_mut() {
+            Some(Big::List(nodes)) => Some(nodes),
+            _ => None,
+        }
+    }
+
+    /// Makes the list one of nodes if `count` more elements of `bytes` in all would not fit one node.
+    pub fn make_room(&mut self, count: usize, bytes: usize) {
+        if self.entry.big().is_some() {
+            return;
+        }
+        let pack = self.entry.value();
+        let elements = listpack::count(pack) + count;
+        // The largest element decides too, but it is no larger than all together.
+        let fits = self.fill.admits_size(wire_bytes(pack) + bytes, elements)
+            && (self.fill.packed_threshold == 0 || bytes < self.fill.packed_threshold);
+        if !fits {
+            let nodes = QuickList::from_packed(pack, self.fill);
+            self.entry.set_big(Kind::BigList as u8, Box::new(Big::List(Box::new(nodes))));
+        }
+    }
+
+    /// Adds an element at an end.
+    #[inline]
+    pub fn push(&mut self, end: End, element: &[u8]) {
+        self.make_room(1, element.len());
+        match (self.nodes(), end) {
+            (Some(nodes), End::Left) => nodes.push_front(element),
+            (Some(nodes), End::Right) => nodes.push_back(element),
+            (None, End::Left) => listpack::push_front(&mut *self.entry, element),
+            (None, End::Right) => listpack::push_back(&mut *self.entry, element),
+        }
+    }
+
+    /// Takes the element at an end, lending it to `read` first.
+    #[inline]
+    pub fn pop<R>(&mut self, end: End, read: impl FnOnce(Elem<'_>) -> R) -> Option<R> {
+        if let Some(nodes) = self.nodes() {
+            let read = match end {
+                End::Left => nodes.front().map(read),
+                End::Right => nodes.back().map(read),
+            };
+            match end {
+                End::Left => nodes.drop_front(),
+                End::Right => nodes.drop_back(),
+            };
+            return read;
+        }
+        let pack = self.entry.value();
+        let at = if end == End::Left { listpack::first(pack) } else { listpack::last(pack) }?;
+        let result = listpack::at(pack, at).map(read);
+        listpack::remove(&mut *self.entry, at);
+        result
+    }
+
+    /// Replaces the element at an index; false if there is none.
+    pub fn set(&mut self, index: i64, element: &[u8]) -> bool {
+        if self.view().get(index, |_| ()).is_none() {
+            return false;
+        }
+        self.make_room(0, element.len());
+        if let Some(nodes) = self.nodes() {
+            return nodes.set(index, element);
+        }
+        match listpack::seek(self.entry.value(), index) {
+            Some(at) => listpack::replace(&mut *self.entry, at, element),
+            None => false,
+        }
+    }
+
+    /// Inserts beside the first element equal to `pivot`; the new length, or `None` without such an element.
+    pub fn insert(&mut self, before: bool, pivot: &[u8], element: &[u8]) -> Option<usize> {
+        self.make_room(1, element.len());
+        if let Some(nodes) = self.nodes() {
+            let inserted = if before { nodes.insert_before(pivot, element) } else { nodes.insert_after(pivot, element) };
+            return match inserted {
+                Inserted::Length(len) => Some(len),
+                Inserted::NoPivot => None,
+            };
+        }
+        let pack = self.entry.value();
+        let at = listpack::find(pack, pivot, listpack::HEADER_BYTES, 1)?;
+        let at = if before { at } else { listpack::next(pack, at).unwrap_or(pack.len()) };
+        listpack::insert(&mut *self.entry, at, element);
+        Some(listpack::count(self.entry.value()))
+    }
+
+    /// Removes elements equal to `element`: the first `count` from the head, from the tail if negative, all if 0.
+    pub fn remove(&mut self, count: i64, element: &[u8]) -> usize {
+        if let Some(nodes) = self.nodes() {
+            return nodes.remove(count, element);
+        }
+        let limit = if count == 0 { usize::MAX } else { usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX) };
+        let mut removed = 0;
+        let mut index = if count < 0 { listpack::last(self.entry.value()) } else { listpack::first(self.entry.value()) };
+        while let (Some(at), true) = (index, removed < limit) {
+            let pack = self.entry.value();
+            let equal = listpack::at(pack, at).is_some_and(|elem| elem.eq_bytes(element));
+            let before = listpack::prev(pack, at);
+            if equal {
+                listpack::remove(&mut *self.entry, at);
+                removed += 1;
+            }
+            let pack = self.entry.value();
+            index = match (count < 0, equal) {
+                (true, _) => before,
+                (false, true) => (at < pack.len()).then_some(at),
+                (false, false) => listpack::next(pack, at).filter(|next| *next < pack.len()),
+            };
+        }
+        removed
+    }
+
+    /// Removes `count` elements from the index `start` on.
+    pub fn remove_range(&mut self, start: usize, count: usize) -> usize {
+        if let Some(nodes) = self.nodes() {
+            return nodes.remove_range(start, count);
+        }
+        match listpack::seek(self.entry.value(), start as i64) {
+            Some(at) => listpack::remove_range(&mut *self.entry, at, count),
+            None => 0,
+        }
+    }
+
+    /// After elements went: nodes that fit one listpack, with room to spare, become one again.
+    pub fn shrink(&mut self) {
+        let fill = self.fill;
+        let Some(nodes) = self.nodes() else { return };
+        if nodes.node_count() > 1 || nodes.is_empty() {
+            return;
+        }
+        // Half of the limit: a list that hovers about it must not be rebuilt each time.
+        if let Some(pack) = nodes.to_packed(fill.max_bytes() / 2, (fill.max_count() / 2).max(1)) {
+            self.entry.set_value(Kind::ListPacked as u8, &pack);
+        }
+    }
+}
+
+impl Value for List {
+    const TYPE: Type = Type::List;
+    type Ref<'a> = ListRef<'a>;
+    type Mut<'a> = ListMut<'a>;
+
+    #[inline]
+    fn view(entry: EntryRef<'_>) -> ListRef<'_> {
+        match entry.big() {
+            Some(Big::List(nodes)) => ListRef::Nodes(nodes),
+            _ => ListRef::Packed(entry.value()),
+        }
+    }
+
+    #[inline]
+    fn edit<'a>(entry: EntryMut<'a>, limits: &Limits) -> ListMut<'a> {
+        ListMut { entry, fill: limits.list_fill() }
+    }
+
+    fn create(key: &[u8], _limits: &Limits, lru: u32) -> Entry {
+        Entry::new(key, Kind::ListPacked as u8, &listpack::EMPTY, lru, None)
+    }
+
+    fn is_empty(entry: EntryRef<'_>) -> bool {
+        Self::view(entry).is_empty()
+    }
+}

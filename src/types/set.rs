@@ -1,0 +1,282 @@
+//! Sets: sorted integers in one run of bytes, one listpack of members, or a table. Knows no key.
+
+use super::value::{Big, Elem, Entry, EntryMut, EntryRef, Kind, Limits, Type, Value};
+use crate::base::number;
+use crate::ds::listpack::{self, HEADER_BYTES};
+use crate::ds::record::Member;
+use crate::ds::{intset, table::Table};
+use std::ops::DerefMut;
+
+/// The marker of sets.
+pub struct Set;
+
+/// A set to read.
+#[derive(Clone, Copy)]
+pub enum SetRef<'a> {
+    /// Sorted integers.
+    Ints(&'a [u8]),
+    /// Members in one listpack.
+    Packed(&'a [u8]),
+    /// A table.
+    Table(&'a Table<Member>),
+}
+
+impl<'a> SetRef<'a> {
+    /// Number of members.
+    pub fn len(&self) -> usize {
+        match self {
+            SetRef::Ints(ints) => intset::len(ints),
+            SetRef::Packed(pack) => listpack::count(pack),
+            SetRef::Table(table) => table.len(),
+        }
+    }
+
+    /// Whether there is no member.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether these bytes are a member.
+    #[inline]
+    pub fn contains(&self, member: &[u8]) -> bool {
+        match self {
+            SetRef::Ints(ints) => number::parse_i64(member).is_some_and(|n| intset::contains(ints, n)),
+            SetRef::Packed(pack) => listpack::find(pack, member, HEADER_BYTES, 1).is_some(),
+            SetRef::Table(table) => table.get(table.hasher().hash(member), member).is_some(),
+        }
+    }
+
+    /// Whether this element of another set is a member.
+    #[inline]
+    pub fn contains_elem(&self, elem: Elem<'_>) -> bool {
+        match (self, elem) {
+            (SetRef::Ints(ints), Elem::Int(n)) => intset::contains(ints, n),
+            _ => self.contains(elem.text(&mut itoa::Buffer::new())),
+        }
+    }
+
+    /// Every member until `each` says false.
+    pub fn all(&self, mut each: impl FnMut(Elem<'a>) -> bool) -> bool {
+        match *self {
+            SetRef::Ints(ints) => intset::iter(ints).all(|n| each(Elem::Int(n))),
+            SetRef::Packed(pack) => listpack::iter(pack).all(|(_, elem)| each(elem)),
+            SetRef::Table(table) => table.iter().all(|member| each(Elem::Str(member.bytes()))),
+        }
+    }
+
+    /// Every member.
+    pub fn for_each(&self, mut each: impl FnMut(Elem<'a>)) {
+        self.all(|elem| {
+            each(elem);
+            true
+        });
+    }
+
+    /// One step of SSCAN: a packed set comes whole.
+    pub fn scan(&self, cursor: u64, count: usize, mut each: impl FnMut(Elem<'a>)) -> u64 {
+        match *self {
+            SetRef::Table(table) => table.scan(cursor, count, |member| each(Elem::Str(member.bytes()))),
+            _ => {
+                self.for_each(each);
+                0
+            }
+        }
+    }
+
+    /// A member, each equally likely. `random` gives random bits.
+    pub fn random(&self, random: &mut impl FnMut() -> u64) -> Option<Elem<'a>> {
+        match *self {
+            SetRef::Table(table) => table.random(random).map(|member| Elem::Str(member.bytes())),
+            _ => self.nth(super::value::below(random, self.len() as u64)? as usize),
+        }
+    }
+
+    /// The member at an index of a set that is not a table; `None` past the end, or for a table.
+    pub fn nth(&self, index: usize) -> Option<Elem<'a>> {
+        match *self {
+            SetRef::Ints(ints) => intset::get(ints, index).map(Elem::Int),
+            SetRef::Packed(pack) => listpack::get(pack, index as i64),
+            SetRef::Table(_) => None,
+        }
+    }
+
+    /// Heap bytes beyond the entry; `samples` members are measured (0: all) and the rest estimated.
+    pub fn alloc_bytes(&self, samples: usize) -> usize {
+        let SetRef::Table(table) = *self else { return 0 };
+        let most = if samples == 0 { usize::MAX } else { samples };
+        let (mut seen, mut bytes) = (0usize, 0usize);
+        for member in table.iter().take(most) {
+            seen += 1;
+            bytes += member.alloc_bytes();
+        }
+        table.table_bytes() + bytes * table.len() / seen.max(1)
+    }
+}
+
+/// A set to change, in its place in a table or by itself.
+pub struct SetMut<E> {
+    entry: E,
+    limits: Limits,
+}
+
+impl<'a> SetMut<&'a mut Entry> {
+    /// A set that is in no database yet.
+    pub fn of(entry: &'a mut Entry, limits: &Limits) -> Self {
+        SetMut { entry, limits: *limits }
+    }
+}
+
+impl<E: DerefMut<Target = Entry>> SetMut<E> {
+    /// As it is.
+    pub fn view(&self) -> SetRef<'_> {
+        match (Kind::of(self.entry.kind()), self.entry.big()) {
+            (_, Some(Big::Set(table))) => SetRef::Table(table),
+            (Kind::SetInts, _) => SetRef::Ints(self.entry.value()),
+            _ => SetRef::Packed(self.entry.value()),
+        }
+    }
+
+    /// Before `hint` members, the first of them `first`, are added to an empty set: the encoding that suits them.
+    pub fn prepare(&mut self, first: &[u8], hint: usize) {
+        if number::parse_i64(first).is_some() && hint <= self.limits.set_ints {
+            return;
+        }
+        if hint > self.limits.set_entries {
+            return self.to_table();
+        }
+        self.entry.set_value(Kind::SetPacked as u8, &listpack::EMPTY);
+    }
+
+    /// Adds a member; true if it is new.
+    #[inline]
+    pub fn add(&mut self, member: &[u8]) -> bool {
+        match Kind::of(self.entry.kind()) {
+            Kind::SetInts => self.add_to_ints(member),
+            Kind::SetPacked => self.add_to_pack(member),
+            _ => self.add_to_table(member),
+        }
+    }
+
+    fn add_to_ints(&mut self, member: &[u8]) -> bool {
+        let Some(n) = number::parse_i64(member) else { return self.add_text_to_ints(member) };
+        if !intset::add(&mut *self.entry, n) {
+            return false;
+        }
+        if intset::len(self.entry.value()) > self.limits.set_ints {
+            self.to_table();
+        }
+        true
+    }
+
+    /// A member that is no integer ends the integer encoding.
+    fn add_text_to_ints(&mut self, member: &[u8]) -> bool {
+        let fits = member.len() <= self.limits.set_value && intset::len(self.entry.value()) < self.limits.set_entries;
+        if fits && self.longest_int() <= self.limits.set_value { self.to_pack() } else { self.to_table() }
+        self.add(member)
+    }
+
+    fn longest_int(&self) -> usize {
+        let ints = self.entry.value();
+        let text_len = |n: Option<i64>| n.map_or(0, |n| itoa::Buffer::new().format(n).len());
+        text_len(intset::min(ints)).max(text_len(intset::max(ints)))
+    }
+
+    fn add_to_pack(&mut self, member: &[u8]) -> bool {
+        let pack = self.entry.value();
+        if listpack::find(pack, member, HEADER_BYTES, 1).is_some() {
+            return false;
+        }
+        if member.len() > self.limits.set_value || listpack::count(pack) >= self.limits.set_entries {
+            self.to_table();
+            return self.add_to_table(member);
+        }
+        listpack::push_back(&mut *self.entry, member);
+        true
+    }
+
+    fn add_to_table(&mut self, member: &[u8]) -> bool {
+        let Some(Big::Set(table)) = self.entry.big_mut() else { unreachable!("a set is packed or a table") };
+        let hash = table.hasher().hash(member);
+        if table.get(hash, member).is_some() {
+            return false;
+        }
+        table.insert_new(hash, Member::new(member));
+        true
+    }
+
+    /// Removes a member; whether it was there.
+    pub fn remove(&mut self, member: &[u8]) -> bool {
+        match Kind::of(self.entry.kind()) {
+            Kind::SetInts => number::parse_i64(member).is_some_and(|n| intset::remove(&mut *self.entry, n)),
+            Kind::SetPacked => match listpack::find(self.entry.value(), member, HEADER_BYTES, 1) {
+                Some(at) => listpack::remove(&mut *self.entry, at),
+                None => false,
+            },
+            _ => {
+                let Some(Big::Set(table)) = self.entry.big_mut() else { return false };
+                let hash = table.hasher().hash(member);
+                table.remove(hash, member).is_some()
+            }
+        }
+    }
+
+    /// Takes out a random member; its bytes.
+    pub fn pop(&mut self, random: &mut impl FnMut() -> u64) -> Option<Vec<u8>> {
+        let member = self.view().random(random)?.to_vec();
+        self.remove(&member);
+        Some(member)
+    }
+
+    fn to_pack(&mut self) {
+        let ints: Vec<Elem<'_>> = intset::iter(self.entry.value()).map(Elem::Int).collect();
+        let pack = listpack::from_values(ints);
+        self.entry.set_value(Kind::SetPacked as u8, &pack);
+    }
+
+    fn to_table(&mut self) {
+        let mut table = Table::new(self.limits.hasher);
+        let mut text = itoa::Buffer::new();
+        self.view().for_each(|elem| {
+            let member = elem.text(&mut text);
+            table.insert_new(table.hasher().hash(member), Member::new(member));
+        });
+        self.entry.set_big(Kind::BigSet as u8, Box::new(Big::Set(table)));
+    }
+}
+
+/// A copy of a table's members.
+pub(super) fn clone_table(table: &Table<Member>) -> Table<Member> {
+    let mut copy = Table::new(table.hasher());
+    for member in table.iter() {
+        copy.insert_new(table.hasher().hash(member.bytes()), Member::new(member.bytes()));
+    }
+    copy
+}
+
+impl Value for Set {
+    const TYPE: Type = Type::Set;
+    type Ref<'a> = SetRef<'a>;
+    type Mut<'a> = SetMut<EntryMut<'a>>;
+
+    #[inline]
+    fn view(entry: EntryRef<'_>) -> SetRef<'_> {
+        match (Kind::of(entry.kind()), entry.big()) {
+            (_, Some(Big::Set(table))) => SetRef::Table(table),
+            (Kind::SetInts, _) => SetRef::Ints(entry.value()),
+            _ => SetRef::Packed(entry.value()),
+        }
+    }
+
+    #[inline]
+    fn edit<'a>(entry: EntryMut<'a>, limits: &Limits) -> SetMut<EntryMut<'a>> {
+        SetMut { entry, limits: *limits }
+    }
+
+    fn create(key: &[u8], _limits: &Limits, lru: u32) -> Entry {
+        Entry::new(key, Kind::SetInts as u8, &intset::EMPTY, lru, None)
+    }
+
+    fn is_empty(entry: EntryRef<'_>) -> bool {
+        Self::view(entry).is_empty()
+    }
+}

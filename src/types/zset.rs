@@ -1,0 +1,443 @@
+//! Sorted sets: one listpack of member, score, member, score ... in order while small, else a tree with a table of members.
+//! Order: score, then member bytes. Knows no key.
+
+use super::value::{Big, Elem, Entry, EntryMut, EntryRef, Kind, Limits, Type, Value};
+use crate::base::float;
+use crate::ds::listpack::{self, HEADER_BYTES};
+use crate::ds::sorted::Sorted;
+use std::ops::DerefMut;
+
+/// The marker of sorted sets.
+pub struct ZSet;
+
+/// Scores that are integers up to here are packed as integers.
+const INTEGER_LIMIT: f64 = 4_503_599_627_370_496.0;
+
+/// A bound of scores.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ScoreBound {
+    /// The score.
+    pub score: f64,
+    /// Whether it is left out itself.
+    pub exclusive: bool,
+}
+
+/// A range of scores.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ScoreRange {
+    /// The least.
+    pub min: ScoreBound,
+    /// The greatest.
+    pub max: ScoreBound,
+}
+
+/// A bound of members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LexBound<'a> {
+    /// Before all members.
+    Least,
+    /// After all members.
+    Greatest,
+    /// This member, itself in the range.
+    Inclusive(&'a [u8]),
+    /// This member, itself not in the range.
+    Exclusive(&'a [u8]),
+}
+
+/// What a range is of.
+#[derive(Clone, Copy, Debug)]
+pub enum Span<'a> {
+    /// Ranks from `first` on, `count` of them.
+    Ranks {
+        /// The first rank.
+        first: usize,
+        /// How many.
+        count: usize,
+    },
+    /// Scores.
+    Scores(ScoreRange),
+    /// Members, all of one score.
+    Lex(LexBound<'a>, LexBound<'a>),
+}
+
+/// The conditions of ZADD.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AddOptions {
+    /// Only new members.
+    pub nx: bool,
+    /// Only members that are there.
+    pub xx: bool,
+    /// Only to a greater score.
+    pub gt: bool,
+    /// Only to a lesser score.
+    pub lt: bool,
+    /// Add to the score instead of setting it.
+    pub incr: bool,
+}
+
+/// What became of an add.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Added {
+    /// A new member.
+    New(f64),
+    /// Another score.
+    Changed(f64),
+    /// The same score.
+    Same(f64),
+    /// A condition did not hold.
+    Refused,
+    /// The sum is not a number.
+    NotANumber,
+}
+
+/// A score as an element of a listpack.
+fn score_of(elem: Elem<'_>) -> f64 {
+    elem.to_f64().unwrap_or(0.0)
+}
+
+/// Calls `f` with the element that holds a score.
+fn with_score<R>(score: f64, f: impl FnOnce(Elem<'_>) -> R) -> R {
+    if score.abs() <= INTEGER_LIMIT && score.trunc() == score && !(score == 0.0 && score.is_sign_negative()) {
+        return f(Elem::Int(score as i64));
+    }
+    f(Elem::Str(float::Buffer::new().format(score)))
+}
+
+/// Order of a packed element and a member.
+fn compare(elem: Elem<'_>, member: &[u8]) -> std::cmp::Ordering {
+    elem.text(&mut itoa::Buffer::new()).cmp(member)
+}
+
+/// A sorted set to read.
+#[derive(Clone, Copy)]
+pub enum ZSetRef<'a> {
+    /// Pairs in one listpack, in order.
+    Packed(&'a [u8]),
+    /// Tree and table.
+    Tree(&'a Sorted),
+}
+
+/// A pair of a packed set: offset, member, score.
+fn pairs(pack: &[u8]) -> impl Iterator<Item = (usize, Elem<'_>, f64)> {
+    let mut walk = listpack::iter(pack);
+    std::iter::from_fn(move || {
+        let ((at, member), (_, score)) = (walk.next()?, walk.next()?);
+        Some((at, member, score_of(score)))
+    })
+}
+
+impl<'a> ZSetRef<'a> {
+    /// Number of members.
+    pub fn len(&self) -> usize {
+        match self {
+            ZSetRef::Packed(pack) => listpack::count(pack) / 2,
+            ZSetRef::Tree(tree) => tree.len(),
+        }
+    }
+
+    /// Whether there is no member.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The score of a member.
+    #[inline]
+    pub fn score(&self, member: &[u8]) -> Option<f64> {
+        match self {
+            ZSetRef::Packed(pack) => {
+                let at = listpack::find(pack, member, HEADER_BYTES, 2)?;
+                listpack::at(pack, listpack::next(pack, at)?).map(score_of)
+            }
+            ZSetRef::Tree(tree) => tree.score(member),
+        }
+    }
+
+    /// The number of members before this one, and its score.
+    pub fn rank(&self, member: &[u8]) -> Option<(usize, f64)> {
+        match self {
+            ZSetRef::Packed(pack) => {
+                let found = pairs(pack).enumerate().find(|(_, (_, elem, _))| elem.eq_bytes(member));
+                found.map(|(rank, (_, _, score))| (rank, score))
+            }
+            ZSetRef::Tree(tree) => tree.rank(member),
+        }
+    }
+
+    /// Number of members whose score is below the bound (`after`: not above it).
+    fn before_score(&self, score: f64, after: bool) -> usize {
+        match self {
+            ZSetRef::Packed(pack) => pairs(pack).take_while(|(_, _, s)| *s < score || (after && *s == score)).count(),
+            ZSetRef::Tree(tree) => tree.before_score(score, after),
+        }
+    }
+
+    /// Number of members before this one (`after`: not behind it), all having one score.
+    fn before_member(&self, member: &[u8], after: bool) -> usize {
+        match self {
+            ZSetRef::Packed(pack) => pairs(pack)
+                .take_while(|(_, elem, _)| {
+                    let order = compare(*elem, member);
+                    order.is_lt() || (after && order.is_eq())
+                })
+                .count(),
+            ZSetRef::Tree(tree) => tree.before_member(member, after),
+        }
+    }
+
+    fn before_lex(&self, bound: LexBound<'_>, is_max: bool) -> usize {
+        match bound {
+            LexBound::Least => 0,
+            LexBound::Greatest => self.len(),
+            LexBound::Inclusive(member) => self.before_member(member, is_max),
+            LexBound::Exclusive(member) => self.before_member(member, !is_max),
+        }
+    }
+
+    /// A range as (first rank, count).
+    pub fn resolve(&self, span: Span<'_>) -> (usize, usize) {
+        let (first, end) = match span {
+            Span::Ranks { first, count } => (first, first + count),
+            Span::Scores(range) => (
+                self.before_score(range.min.score, range.min.exclusive),
+                self.before_score(range.max.score, !range.max.exclusive),
+            ),
+            Span::Lex(min, max) => (self.before_lex(min, false), self.before_lex(max, true)),
+        };
+        (first, end.saturating_sub(first))
+    }
+
+    /// Calls `each` with `count` members from rank `first` on, in ascending order.
+    pub fn range(&self, first: usize, count: usize, mut each: impl FnMut(Elem<'a>, f64)) {
+        match *self {
+            ZSetRef::Packed(pack) => pairs(pack).skip(first).take(count).for_each(|(_, m, s)| each(m, s)),
+            ZSetRef::Tree(tree) => tree.range(first, false).take(count).for_each(|(m, s)| each(Elem::Str(m), s)),
+        }
+    }
+
+    /// Calls `each` with `count` members from rank `last` on, in descending order.
+    pub fn range_rev(&self, last: usize, count: usize, mut each: impl FnMut(Elem<'a>, f64)) {
+        match *self {
+            ZSetRef::Packed(pack) => {
+                let mut at = listpack::seek(pack, 2 * last as i64);
+                for _ in 0..count {
+                    let Some(offset) = at else { return };
+                    let Some(member) = listpack::at(pack, offset) else { return };
+                    let score = listpack::next(pack, offset).and_then(|at| listpack::at(pack, at));
+                    each(member, score.map_or(0.0, score_of));
+                    at = listpack::prev(pack, offset).and_then(|at| listpack::prev(pack, at));
+                }
+            }
+            ZSetRef::Tree(tree) => tree.range(last, true).take(count).for_each(|(m, s)| each(Elem::Str(m), s)),
+        }
+    }
+
+    /// One step of ZSCAN: a packed set comes whole.
+    pub fn scan(&self, cursor: u64, count: usize, mut each: impl FnMut(Elem<'a>, f64)) -> u64 {
+        match *self {
+            ZSetRef::Packed(_) => {
+                self.range(0, usize::MAX, each);
+                0
+            }
+            ZSetRef::Tree(tree) => tree.scan(cursor, count, |member, score| each(Elem::Str(member), score)),
+        }
+    }
+
+    /// The member of a rank.
+    pub fn nth(&self, rank: usize) -> Option<(Elem<'a>, f64)> {
+        let mut found = None;
+        self.range(rank, 1, |member, score| found = Some((member, score)));
+        found
+    }
+
+    /// A member, each equally likely. `random` gives random bits.
+    pub fn random(&self, random: &mut impl FnMut() -> u64) -> Option<(Elem<'a>, f64)> {
+        self.nth(super::value::below(random, self.len() as u64)? as usize)
+    }
+
+    /// Heap bytes beyond the entry; `samples` members are measured (0: all) and the rest estimated.
+    pub fn alloc_bytes(&self, samples: usize) -> usize {
+        match self {
+            ZSetRef::Packed(_) => 0,
+            ZSetRef::Tree(tree) => tree.alloc_bytes(samples),
+        }
+    }
+}
+
+/// A sorted set to change, in its place in a table or by itself.
+pub struct ZSetMut<E> {
+    entry: E,
+    limits: Limits,
+}
+
+impl<'a> ZSetMut<&'a mut Entry> {
+    /// A sorted set that is in no database yet.
+    pub fn of(entry: &'a mut Entry, limits: &Limits) -> Self {
+        ZSetMut { entry, limits: *limits }
+    }
+}
+
+impl<E: DerefMut<Target = Entry>> ZSetMut<E> {
+    /// As it is.
+    pub fn view(&self) -> ZSetRef<'_> {
+        match self.entry.big() {
+            Some(Big::ZSet(tree)) => ZSetRef::Tree(tree),
+            _ => ZSetRef::Packed(self.entry.value()),
+        }
+    }
+
+    fn tree(&mut self) -> Option<&mut Sorted> {
+        match self.entry.big_mut() {
+            Some(Big::ZSet(tree)) => Some(tree),
+            _ => None,
+        }
+    }
+
+    /// Before `hint` members of at most `longest` bytes are added to an empty set: the encoding that suits them.
+    pub fn prepare(&mut self, hint: usize, longest: usize) {
+        if hint > self.limits.zset_entries || longest > self.limits.zset_value {
+            self.unpack();
+        }
+    }
+
+    /// Adds a member, or changes its score, under conditions.
+    #[inline]
+    pub fn add(&mut self, member: &[u8], score: f64, options: AddOptions) -> Added {
+        if self.entry.big().is_some() {
+            return self.add_to_tree(member, score, options);
+        }
+        let old_at = listpack::find(self.entry.value(), member, HEADER_BYTES, 2);
+        let old = old_at.and_then(|at| {
+            let pack = self.entry.value();
+            listpack::at(pack, listpack::next(pack, at)?).map(score_of)
+        });
+        let added = decide(old, score, options);
+        match (added, old_at) {
+            (Added::Changed(new), Some(at)) => {
+                listpack::remove_range(&mut *self.entry, at, 2);
+                self.insert_packed(member, new);
+            }
+            (Added::New(new), _) => {
+                let full = listpack::count(self.entry.value()) / 2 >= self.limits.zset_entries;
+                if full || member.len() > self.limits.zset_value {
+                    self.unpack();
+                    return self.add_to_tree(member, score, options);
+                }
+                self.insert_packed(member, new);
+            }
+            _ => {}
+        }
+        added
+    }
+
+    fn add_to_tree(&mut self, member: &[u8], score: f64, options: AddOptions) -> Added {
+        let Some(tree) = self.tree() else { return Added::Refused };
+        tree.upsert(member, |old| {
+            let added = decide(old, score, options);
+            let new = match added {
+                Added::New(new) | Added::Changed(new) => Some(new),
+                _ => None,
+            };
+            (new, added)
+        })
+    }
+
+    fn insert_packed(&mut self, member: &[u8], score: f64) {
+        let pack = self.entry.value();
+        let behind = |(_, elem, s): &(usize, Elem<'_>, f64)| *s > score || (*s == score && compare(*elem, member).is_gt());
+        let at = pairs(pack).find(behind).map_or(pack.len(), |(at, _, _)| at);
+        with_score(score, |elem| listpack::insert_all(&mut *self.entry, at, &[member.into(), elem]));
+    }
+
+    /// Removes a member; whether it was there.
+    pub fn remove(&mut self, member: &[u8]) -> bool {
+        if let Some(tree) = self.tree() {
+            return tree.remove(member);
+        }
+        match listpack::find(self.entry.value(), member, HEADER_BYTES, 2) {
+            Some(at) => listpack::remove_range(&mut *self.entry, at, 2) == 2,
+            None => false,
+        }
+    }
+
+    /// Removes `count` members from rank `first` on.
+    pub fn remove_range(&mut self, first: usize, count: usize) -> usize {
+        if let Some(tree) = self.tree() {
+            return tree.remove_range(first, count);
+        }
+        match listpack::seek(self.entry.value(), 2 * first as i64) {
+            Some(at) => listpack::remove_range(&mut *self.entry, at, count.saturating_mul(2)) / 2,
+            None => 0,
+        }
+    }
+
+    fn unpack(&mut self) {
+        let mut tree = Sorted::new(self.limits.hasher);
+        let mut text = itoa::Buffer::new();
+        for (_, member, score) in pairs(self.entry.value()) {
+            tree.upsert(member.text(&mut text), |_| (Some(score), ()));
+        }
+        self.entry.set_big(Kind::BigZSet as u8, Box::new(Big::ZSet(Box::new(tree))));
+    }
+
+    /// A finished result that fits is packed, as the reference does after a store.
+    pub fn pack_if_small(&mut self) {
+        let Some(tree) = self.tree() else { return };
+        let longest = tree.range(0, false).map(|(member, _)| member.len()).max().unwrap_or(0);
+        let len = tree.len();
+        if len > self.limits.zset_entries || longest > self.limits.zset_value {
+            return;
+        }
+        let mut pack = listpack::EMPTY.to_vec();
+        if let ZSetRef::Tree(tree) = self.view() {
+            for (member, score) in tree.range(0, false) {
+                with_score(score, |elem| listpack::push_back_all(&mut pack, &[member.into(), elem]));
+            }
+        }
+        self.entry.set_value(Kind::ZSetPacked as u8, &pack);
+    }
+}
+
+/// What an add does to a member with this old score.
+fn decide(old: Option<f64>, score: f64, options: AddOptions) -> Added {
+    let Some(old) = old else {
+        return if options.xx { Added::Refused } else { Added::New(score) };
+    };
+    if options.nx {
+        return Added::Refused;
+    }
+    let new = if options.incr { old + score } else { score };
+    if new.is_nan() {
+        return Added::NotANumber;
+    }
+    if (options.gt && new <= old) || (options.lt && new >= old) {
+        return Added::Refused;
+    }
+    if new == old { Added::Same(new) } else { Added::Changed(new) }
+}
+
+impl Value for ZSet {
+    const TYPE: Type = Type::ZSet;
+    type Ref<'a> = ZSetRef<'a>;
+    type Mut<'a> = ZSetMut<EntryMut<'a>>;
+
+    #[inline]
+    fn view(entry: EntryRef<'_>) -> ZSetRef<'_> {
+        match entry.big() {
+            Some(Big::ZSet(tree)) => ZSetRef::Tree(tree),
+            _ => ZSetRef::Packed(entry.value()),
+        }
+    }
+
+    #[inline]
+    fn edit<'a>(entry: EntryMut<'a>, limits: &Limits) -> ZSetMut<EntryMut<'a>> {
+        ZSetMut { entry, limits: *limits }
+    }
+
+    fn create(key: &[u8], _limits: &Limits, lru: u32) -> Entry {
+        Entry::new(key, Kind::ZSetPacked as u8, &listpack::EMPTY, lru, None)
+    }
+
+    fn is_empty(entry: EntryRef<'_>) -> bool {
+        Self::view(entry).is_empty()
+    }
+}
