@@ -286,10 +286,10 @@ mod tests {
 
     #[test]
     fn random_patterns_agree_with_the_model() {
-        let mut rng = Rng::from_seed(31);
+        let mut rng = Rng::seeded(31);
         let mut draw = |letters: &[u8], max: u64| -> Vec<u8> {
             (0..rng.below(max))
-                .map(|_| letters[rng.index_below(letters.len())])
+                .map(|_| letters[(rng.below(letters.len() as u64) as usize)])
                 .collect()
         };
         for _ in 0..60_000 {
