@@ -19,6 +19,9 @@ const COMMON_SHARE: usize = 4;
 /// Most items of the index looked at for one sample.
 const MOST_ITEMS: usize = 4096;
 
+/// By how much a key that was never used since it was made counts as older, half seconds.
+const USED_GRACE_HALF_SECS: u64 = 3;
+
 /// By what a key is chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rank {
@@ -115,7 +118,11 @@ fn score(policy: Policy, entry: EntryRef<'_>, now: Now) -> Option<u64> {
         return None;
     }
     Some(match policy.rank {
-        Rank::Idle => u64::from(clock::lru_idle_secs(entry.lru(), now)),
+        Rank::Idle => {
+            // The clock counts seconds: a key in use may look a second older than one that was made after its last use.
+            let grace = if clock::lru_is_used(entry.lru()) { 0 } else { USED_GRACE_HALF_SECS };
+            2 * u64::from(clock::lru_idle_secs(entry.lru(), now)) + grace
+        }
         Rank::Rare { decay_minutes } => {
             let (counter, then) = clock::lfu_unpack(entry.lru());
             u64::from(u8::MAX - clock::lfu_decay(counter, then, clock::lfu_minutes(now), decay_minutes))
