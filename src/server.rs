@@ -24,7 +24,7 @@ use crate::keyspace::Keyspace;
 use crate::net::{Input, Peer, Service};
 use crate::resp::{Argv, Outbox, OwnedArgv, Reply};
 use crate::session::{ConnId, Session, Sessions, mode};
-use crate::stats::Stats;
+use crate::stats::{Hidden, Stats};
 use crate::sys::ticks;
 use batch::Batch;
 use std::time::Duration;
@@ -118,6 +118,7 @@ impl Server {
             last_tick: ticks::now(),
             depth: 0,
             row: self.table.row(0),
+            hidden: Hidden::default(),
         });
         session.outbox = out;
         self.after_session(session);

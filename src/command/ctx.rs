@@ -12,7 +12,7 @@ use crate::journal::{Effects, Journal};
 use crate::keyspace::DbView;
 use crate::resp::Reply;
 use crate::session::{ConnId, Session, Sessions};
-use crate::stats::Stats;
+use crate::stats::{Hidden, Stats};
 
 /// How a handler ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,6 +126,8 @@ pub struct Ctx<'a> {
     pub depth: u32,
     /// The row that runs.
     pub row: Row,
+    /// Words of the running request that MONITOR and SLOWLOG must not show.
+    pub hidden: Hidden,
 }
 
 impl Ctx<'_> {

@@ -2,12 +2,15 @@
 //! rooms above comes to it through `Ctx`. COMMAND, arity errors, HELP and the README's table are derived from the rows.
 
 mod args;
+mod client;
+mod connection;
 mod ctx;
 pub mod derived;
 mod error;
 mod execute;
 mod gate;
 mod table;
+mod transactions;
 
 mod expiry;
 mod hash;
@@ -28,7 +31,7 @@ use crate::resp::Reply;
 use crate::types::Elem;
 
 /// All families.
-pub static FAMILIES: &[&[Command]] = &[string::COMMANDS, hash::COMMANDS, list::COMMANDS, set::COMMANDS];
+pub static FAMILIES: &[&[Command]] = &[connection::COMMANDS, client::COMMANDS, transactions::COMMANDS, string::COMMANDS, hash::COMMANDS, list::COMMANDS, set::COMMANDS];
 
 /// An element as a bulk string.
 #[inline]
