@@ -59,7 +59,9 @@ fn memory(cx: &mut Ctx<'_>, command: &Command) -> Result<(), CmdError> {
 
 #[cold]
 fn memory_slow(cx: &mut Ctx<'_>, command: &Command) -> Result<(), CmdError> {
-    let fits = true;
+    // While writes are paused nothing may change, not even by eviction.
+    let paused = cx.facts.pause.is_some_and(|(until, _)| cx.now.unix_ms.0 < until);
+    let fits = paused || cx.make_room();
     // A queue that needs memory is refused as a whole.
     let denied = command.is(flag::DENYOOM) || queued_flags(cx, command) & flag::DENYOOM != 0;
     if !fits && denied { Err(CmdError::OOM) } else { Ok(()) }

@@ -10,16 +10,21 @@ mod error;
 mod execute;
 mod gate;
 mod table;
-mod transactions;
 
 mod expiry;
+mod generic;
 mod hash;
+mod help;
+mod lcs;
 pub mod keys;
 mod list;
+mod room;
 mod scan;
 mod server;
 mod set;
 mod string;
+mod transactions;
+mod zset;
 
 pub use args::Args;
 pub use ctx::{Ask, Ctx, Debug, Facts, Flow, Outcome, PauseKind, Shutdown};
@@ -31,7 +36,17 @@ use crate::resp::Reply;
 use crate::types::Elem;
 
 /// All families.
-pub static FAMILIES: &[&[Command]] = &[connection::COMMANDS, client::COMMANDS, transactions::COMMANDS, string::COMMANDS, hash::COMMANDS, list::COMMANDS, set::COMMANDS];
+pub static FAMILIES: &[&[Command]] = &[
+    connection::COMMANDS,
+    client::COMMANDS,
+    transactions::COMMANDS,
+    generic::COMMANDS,
+    string::COMMANDS,
+    hash::COMMANDS,
+    list::COMMANDS,
+    set::COMMANDS,
+    zset::COMMANDS,
+];
 
 /// An element as a bulk string.
 #[inline]
