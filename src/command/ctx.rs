@@ -128,6 +128,8 @@ pub struct Ctx<'a> {
     pub row: Row,
     /// Words of the running request that MONITOR and SLOWLOG must not show.
     pub hidden: Hidden,
+    /// Replies that may wait for this client, bytes; with more it is cut off.
+    pub reply_limit_bytes: usize,
 }
 
 impl Ctx<'_> {
@@ -143,6 +145,13 @@ impl Ctx<'_> {
     /// Name under which errors speak of the running command: `config|get`.
     pub fn command_name(&self) -> &'static str {
         self.row.command.shown_name()
+    }
+
+    /// Whether the client will be cut off for what it was replied already: a handler with a reply of unknown length
+    /// may stop where it is.
+    #[inline]
+    pub fn is_cut_off(&mut self) -> bool {
+        self.reply.outbox().len() > self.reply_limit_bytes
     }
 
     /// Selects a database for this client.
