@@ -12,7 +12,7 @@ use crate::journal::{Effects, Journal};
 use crate::keyspace::DbView;
 use crate::resp::Reply;
 use crate::session::{ConnId, Session, Sessions};
-use crate::stats::Stats;
+use crate::stats::{Hidden, Stats};
 
 /// How a handler ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,6 +126,10 @@ pub struct Ctx<'a> {
     pub depth: u32,
     /// The row that runs.
     pub row: Row,
+    /// Words of the running request that MONITOR and SLOWLOG must not show.
+    pub hidden: Hidden,
+    /// Replies that may wait for this client, bytes; with more it is cut off.
+    pub reply_limit_bytes: usize,
 }
 
 impl Ctx<'_> {
@@ -141,6 +145,13 @@ impl Ctx<'_> {
     /// Name under which errors speak of the running command: `config|get`.
     pub fn command_name(&self) -> &'static str {
         self.row.command.shown_name()
+    }
+
+    /// Whether the client will be cut off for what it was replied already: a handler with a reply of unknown length
+    /// may stop where it is.
+    #[inline]
+    pub fn is_cut_off(&mut self) -> bool {
+        self.reply.outbox().len() > self.reply_limit_bytes
     }
 
     /// Selects a database for this client.

@@ -119,7 +119,11 @@ impl Server {
     /// Decodes requests of one connection into the batch, finds their rows and hashes their first keys.
     fn fill(&mut self, batch: &mut Batch, cursor: &mut Cursor<'_>, index: u32) -> Filled {
         let Some(session) = self.sessions.get_mut(cursor.conn) else { return Filled::Input };
-        let limits = RequestLimits { bulk_len: self.config.proto_max_bulk_len as u64, authenticated: session.authenticated };
+        if session.is_closing() {
+            return Filled::Input;
+        }
+        let authenticated = session.authenticated || self.config.requirepass.is_empty();
+        let limits = RequestLimits { bulk_len: self.config.proto_max_bulk_len as u64, authenticated };
         let buf: &[u8] = match &cursor.bytes {
             Source::Shared(shared) => shared,
             Source::Own(own) => own,
@@ -247,20 +251,18 @@ impl Server {
         if session.is_closing() {
             return;
         }
-        if session.is(mode::PAUSED) && !self.paused.contains(&cursor.conn) {
-            self.paused.push(cursor.conn);
-        }
         match cursor.bytes {
             Source::Own(own) => session.decoder.keep(own, cursor.at),
             Source::Shared(shared) if cursor.at < shared.len() => session.decoder.keep_copy(shared, cursor.at),
             Source::Shared(_) => {}
         }
-        let held = session.decoder.held_bytes() as u64;
-        if held > self.config.client_query_buffer_limit as u64 {
-            log::warn!("Closing client that reached max query buffer length: {}", session.peer);
+        let held = session.decoder.held_bytes() + session.waiting_bytes;
+        if held > self.config.client_query_buffer_limit {
+            log::warn!("Closing client that reached max query buffer length: id={} addr={}", session.id, session.peer);
             self.stats.totals.query_limit_disconnections += 1;
-            session.mode |= mode::CLOSE_NOW;
-            self.closes.push(cursor.conn);
+            self.close_soon(cursor.conn);
+        } else if self.accounting {
+            self.sessions.account(cursor.conn);
         }
     }
 }

@@ -3,9 +3,8 @@
 
 use super::Server;
 use crate::base::clock::Now;
-use crate::command::Shutdown;
+use crate::command::{Shutdown, close_vanished, deliver_events};
 use crate::keyspace::expire;
-use crate::session::{ConnId, mode};
 use crate::sys::alloc;
 use std::time::Duration;
 
@@ -19,13 +18,11 @@ const EXPIRE_STEP_US: u64 = 300;
 /// When what is due.
 pub(super) struct Cron {
     next_tick_ms: u64,
-    /// Where the walk over the clients goes on.
-    next_client: usize,
 }
 
 impl Cron {
     pub(super) fn new(now: Now) -> Cron {
-        Cron { next_tick_ms: now.mono_ms() + TICK_MS, next_client: 0 }
+        Cron { next_tick_ms: now.mono_ms() + TICK_MS }
     }
 }
 
@@ -39,7 +36,7 @@ impl Server {
     pub(super) fn next_timer(&self, now: Now) -> Option<Duration> {
         let tick = self.cron.next_tick_ms.saturating_sub(now.mono_ms());
         let mut wait_ms = tick;
-        if self.keyspace.book.active_expire && !self.facts.debug.cron_paused {
+        if self.expires_now() {
             if let Some(due) = expire::next_due_ms(&self.keyspace) {
                 wait_ms = wait_ms.min(due.saturating_sub(now.unix_ms.0).max(0) as u64);
             }
@@ -50,6 +47,11 @@ impl Server {
         Some(Duration::from_millis(wait_ms))
     }
 
+    /// Whether keys are removed because their time has come. While writes are paused nothing may change.
+    fn expires_now(&self) -> bool {
+        self.keyspace.book.active_expire && !self.facts.debug.cron_paused && self.facts.pause.is_none()
+    }
+
     /// Does what is due, in bounded steps.
     pub(super) fn run_timers(&mut self, now: Now) {
         if self.facts.pause.is_some_and(|(until, _)| until <= now.unix_ms.0) {
@@ -58,8 +60,11 @@ impl Server {
         if self.facts.pause.is_none() && !self.paused.is_empty() {
             self.resume_paused(now);
         }
-        if self.keyspace.book.active_expire && !self.facts.debug.cron_paused {
+        if self.expires_now() {
             expire::step(&mut self.keyspace, now, EXPIRE_STEP_US);
+            let book = &mut self.keyspace.book;
+            deliver_events(&self.hub, &mut self.sessions, None, book);
+            close_vanished(&mut self.effects, &mut self.journal, book);
         }
         if now.mono_ms() < self.cron.next_tick_ms {
             return;
@@ -71,39 +76,6 @@ impl Server {
         let used = alloc::used_bytes() as u64;
         self.stats.totals.peak_used_bytes = self.stats.totals.peak_used_bytes.max(used);
         self.check_clients(now);
-    }
-
-    /// Closes clients that were silent too long or let too many replies pile up.
-    fn check_clients(&mut self, now: Now) {
-        let timeout_ms = u64::from(self.config.timeout) * 1000;
-        let mut leaving: Vec<ConnId> = Vec::new();
-        let limit = self.config.client_output_buffer_limit[0];
-        for session in self.sessions.iter_mut() {
-            let idle_ms = now.mono_ms().saturating_sub(session.active.mono_ms());
-            if timeout_ms > 0 && idle_ms > timeout_ms && !session.is(mode::MONITOR | mode::BLOCKED) {
-                log::debug!("Closing idle client");
-                leaving.push(session.conn);
-            }
-            if session.outbox.is_empty() {
-                continue;
-            }
-            let pending = session.outbox.len() as u64;
-            let over_hard = limit.hard_bytes > 0 && pending > limit.hard_bytes;
-            let over_soft = limit.soft_bytes > 0 && pending > limit.soft_bytes;
-            let since = if over_soft { *session.over_soft_since_ms.get_or_insert(now.mono_ms()) } else { now.mono_ms() };
-            if !over_soft {
-                session.over_soft_since_ms = None;
-            }
-            if over_hard || (over_soft && now.mono_ms() - since > u64::from(limit.soft_seconds) * 1000) {
-                log::warn!("Client {} scheduled to be closed ASAP for overcoming of output buffer limits.", session.peer);
-                self.stats.totals.output_limit_disconnections += 1;
-                leaving.push(session.conn);
-            }
-        }
-        for conn in leaving {
-            self.close_soon(conn);
-        }
-        self.cron.next_client = 0;
     }
 
     /// A signal: SIGTERM and SIGINT end the server in order.

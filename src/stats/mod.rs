@@ -6,7 +6,7 @@ mod slowlog;
 
 pub use commands::{CommandStats, Histogram};
 pub use errors::ErrorStats;
-pub use slowlog::{SlowEntry, SlowLog};
+pub use slowlog::{Hidden, SlowEntry, SlowLog};
 
 /// Counters of the whole server since its start or CONFIG RESETSTAT.
 #[derive(Default, Debug, Clone)]
