@@ -7,7 +7,6 @@
 use super::fields::Config;
 use super::option::{OptionRow, Source, flag};
 use super::table::{self, OPTIONS};
-use super::value::Permission;
 use crate::base::glob::glob_match;
 use std::borrow::Cow;
 use std::fmt;
@@ -139,11 +138,7 @@ impl Config {
     }
 
     fn allows_protected(&self, context: SetContext) -> bool {
-        match self.enable_protected_configs {
-            Permission::No => false,
-            Permission::Yes => true,
-            Permission::Local => context.local,
-        }
+        self.enable_protected_configs.allows(context.local)
     }
 }
 

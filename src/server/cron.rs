@@ -78,7 +78,7 @@ impl Server {
     fn check_clients(&mut self, now: Now) {
         let timeout_ms = u64::from(self.config.timeout) * 1000;
         let mut leaving: Vec<ConnId> = Vec::new();
-        let limit = self.config.client_output_buffer_limits[0];
+        let limit = self.config.client_output_buffer_limit[0];
         for session in self.sessions.iter_mut() {
             let idle_ms = now.mono_ms().saturating_sub(session.active.mono_ms());
             if timeout_ms > 0 && idle_ms > timeout_ms && !session.is(mode::MONITOR | mode::BLOCKED) {
@@ -95,7 +95,7 @@ impl Server {
             if !over_soft {
                 session.over_soft_since_ms = None;
             }
-            if over_hard || (over_soft && now.mono_ms() - since > u64::from(limit.soft_seconds) * 1000) {
+            if over_hard || (over_soft && now.mono_ms() - since > limit.soft_seconds.saturating_mul(1000)) {
                 log::warn!("Client {} scheduled to be closed ASAP for overcoming of output buffer limits.", session.peer);
                 self.stats.totals.output_limit_disconnections += 1;
                 leaving.push(session.conn);

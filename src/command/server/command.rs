@@ -184,6 +184,7 @@ fn docs(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
 
 /// What COMMAND LIST keeps.
 enum Filter<'a> {
+    None,
     Module,
     Category(u32),
     Pattern(&'a [u8]),
@@ -192,6 +193,7 @@ enum Filter<'a> {
 impl Filter<'_> {
     fn takes(&self, name: &str, command: &Command) -> bool {
         match self {
+            Filter::None => true,
             // No command here comes from a module.
             Filter::Module => false,
             Filter::Category(bits) => command.categories() & bits != 0,
@@ -201,29 +203,30 @@ impl Filter<'_> {
 }
 
 fn list(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
-    if !args.more() {
-        reply_names(cx, cx.table.visible().map(|row| cx.table.name(row)).collect());
-        return Ok(Flow::Done);
-    }
-    if !args.accept("filterby") || args.left() != 2 {
-        return Err(CmdError::SYNTAX);
-    }
-    let filter = if args.accept("module") {
-        Filter::Module
-    } else if args.accept("aclcat") {
-        let name = args.peek().unwrap_or_default();
-        let bit = acl::NAMES.iter().position(|known| name.eq_ignore_ascii_case(known.as_bytes()));
-        Filter::Category(bit.map_or(0, |bit| 1 << bit))
-    } else if args.accept("pattern") {
-        Filter::Pattern(args.peek().unwrap_or_default())
-    } else {
-        return Err(CmdError::SYNTAX);
-    };
+    let filter = if args.more() { list_filter(args)? } else { Filter::None };
     let table = cx.table;
     let with_subs = table.visible().flat_map(|row| std::iter::once(row).chain(table.subcommands(row)));
     let named = with_subs.map(|row| (describe::shown_name(table, row), row.command));
-    reply_names(cx, named.filter(|(name, command)| filter.takes(name, command)).map(|(name, _)| name).collect());
+    let names = named.filter(|(name, command)| filter.takes(name, command)).map(|(name, _)| name).collect();
+    reply_names(cx, names);
     Ok(Flow::Done)
+}
+
+fn list_filter<'a>(args: &mut Args<'a>) -> Result<Filter<'a>, CmdError> {
+    if !args.accept("filterby") || args.left() != 2 {
+        return Err(CmdError::SYNTAX);
+    }
+    if args.accept("module") {
+        Ok(Filter::Module)
+    } else if args.accept("aclcat") {
+        let name = args.bytes()?;
+        let bit = acl::NAMES.iter().position(|known| name.eq_ignore_ascii_case(known.as_bytes()));
+        Ok(Filter::Category(bit.map_or(0, |bit| 1 << bit)))
+    } else if args.accept("pattern") {
+        Ok(Filter::Pattern(args.bytes()?))
+    } else {
+        Err(CmdError::SYNTAX)
+    }
 }
 
 fn reply_names(cx: &mut Ctx<'_>, names: Vec<&str>) {
