@@ -3,6 +3,7 @@
 
 mod args;
 mod ctx;
+pub mod derived;
 mod error;
 mod execute;
 mod gate;

@@ -113,7 +113,7 @@ impl Server {
     /// Decodes requests of one connection into the batch, finds their rows and hashes their first keys.
     fn fill(&mut self, batch: &mut Batch, cursor: &mut Cursor<'_>, index: u32) -> Filled {
         let Some(session) = self.sessions.get_mut(cursor.conn) else { return Filled::Input };
-        let limits = RequestLimits { bulk_len: self.config.proto_max_bulk_len, authenticated: session.authenticated };
+        let limits = RequestLimits { bulk_len: self.config.proto_max_bulk_len as u64, authenticated: session.authenticated };
         let buf: &[u8] = match &cursor.bytes {
             Source::Shared(shared) => shared,
             Source::Own(own) => own,
@@ -216,7 +216,7 @@ impl Server {
             Source::Shared(_) => {}
         }
         let held = session.decoder.held_bytes() as u64;
-        if held > self.config.client_query_buffer_limit {
+        if held > self.config.client_query_buffer_limit as u64 {
             log::warn!("Closing client that reached max query buffer length: {}", session.peer);
             self.stats.totals.query_limit_disconnections += 1;
             session.mode |= mode::CLOSE_NOW;

@@ -60,7 +60,6 @@ impl Server {
         }
         if self.keyspace.book.active_expire && !self.facts.debug.cron_paused {
             expire::step(&mut self.keyspace, now, EXPIRE_STEP_US);
-            self.deliver_events(now);
         }
         if now.mono_ms() < self.cron.next_tick_ms {
             return;

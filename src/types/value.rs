@@ -5,7 +5,6 @@ use crate::ds::table::ItemMut;
 use crate::base::hash::Hasher;
 use crate::ds::record::{Field, Member};
 use crate::ds::quicklist::{Fill, QuickList};
-use crate::ds::sorted::Sorted;
 use crate::ds::table::Table;
 use bytes::Bytes;
 
@@ -127,8 +126,6 @@ pub enum Big {
     List(Box<QuickList>),
     /// A set.
     Set(Table<Member>),
-    /// A sorted set.
-    ZSet(Box<Sorted>),
 }
 
 /// A number below `n`, each equally likely; `None` for `n` = 0.
@@ -148,7 +145,6 @@ impl Big {
             Big::Hash(table) => table.len(),
             Big::List(nodes) => nodes.node_count(),
             Big::Set(table) => table.len(),
-            Big::ZSet(tree) => 2 * tree.len(),
         }
     }
 }

@@ -1,14 +1,14 @@
 //! Commands about the server itself: what it is, how it does, how it is set.
 
-pub(super) mod admin;
+// mod admin
 pub(super) mod command;
-pub(super) mod config;
-pub(super) mod debug;
+// mod config
+// mod debug
 mod describe;
-pub(super) mod info;
-pub(super) mod latency;
-pub(super) mod memory;
-pub(super) mod slowlog;
+// mod info
+// mod latency
+// mod memory
+// mod slowlog
 
 use super::ctx::{Ctx, Flow, Outcome};
 use super::table::Command;
