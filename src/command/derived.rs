@@ -5,7 +5,6 @@ use crate::base::hash::Hasher;
 use crate::config::{Config, Permission};
 use crate::keyspace::{Keyspace, Touch};
 use crate::stats::Stats;
-use crate::sys::ticks;
 use crate::types::Limits;
 
 /// Thresholds of the packed encodings.
@@ -37,11 +36,8 @@ pub fn apply(config: &Config, keyspace: &mut Keyspace, stats: &mut Stats) {
     } else {
         Touch::Lru
     };
-    stats.latency_tracking = config.latency_tracking;
-    stats.slow_ticks = match u64::try_from(config.slowlog_log_slower_than) {
-        Ok(us) if config.slowlog_max_len > 0 => ticks::from_us(us),
-        _ => u64::MAX,
-    };
+    let slow_us = u64::try_from(config.slowlog_log_slower_than).ok().filter(|_| config.slowlog_max_len > 0);
+    stats.set_thresholds(slow_us, config.latency_monitor_threshold, config.latency_tracking);
 }
 
 impl Ctx<'_> {

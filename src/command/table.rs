@@ -4,7 +4,6 @@ use super::args::Args;
 use super::ctx::{Ctx, Outcome};
 use super::keys::FindKeys;
 use crate::base::text;
-use crate::config::Text;
 use crate::resp::Argv;
 
 /// What does the work.
@@ -509,7 +508,7 @@ fn name_hash(name: &[u8]) -> usize {
 
 impl Table {
     /// The table over the families' rows. `rename`: (name, new name), an empty new name removes the command.
-    pub fn new(families: &[&'static [Command]], rename: &[(Text, Text)]) -> Table {
+    pub fn new(families: &[&'static [Command]], rename: &[(String, String)]) -> Table {
         let mut table =
             Table { rows: Vec::new(), slots: vec![0; SLOTS], names: Vec::new(), commands: 0, subs: Vec::new(), first_keys: Vec::new() };
         let commands: Vec<&'static Command> = families.iter().flat_map(|f| f.iter()).collect();
@@ -525,9 +524,9 @@ impl Table {
         }
         for id in 0..table.commands {
             let name = table.rows[id].name;
-            match rename.iter().rev().find(|(old, _)| old.eq_ignore_ascii_case(name.as_bytes())) {
+            match rename.iter().rev().find(|(old, _)| old.eq_ignore_ascii_case(name)) {
                 Some((_, new)) if new.is_empty() => {}
-                Some((_, new)) => table.link(&new.lossy(), id),
+                Some((_, new)) => table.link(new, id),
                 None => table.link(name, id),
             }
         }

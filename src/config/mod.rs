@@ -2,7 +2,6 @@
 //!
 //! Knows no server and no handler: a change is made on `Config` alone, and whoever asked for it applies what follows.
 
-mod derived;
 mod fault;
 mod fields;
 mod file;

@@ -7,6 +7,7 @@
 use super::fields::Config;
 use super::option::{OptionRow, Source, flag};
 use super::table::{self, OPTIONS};
+use super::value::Permission;
 use crate::base::glob::glob_match;
 use std::borrow::Cow;
 use std::fmt;
@@ -138,7 +139,11 @@ impl Config {
     }
 
     fn allows_protected(&self, context: SetContext) -> bool {
-        self.enable_protected_configs.allows(context.local)
+        match self.enable_protected_configs {
+            Permission::No => false,
+            Permission::Yes => true,
+            Permission::Local => context.local,
+        }
     }
 }
 

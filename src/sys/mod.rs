@@ -4,3 +4,5 @@ pub mod alloc;
 pub mod ticks;
 pub mod io;
 pub mod socket;
+pub mod host;
+pub mod listen;

@@ -114,7 +114,7 @@ fn set(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         *cx.config = before;
         return Err(SetError::refused(name, cause).into());
     }
-    cx.apply_options();
+    cx.apply_config();
     if !changed.is_empty() {
         cx.asks.push(Ask::Reconfigured(changed));
     }
@@ -222,12 +222,5 @@ fn help(cx: &mut Ctx<'_>, _args: &mut Args<'_>) -> Outcome {
 impl From<SetError> for CmdError {
     fn from(error: SetError) -> CmdError {
         CmdError::owned(error.to_string())
-    }
-}
-
-impl Ctx<'_> {
-    /// Brings up to date what is kept of the options in another form.
-    pub fn apply_options(&mut self) {
-        apply_options(self.config, &mut self.db.space.book, self.stats);
     }
 }
