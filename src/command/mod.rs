@@ -6,6 +6,7 @@ mod ctx;
 pub mod derived;
 mod error;
 mod execute;
+mod help;
 mod gate;
 mod table;
 

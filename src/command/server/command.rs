@@ -1,13 +1,13 @@
 //! COMMAND and COMMANDS: what the command table tells of itself.
 
 use super::describe;
-use super::{SERVER, reply_help};
+use super::SERVER;
 use crate::base::glob::glob_match;
 use crate::command::args::Args;
 use crate::command::ctx::{Ctx, Flow, Outcome};
 use crate::command::error::CmdError;
 use crate::command::execute::resolve;
-use crate::command::keys;
+use crate::command::{help, keys};
 use crate::command::table::{Arg, ArgType, Command, Row, Table, acl, flag, key_flag};
 use crate::resp::Argv;
 
@@ -94,16 +94,7 @@ const SUBCOMMANDS: &[Command] = &[
         run: Some(getkeysandflags),
         ..ROW
     },
-    Command {
-        name: "help",
-        full_name: "command|help",
-        arity: 2,
-        since: "5.0.0",
-        complexity: "O(1)",
-        summary: "Lists the subcommands.",
-        run: Some(help),
-        ..ROW
-    },
+    Command { full_name: "command|help", since: "5.0.0", group: "server", acl: acl::CONNECTION, ..help::ROW },
     Command {
         name: "info",
         full_name: "command|info",
@@ -299,24 +290,4 @@ fn commands(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     names.sort_unstable();
     reply_names(cx, names);
     Ok(Flow::Done)
-}
-
-fn help(cx: &mut Ctx<'_>, _args: &mut Args<'_>) -> Outcome {
-    let lines = [
-        "(no subcommand)",
-        "    Tells of every command.",
-        "COUNT",
-        "    Number of commands.",
-        "DOCS [<command-name> ...]",
-        "    Documentation of the named commands, or of all.",
-        "GETKEYS <full-command>",
-        "    The keys in a whole command.",
-        "GETKEYSANDFLAGS <full-command>",
-        "    The keys in a whole command, each with what is done to it.",
-        "INFO [<command-name> ...]",
-        "    Tells of the named commands, or of all.",
-        "LIST [FILTERBY MODULE <module>|ACLCAT <category>|PATTERN <pattern>]",
-        "    Names of the commands that a filter takes, or of all.",
-    ];
-    reply_help(cx, "COMMAND", &lines)
 }

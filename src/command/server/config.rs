@@ -1,10 +1,11 @@
 //! CONFIG: reads and changes the options. What a change entails is done before the reply where it may fail (sockets, limits
 //! of the system), else after the unit (`Ask::Reconfigured`).
 
-use super::{SERVER, reply_help};
+use super::SERVER;
 use crate::command::args::Args;
 use crate::command::ctx::{Ask, Ctx, Flow, Outcome};
 use crate::command::error::CmdError;
+use crate::command::help;
 use crate::command::table::{Arg, Command, flag};
 use crate::config::{Config, Rewrite, SetContext, SetError};
 use crate::session::mode;
@@ -39,17 +40,7 @@ const SUBCOMMANDS: &[Command] = &[
         run: Some(get),
         ..SERVER
     },
-    Command {
-        name: "help",
-        full_name: "config|help",
-        arity: 2,
-        flags: flag::LOADING | flag::STALE,
-        since: "5.0.0",
-        complexity: "O(1)",
-        summary: "Lists the subcommands.",
-        run: Some(help),
-        ..SERVER
-    },
+    Command { full_name: "config|help", since: "5.0.0", group: "server", ..help::ROW },
     Command {
         name: "resetstat",
         full_name: "config|resetstat",
@@ -203,20 +194,6 @@ fn resetstat(cx: &mut Ctx<'_>, _args: &mut Args<'_>) -> Outcome {
     }
     cx.reply.ok();
     Ok(Flow::Done)
-}
-
-fn help(cx: &mut Ctx<'_>, _args: &mut Args<'_>) -> Outcome {
-    let lines = [
-        "GET <pattern> [<pattern> ...]",
-        "    Options whose names match, and their values.",
-        "SET <option> <value> [<option> <value> ...]",
-        "    Changes options, all of them or none.",
-        "RESETSTAT",
-        "    Sets the statistics of INFO back to zero.",
-        "REWRITE",
-        "    Writes the options as they are now into the configuration file.",
-    ];
-    reply_help(cx, "CONFIG", &lines)
 }
 
 impl From<SetError> for CmdError {

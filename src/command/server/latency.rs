@@ -1,9 +1,10 @@
 //! LATENCY: what took long, and how long each command takes.
 
-use super::{SERVER, reply_help};
+use super::SERVER;
 use crate::command::args::Args;
 use crate::command::ctx::{Ctx, Flow, Outcome};
 use crate::command::error::CmdError;
+use crate::command::help;
 use crate::command::table::{Arg, Command, Row, flag};
 use crate::stats::Histogram;
 
@@ -45,17 +46,7 @@ const SUBCOMMANDS: &[Command] = &[
         run: Some(graph),
         ..ROW
     },
-    Command {
-        name: "help",
-        full_name: "latency|help",
-        arity: 2,
-        flags: flag::LOADING | flag::STALE,
-        complexity: "O(1)",
-        summary: "Lists the subcommands.",
-        tips: &[],
-        run: Some(help),
-        ..ROW
-    },
+    Command { full_name: "latency|help", since: "2.8.13", group: "server", ..help::ROW },
     Command {
         name: "histogram",
         full_name: "latency|histogram",
@@ -187,22 +178,4 @@ fn histogram(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         }
     }
     Ok(Flow::Done)
-}
-
-fn help(cx: &mut Ctx<'_>, _args: &mut Args<'_>) -> Outcome {
-    let lines = [
-        "DOCTOR",
-        "    A report in words.",
-        "GRAPH <event>",
-        "    A picture of one kind of event.",
-        "HISTORY <event>",
-        "    The samples of one kind of event: Unix time, milliseconds.",
-        "LATEST",
-        "    The newest sample of each kind of event.",
-        "RESET [<event> ...]",
-        "    Forgets the samples of these kinds of event, or of all.",
-        "HISTOGRAM [<command> ...]",
-        "    How many calls of these commands, or of all, took up to so many microseconds.",
-    ];
-    reply_help(cx, "LATENCY", &lines)
 }

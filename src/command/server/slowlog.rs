@@ -1,10 +1,11 @@
 //! SLOWLOG: the commands that took long.
 
-use super::{SERVER, reply_help};
+use super::SERVER;
 use crate::base::number;
 use crate::command::args::Args;
 use crate::command::ctx::{Ctx, Flow, Outcome};
 use crate::command::error::CmdError;
+use crate::command::help;
 use crate::command::table::{Arg, Command, flag};
 
 const ADMIN: u32 = flag::ADMIN | flag::LOADING | flag::STALE;
@@ -37,17 +38,7 @@ const SUBCOMMANDS: &[Command] = &[
         run: Some(get),
         ..SERVER
     },
-    Command {
-        name: "help",
-        full_name: "slowlog|help",
-        arity: 2,
-        flags: flag::LOADING | flag::STALE,
-        since: "6.2.0",
-        complexity: "O(1)",
-        summary: "Lists the subcommands.",
-        run: Some(help),
-        ..SERVER
-    },
+    Command { full_name: "slowlog|help", since: "6.2.0", group: "server", ..help::ROW },
     Command {
         name: "len",
         full_name: "slowlog|len",
@@ -110,17 +101,4 @@ fn reset(cx: &mut Ctx<'_>, _args: &mut Args<'_>) -> Outcome {
     cx.stats.slowlog.clear();
     cx.reply.ok();
     Ok(Flow::Done)
-}
-
-fn help(cx: &mut Ctx<'_>, _args: &mut Args<'_>) -> Outcome {
-    let lines = [
-        "GET [<count>]",
-        "    The newest entries (10 if not told how many, -1 for all): number, Unix",
-        "    time, microseconds, words, client's address, client's name.",
-        "LEN",
-        "    Number of entries.",
-        "RESET",
-        "    Removes all entries.",
-    ];
-    reply_help(cx, "SLOWLOG", &lines)
 }
