@@ -9,6 +9,7 @@ mod execute;
 mod help;
 mod gate;
 mod table;
+mod zset;
 
 mod expiry;
 mod hash;
@@ -29,7 +30,7 @@ use crate::resp::Reply;
 use crate::types::Elem;
 
 /// All families.
-pub static FAMILIES: &[&[Command]] = &[string::COMMANDS, hash::COMMANDS, list::COMMANDS, set::COMMANDS];
+pub static FAMILIES: &[&[Command]] = &[string::COMMANDS, hash::COMMANDS, list::COMMANDS, set::COMMANDS, zset::COMMANDS];
 
 /// An element as a bulk string.
 #[inline]

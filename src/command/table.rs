@@ -378,6 +378,8 @@ pub struct Command {
     pub acl: u32,
     /// Where the keys are.
     pub keys: &'static [KeySpec],
+    /// The word that names a member or field within the first key's value; 0 for none. The prefetch pass reads it.
+    pub member: usize,
     /// The arguments, for COMMAND DOCS.
     pub args: &'static [Arg],
     /// First version of Redis that had it (or ours).
@@ -411,6 +413,7 @@ impl Command {
         flags: 0,
         acl: 0,
         keys: &[],
+        member: 0,
         args: &[],
         since: "",
         group: "",
