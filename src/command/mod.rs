@@ -6,7 +6,6 @@ mod ctx;
 pub mod derived;
 mod error;
 mod execute;
-mod help;
 mod gate;
 mod table;
 mod zset;
