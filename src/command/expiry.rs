@@ -57,8 +57,9 @@ pub fn parse(text: &[u8], unit: Unit, cx: &Ctx<'_>) -> Result<i64, CmdError> {
 /// Gives an existing key a deadline; one in the past deletes it at once.
 pub fn apply(cx: &mut Ctx<'_>, key: Key<'_>, at_ms: i64) {
     if at_ms <= cx.now.unix_ms.0 {
-        cx.effects.replace(&[b"DEL", key.bytes]);
-        cx.db.delete(key, false, Event::generic("del"));
+        let lazy = cx.config.lazyfree_lazy_expire;
+        cx.effects.replace(&[if lazy { b"UNLINK" } else { b"DEL" }, key.bytes]);
+        cx.db.delete(key, lazy, Event::generic("del"));
         return;
     }
     let mut text = itoa::Buffer::new();

@@ -55,7 +55,7 @@ fn memory(cx: &mut Ctx<'_>, command: &Command) -> Result<(), CmdError> {
 
 #[cold]
 fn memory_slow(cx: &mut Ctx<'_>, command: &Command) -> Result<(), CmdError> {
-    let fits = true;
+    let fits = cx.make_room();
     let denied = match &cx.session.multi {
         None => command.is(flag::DENYOOM),
         // Queueing could use up memory without end; a queue that needs memory is refused as a whole.

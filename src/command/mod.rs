@@ -11,9 +11,13 @@ mod table;
 mod zset;
 
 mod expiry;
+mod generic;
 mod hash;
+mod help;
+mod lcs;
 pub mod keys;
 mod list;
+mod room;
 mod scan;
 mod server;
 mod set;
@@ -29,7 +33,14 @@ use crate::resp::Reply;
 use crate::types::Elem;
 
 /// All families.
-pub static FAMILIES: &[&[Command]] = &[string::COMMANDS, hash::COMMANDS, list::COMMANDS, set::COMMANDS, zset::COMMANDS];
+pub static FAMILIES: &[&[Command]] = &[
+    generic::COMMANDS,
+    string::COMMANDS,
+    hash::COMMANDS,
+    list::COMMANDS,
+    set::COMMANDS,
+    zset::COMMANDS,
+];
 
 /// An element as a bulk string.
 #[inline]

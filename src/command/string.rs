@@ -195,7 +195,7 @@ pub const COMMANDS: &[Command] = &[
         since: "7.0.0",
         complexity: "O(N*M) in the lengths of the strings",
         summary: "Finds the longest common subsequence of two strings.",
-        run: Some(append),
+        run: Some(super::lcs::lcs),
         ..STRING
     },
     Command {

@@ -123,7 +123,7 @@ pub struct Facts {
 }
 
 /// A list of byte strings; see the module.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct QuickList {
     chain: Chain,
     fill: Fill,

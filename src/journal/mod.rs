@@ -15,6 +15,7 @@ pub struct Effects {
     /// Whether anybody reads the journal.
     pub wanted: bool,
     replaced: Option<Vec<OwnedArgv>>,
+    forced: bool,
     unit: Vec<(DbIndex, OwnedArgv)>,
 }
 
@@ -32,10 +33,16 @@ impl Effects {
         self.replaced.get_or_insert_with(Vec::new);
     }
 
+    /// The running command has its effect even if it changed nothing here.
+    pub fn force(&mut self) {
+        self.forced = true;
+    }
+
     /// A command ended; `changed` tells whether it changed data. Its effects join the unit.
     #[inline]
     pub fn command_ended(&mut self, changed: bool, db: DbIndex, argv: Argv<'_>) {
         let replaced = self.replaced.take();
+        let changed = std::mem::take(&mut self.forced) || changed;
         if !changed || !self.wanted {
             return;
         }

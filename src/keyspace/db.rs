@@ -87,6 +87,8 @@ pub struct Book {
     pub active_expire: bool,
     /// The database that the next expiry step begins with.
     pub expire_turn: usize,
+    /// The best candidates for eviction seen so far.
+    pub pool: super::evict::Pool,
     /// Randomness for samples.
     pub rng: Rng,
 }
@@ -179,6 +181,7 @@ impl Keyspace {
                 lazyfree: None,
                 active_expire: true,
                 expire_turn: 0,
+                pool: super::evict::Pool::default(),
                 rng,
             },
             hasher,
@@ -303,7 +306,22 @@ impl DbView<'_> {
     /// Any entry, as an access: counted as hit or miss and marked.
     #[inline]
     pub fn entry(&mut self, key: Key<'_>) -> Option<EntryRef<'_>> {
-        let (now, touch, index) = (self.now, self.touch_reads, self.index);
+        self.entry_as(key, self.touch_reads)
+    }
+
+    /// Any entry, counted as hit or miss but not marked as used: what looks at a key without reading its value.
+    pub fn entry_unmarked(&mut self, key: Key<'_>) -> Option<EntryRef<'_>> {
+        self.entry_as(key, false)
+    }
+
+    /// Any entry, as an access that is marked whatever the client wishes: TOUCH.
+    pub fn entry_marked(&mut self, key: Key<'_>) -> Option<EntryRef<'_>> {
+        self.entry_as(key, true)
+    }
+
+    #[inline]
+    fn entry_as(&mut self, key: Key<'_>, touch: bool) -> Option<EntryRef<'_>> {
+        let (now, index) = (self.now, self.index);
         if self.space.book.interest & class::KEYMISS != 0 && self.peek(key).is_none() {
             let miss = Event { class: class::KEYMISS, name: "keymiss", changed: false };
             self.space.book.announce(index, key.bytes, miss);
@@ -448,7 +466,7 @@ impl DbView<'_> {
                     set_index(&mut db.deadlines, &mut db.volatile, key.hash, None, Some(at));
                 }
                 db.table.insert_new(key.hash, entry);
-                book.announce(index, key.bytes, Event { class: class::NEW, name: "new", changed: false });
+                book.announce(index, key.bytes, Event::NEW_KEY);
             }
         }
         book.dirty += 1;

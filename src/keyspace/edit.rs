@@ -2,7 +2,7 @@
 //! made for it and is still empty vanishes, and an emptied collection takes its key with it.
 
 use super::db::{Book, set_index};
-use super::events::{Event, class};
+use super::events::Event;
 use super::expire::Deadlines;
 use super::key::DbIndex;
 use crate::ds::table::Occupied;
@@ -92,7 +92,7 @@ impl<'a, T: Value> Edit<'a, T> {
         if self.book.interest != 0 {
             let key = place.get().key();
             if self.created && !emptied {
-                self.book.announce(self.index, key, Event { class: class::NEW, name: "new", changed: false });
+                self.book.announce(self.index, key, Event::NEW_KEY);
             }
             self.book.announce(self.index, key, event);
             if emptied {

@@ -42,6 +42,9 @@ pub struct Event {
 }
 
 impl Event {
+    /// A key was made.
+    pub const NEW_KEY: Event = Event { class: class::NEW, name: "new", changed: false };
+
     const fn of(class: u32, name: &'static str) -> Event {
         Event { class, name, changed: true }
     }

@@ -324,9 +324,13 @@ impl Deadlines {
 
     /// Up to `n` items at even distances over the whole index, from a random start: each with the same probability.
     pub(super) fn sample(&self, random: u64, n: usize, out: &mut Vec<u64>) {
-        let slots = || self.late.values().chain(self.levels.iter().flat_map(Level::filled_slots));
-        // A sweep's own items are in no slot.
+        let swept = || self.sweep.iter().flat_map(|sweep| sweep.slots());
+        let slots = || self.late.values().chain(self.levels.iter().flat_map(Level::filled_slots)).chain(swept());
         let total: usize = slots().map(Slot::len).sum();
+        if let Some(sweep) = self.sweep.as_ref().filter(|_| total == 0) {
+            out.extend(sweep.sorted().iter().take(n));
+            return;
+        }
         let n = n.min(total);
         if n == 0 {
             return;

@@ -5,6 +5,7 @@
 
 mod db;
 mod edit;
+pub mod evict;
 mod events;
 pub mod expire;
 mod key;

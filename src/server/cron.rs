@@ -39,7 +39,7 @@ impl Server {
     pub(super) fn next_timer(&self, now: Now) -> Option<Duration> {
         let tick = self.cron.next_tick_ms.saturating_sub(now.mono_ms());
         let mut wait_ms = tick;
-        if self.keyspace.book.active_expire {
+        if self.keyspace.book.active_expire && !self.facts.debug.cron_paused {
             if let Some(due) = expire::next_due_ms(&self.keyspace) {
                 wait_ms = wait_ms.min(due.saturating_sub(now.unix_ms.0).max(0) as u64);
             }

@@ -185,6 +185,43 @@ impl Big {
             Big::ZSet(tree) => 2 * tree.len(),
         }
     }
+
+    /// A copy that shares nothing that either of the two can change.
+    pub fn deep_clone(&self) -> Big {
+        match self {
+            Big::Str(bytes) => Big::Str(bytes.clone()),
+            Big::Hash(table) => Big::Hash(super::hash::clone_table(table)),
+            Big::List(nodes) => Big::List(nodes.clone()),
+            Big::Set(table) => Big::Set(super::set::clone_table(table)),
+            Big::ZSet(tree) => Big::ZSet(Box::new(tree.deep_clone())),
+        }
+    }
+}
+
+/// The type of what an entry holds.
+#[inline]
+pub fn type_of(entry: EntryRef<'_>) -> Type {
+    Kind::of(entry.kind()).type_of()
+}
+
+/// The name that OBJECT ENCODING shows.
+pub fn encoding(entry: EntryRef<'_>) -> &'static str {
+    match Kind::of(entry.kind()) {
+        Kind::Int | Kind::Str | Kind::StrRaw | Kind::BigStr => super::str::encoding(entry),
+        Kind::ListPacked | Kind::SetPacked | Kind::HashPacked | Kind::ZSetPacked => "listpack",
+        Kind::SetInts => "intset",
+        Kind::BigList => "quicklist",
+        Kind::BigSet | Kind::BigHash => "hashtable",
+        Kind::BigZSet => "skiplist",
+    }
+}
+
+/// A copy of an entry under another name, with its deadline and access bits.
+pub fn copy_of(entry: EntryRef<'_>, key: &[u8]) -> Entry {
+    match entry.big() {
+        Some(big) => Entry::new_big(key, entry.kind(), Box::new(big.deep_clone()), entry.lru(), entry.deadline()),
+        None => Entry::new(key, entry.kind(), entry.value(), entry.lru(), entry.deadline()),
+    }
 }
 
 /// Up to where values stay packed; copies of the configuration's thresholds.

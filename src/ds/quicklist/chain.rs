@@ -21,7 +21,7 @@ const BLOCK_NODES: usize = if cfg!(test) { 8 } else { 128 };
 /// Neighbouring blocks become one when together they have no more nodes than this.
 const JOIN_NODES: usize = BLOCK_NODES / 2;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Block {
     nodes: VecDeque<Node>,
     count: usize,
@@ -42,7 +42,7 @@ pub(super) struct Pos {
 }
 
 /// The nodes of a list.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Chain {
     blocks: VecDeque<Block>,
     node_count: usize,

@@ -20,7 +20,7 @@ const MIN_COMPRESS_BYTES: usize = 48;
 const MIN_SAVED_BYTES: usize = 8;
 
 /// Entries in a buffer with room at both ends.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Run {
     buf: Vec<u8>,
     start: usize,
@@ -110,7 +110,7 @@ impl Run {
 }
 
 /// What a node holds.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Body {
     Packed(Run),
     Plain(Box<[u8]>),
@@ -118,7 +118,7 @@ enum Body {
 }
 
 /// A node's bytes, compressed: a run's entries, or a plain element.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Lzf {
     bytes: Box<[u8]>,
     raw_len: usize,
@@ -132,7 +132,7 @@ impl Lzf {
 }
 
 /// A part of a list: between one and some hundred elements.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Node {
     body: Body,
     count: u32,

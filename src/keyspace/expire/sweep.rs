@@ -44,6 +44,16 @@ impl Sweep {
         self.source.alloc_bytes() + self.parts.iter().map(Slot::alloc_bytes).sum::<usize>()
     }
 
+    /// Its bags of items.
+    pub(super) fn slots(&self) -> impl Iterator<Item = &Slot> {
+        std::iter::once(&self.source).chain(&self.parts)
+    }
+
+    /// Its items that are in no bag.
+    pub(super) fn sorted(&self) -> &[u64] {
+        &self.sorted
+    }
+
     /// Spreads one chunk over the parts; returns (bytes of new room, bytes given back), or nothing when all is spread.
     fn spread(&mut self) -> Option<(usize, usize)> {
         let chunk = self.source.pop_chunk()?;

@@ -1,0 +1,58 @@
+//! Memory before a command runs: the options as a wish to the keyspace.
+
+use super::ctx::Ctx;
+use crate::config::MaxmemoryPolicy;
+use crate::keyspace::evict::{self, Policy, Rank, Room, Wish};
+use crate::sys::alloc;
+
+/// Time for a step of eviction at tenacity 1, microseconds.
+const STEP_US: u64 = 50;
+/// From this tenacity on the time grows faster.
+const STEEP_TENACITY: u32 = 10;
+
+/// The policy in the keyspace's words; `None` if nothing may be given up.
+fn policy_of(policy: MaxmemoryPolicy, decay_minutes: u32) -> Option<Policy> {
+    use MaxmemoryPolicy as P;
+    let rank = match policy {
+        P::NoEviction => return None,
+        P::VolatileLru | P::AllkeysLru => Rank::Idle,
+        P::VolatileLfu | P::AllkeysLfu => Rank::Rare { decay_minutes },
+        P::VolatileRandom | P::AllkeysRandom => Rank::Random,
+        P::VolatileTtl => Rank::Deadline,
+    };
+    Some(Policy { only_volatile: policy.only_volatile(), rank })
+}
+
+/// Longest time that one step may take: 0 to 500 us in even steps, then 15 % more for each, at 100 without end.
+fn budget_us(tenacity: u32) -> u64 {
+    match tenacity {
+        0..=STEEP_TENACITY => STEP_US * u64::from(tenacity),
+        100.. => u64::MAX / 2,
+        steep => ((STEP_US * u64::from(STEEP_TENACITY)) as f64 * 1.15f64.powi((steep - STEEP_TENACITY) as i32)) as u64,
+    }
+}
+
+impl Ctx<'_> {
+    /// Evicts keys if memory is over `maxmemory`; false if it stays over and nothing may be given up.
+    pub fn make_room(&mut self) -> bool {
+        let config = &self.config;
+        let wish = Wish {
+            policy: policy_of(config.maxmemory_policy, config.lfu_decay_time),
+            samples: config.maxmemory_samples as usize,
+            limit_bytes: config.maxmemory,
+            budget_us: budget_us(config.maxmemory_eviction_tenacity),
+        };
+        evict::make_room(self.db.space, self.now, wish, &mut alloc::used_bytes) != Room::Full
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tenacity_is_linear_then_geometric_then_endless() {
+        assert_eq!([0, 1, 10].map(budget_us), [0, 50, 500]);
+        assert!((574..=575).contains(&budget_us(11)) && budget_us(99) > 100_000_000 && budget_us(100) > 1 << 60);
+    }
+}
