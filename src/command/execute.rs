@@ -10,7 +10,7 @@ use crate::base::text;
 use crate::keyspace::{Event, KeyEvent, class};
 use crate::resp::{Argv, ProtocolError};
 use crate::session::{ConnId, Queued, ReplyMode, mode};
-use crate::sys::ticks;
+use crate::sys::{crash, ticks};
 use std::io::Write as _;
 
 /// What became of a request.
@@ -144,6 +144,7 @@ pub(super) fn call(cx: &mut Ctx<'_>, row: Row, args: &mut Args<'_>) {
     if !cx.hub.monitors.is_empty() && !row.command.is(flag::SKIP_MONITOR | flag::ADMIN) {
         feed_monitors(cx, row, args.argv());
     }
+    crash::note_command(&row.command.name);
     let Some(run) = row.command.run else { return fail(cx, &CmdError::arity(row.command.name)) };
     let (dirty, db) = (cx.db.space.book.dirty, cx.db.index);
     let start = if cx.depth == 0 { cx.last_tick } else { ticks::now() };
@@ -162,16 +163,22 @@ pub(super) fn call(cx: &mut Ctx<'_>, row: Row, args: &mut Args<'_>) {
     cx.stats.totals.commands += 1;
     let tracked = cx.stats.latency_tracking;
     cx.stats.commands[row.id as usize].record(took, tracked);
-    if took >= cx.stats.slow_ticks && !row.command.is(flag::SKIP_SLOWLOG) {
-        slow(cx, row, args.argv(), took);
+    if took >= cx.stats.notable_ticks {
+        notable(cx, row, args.argv(), took);
     }
     let changed = cx.db.space.book.dirty != dirty;
     cx.effects.command_ended(changed, db, args.argv());
 }
 
+/// It took long enough for the slow log or the latency monitor.
 #[cold]
-fn slow(cx: &mut Ctx<'_>, row: Row, argv: Argv<'_>, took: u64) {
+fn notable(cx: &mut Ctx<'_>, row: Row, argv: Argv<'_>, took: u64) {
     let us = ticks::to_us(took);
+    let event = if row.command.is(flag::FAST) { "fast-command" } else { "command" };
+    cx.stats.latency.record(event, cx.now.unix_secs(), us / 1000);
+    if took < cx.stats.slow_ticks || row.command.is(flag::SKIP_SLOWLOG) {
+        return;
+    }
     let client = (&*cx.session.peer, cx.session.name.as_deref().unwrap_or_default());
     let max_len = cx.config.slowlog_max_len as usize;
     cx.stats.slowlog.add(argv, row.command.is(flag::SECRET), cx.now.unix_ms.0 / 1000, us, client, max_len);

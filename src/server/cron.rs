@@ -6,7 +6,7 @@ use crate::base::clock::Now;
 use crate::command::Shutdown;
 use crate::keyspace::expire;
 use crate::session::{ConnId, mode};
-use crate::sys::alloc;
+use crate::sys::{alloc, ticks};
 use std::time::Duration;
 
 /// Distance of the slow checks, milliseconds.
@@ -59,7 +59,7 @@ impl Server {
             self.resume_paused(now);
         }
         if self.keyspace.book.active_expire && !self.facts.debug.cron_paused {
-            expire::step(&mut self.keyspace, now, EXPIRE_STEP_US);
+            self.expire_step(now);
         }
         if now.mono_ms() < self.cron.next_tick_ms {
             return;
@@ -70,7 +70,18 @@ impl Server {
         }
         let used = alloc::used_bytes() as u64;
         self.stats.totals.peak_used_bytes = self.stats.totals.peak_used_bytes.max(used);
+        self.stats.sample(now.mono_ms());
         self.check_clients(now);
+    }
+
+    fn expire_step(&mut self, now: Now) {
+        let started = ticks::now();
+        expire::step(&mut self.keyspace, now, EXPIRE_STEP_US);
+        let took = ticks::now().wrapping_sub(started);
+        self.stats.totals.expire_ticks += took;
+        if took >= self.stats.notable_ticks {
+            self.stats.latency.record("expire-cycle", now.unix_secs(), ticks::to_us(took) / 1000);
+        }
     }
 
     /// Closes clients that were silent too long or let too many replies pile up.
@@ -78,7 +89,10 @@ impl Server {
         let timeout_ms = u64::from(self.config.timeout) * 1000;
         let mut leaving: Vec<ConnId> = Vec::new();
         let limit = self.config.client_output_buffer_limit[0];
+        let (mut largest_input, mut largest_output) = (0, 0);
         for session in self.sessions.iter_mut() {
+            largest_input = largest_input.max(session.decoder.alloc_bytes());
+            largest_output = largest_output.max(session.outbox.alloc_bytes());
             let idle_ms = now.mono_ms().saturating_sub(session.active.mono_ms());
             if timeout_ms > 0 && idle_ms > timeout_ms && !session.is(mode::MONITOR | mode::BLOCKED) {
                 log::debug!("Closing idle client");
@@ -100,17 +114,29 @@ impl Server {
                 leaving.push(session.conn);
             }
         }
+        self.stats.recent_input_bytes.record(now.unix_secs(), largest_input as u64);
+        self.stats.recent_output_bytes.record(now.unix_secs(), largest_output as u64);
         for conn in leaving {
             self.close_soon(conn);
         }
         self.cron.next_client = 0;
     }
 
-    /// A signal: SIGTERM and SIGINT end the server in order.
+    /// A signal: SIGTERM and SIGINT end the server as `shutdown-on-sigterm` and `shutdown-on-sigint` say; a second SIGINT
+    /// waits for nothing any more.
     pub(super) fn signalled(&mut self, signal: i32) {
-        let name = if signal == libc::SIGINT { "SIGINT" } else { "SIGTERM" };
+        let (name, flags) = match signal {
+            libc::SIGINT => ("SIGINT", self.config.shutdown_on_sigint),
+            _ => ("SIGTERM", self.config.shutdown_on_sigterm),
+        };
+        if self.ending.is_some() && signal == libc::SIGINT {
+            log::warn!("You insist... exiting now.");
+            self.ending = Some(Ending { until_ms: 0 });
+            return;
+        }
         log::warn!("Received {name} scheduling shutdown...");
-        self.begin_shutdown(Shutdown::default());
+        let save = if flags.save { Some(true) } else { flags.nosave.then_some(false) };
+        self.begin_shutdown(Shutdown { save, now: flags.now, force: flags.force });
     }
 
     /// Ends the server: no new clients, last replies, then the loop stops.

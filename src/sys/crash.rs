@@ -223,7 +223,11 @@ fn on_panic(info: &std::panic::PanicHookInfo<'_>) {
     let fd = open_log();
     put_header(fd);
     let place = info.location().map(ToString::to_string).unwrap_or_default();
-    put(fd, format!("Guru Meditation: {} at {place}\n", info.payload_as_str().unwrap_or("a panic without words")).as_bytes());
+    let payload = info.payload();
+    let words = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    let words = words.unwrap_or("a panic without words");
+    let title = if words.starts_with("ASSERTION FAILED") { "" } else { "Guru Meditation: " };
+    put(fd, format!("{title}{words} at {place}\n").as_bytes());
     put(fd, b"\n------ STACK TRACE ------\n");
     put(fd, std::backtrace::Backtrace::force_capture().to_string().as_bytes());
     put(fd, b"------ STACK TRACE DONE ------\n");
@@ -250,20 +254,21 @@ pub fn out_of_memory() -> ! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Read;
+    use std::io::{Read, Seek};
     use std::os::fd::AsRawFd;
 
     #[test]
     fn numbers_are_written_without_allocation() {
-        let (mut read, write) = std::io::pipe().expect("a pipe");
-        put_number(write.as_raw_fd(), 0, 10);
-        put(write.as_raw_fd(), b" ");
-        put_number(write.as_raw_fd(), u64::MAX, 10);
-        put(write.as_raw_fd(), b" ");
-        put_number(write.as_raw_fd(), 0xDEAD_BEEF, 16);
-        drop(write);
+        let mut file = tempfile::tempfile().expect("a file");
+        let fd = file.as_raw_fd();
+        put_number(fd, 0, 10);
+        put(fd, b" ");
+        put_number(fd, u64::MAX, 10);
+        put(fd, b" ");
+        put_number(fd, 0xDEAD_BEEF, 16);
         let mut text = String::new();
-        read.read_to_string(&mut text).expect("the pipe is closed");
+        file.rewind().expect("a file can be rewound");
+        file.read_to_string(&mut text).expect("text was written");
         assert_eq!(text, "0 18446744073709551615 deadbeef");
     }
 }

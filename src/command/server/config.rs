@@ -4,12 +4,13 @@
 use super::SERVER;
 use crate::command::args::Args;
 use crate::command::ctx::{Ask, Ctx, Flow, Outcome};
+use crate::command::derived::{self, RESERVED_FILES};
 use crate::command::error::CmdError;
 use crate::command::help;
 use crate::command::table::{Arg, Command, flag};
 use crate::config::{Config, Rewrite, SetContext, SetError};
 use crate::session::mode;
-use crate::sys::{listen, process};
+use crate::sys::{host, listen};
 
 const ADMIN: u32 = flag::ADMIN | flag::NOSCRIPT | flag::LOADING | flag::STALE;
 const PARAMETER: &[Arg] = &[Arg::string("parameter")];
@@ -126,10 +127,7 @@ fn apply(cx: &mut Ctx<'_>, before: &Config, changed: &[&'static str]) -> Result<
         raise_limit(cx.config.maxclients)?;
     }
     if has("oom-score-adj") || has("oom-score-adj-values") {
-        if let Err(error) = process::set_oom_score(cx.config.oom_score_adj.mode(), cx.config.oom_score_adj_values[0]) {
-            log::warn!("Unable to write oom_score_adj: {error}");
-            return Err(("oom-score-adj", "Failed to apply new oom_score_adj configuration, check server logs.".into()));
-        }
+        apply_oom_score(cx)?;
     }
     if has("port") || has("bind") {
         move_listeners(cx, if has("port") { "port" } else { "bind" })?;
@@ -137,11 +135,20 @@ fn apply(cx: &mut Ctx<'_>, before: &Config, changed: &[&'static str]) -> Result<
     Ok(())
 }
 
+fn apply_oom_score(cx: &mut Ctx<'_>) -> Result<(), Failure> {
+    let applied = derived::apply_oom_score(cx.config, &mut cx.facts.initial_oom_score);
+    applied.map_err(|error| {
+        log::warn!("Unable to write oom_score_adj: {error}");
+        ("oom-score-adj", "Failed to apply new oom_score_adj configuration, check server logs.".into())
+    })
+}
+
 fn raise_limit(maxclients: u32) -> Result<(), Failure> {
-    let possible = process::raise_open_files(maxclients);
-    if possible < maxclients {
-        let cause =
-            format!("The operating system is not able to handle the specified number of clients, try with {possible}");
+    let wanted = u64::from(maxclients) + RESERVED_FILES;
+    let possible = host::raise_open_files(wanted).unwrap_or(wanted);
+    if possible < wanted {
+        let most = possible.saturating_sub(RESERVED_FILES);
+        let cause = format!("The operating system is not able to handle the specified number of clients, try with {most}");
         return Err(("maxclients", cause));
     }
     Ok(())

@@ -217,7 +217,7 @@ fn listpack_elements(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     if !packed.contains(&Kind::of(entry.kind())) {
         return Err(CmdError::text("ERR Not a listpack encoded object."));
     }
-    log::info!("Listpack of {} bytes, {} elements", entry.value().len(), listpack::len(entry.value()));
+    log::info!("Listpack of {} bytes, {} elements", entry.value().len(), listpack::count(entry.value()));
     cx.reply.simple("Listpack structure printed on stdout");
     Ok(Flow::Done)
 }
