@@ -151,7 +151,7 @@ fn info(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     while args.more() {
         match cx.table.find_full(args.bytes()?) {
             Some(row) => describe::info(&mut cx.reply, cx.table, row),
-            None => cx.reply.null_array(),
+            None => cx.reply.null(),
         }
     }
     Ok(Flow::Done)
