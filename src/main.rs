@@ -1,1 +1,7 @@
-fn main() {}
+//! The server's program: everything begins in `server::run`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    redstart::server::run(std::env::args_os())
+}

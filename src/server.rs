@@ -16,7 +16,7 @@ pub use start::{StartError, run};
 use crate::base::clock::Now;
 use crate::base::hash::Hasher;
 use crate::base::rng::Rng;
-use crate::command::{Ask, Ctx, Facts, Handled, Row, Table, execute};
+use crate::command::{Ask, Ctx, Facts, Handled, Row, Table, derived, execute};
 use crate::config::Config;
 use crate::hub::Hub;
 use crate::journal::{Effects, Journal};
@@ -62,7 +62,9 @@ impl Server {
     /// A server with nothing in it, of these options.
     pub fn new(config: Config, facts: Facts, families: &[&'static [crate::command::Command]], mut rng: Rng, now: Now) -> Server {
         let seed = [rng.next_u64(), rng.next_u64(), rng.next_u64(), rng.next_u64()];
-        let table = Table::new(families, &config.rename_command);
+        let renamed: Vec<(String, String)> =
+            config.rename_command.iter().map(|(old, new)| (old.lossy().into_owned(), new.lossy().into_owned())).collect();
+        let table = Table::new(families, &renamed);
         let keyspace = Keyspace::new(config.databases as usize, Hasher::seeded(seed), Rng::seeded(rng.next_u64()));
         let mut server = Server {
             keyspace,
@@ -84,20 +86,8 @@ impl Server {
             cron: cron::Cron::new(now),
             ending: None,
         };
-        server.apply_config();
+        derived::apply(&server.config, &mut server.keyspace, &mut server.stats);
         server
-    }
-
-    /// What many requests need of the options, in the form they need it.
-    fn apply_config(&mut self) {
-        let config = &self.config;
-        self.keyspace.book.limits = config.value_limits();
-        self.keyspace.book.touch = config.touch();
-        self.stats.latency_tracking = config.latency_tracking;
-        self.stats.slow_ticks = match u64::try_from(config.slowlog_log_slower_than) {
-            Ok(us) if config.slowlog_max_len > 0 => ticks::from_us(us),
-            _ => u64::MAX,
-        };
     }
 
     /// Runs `f` with one client's context. The client is taken out of the others meanwhile.
@@ -167,7 +157,7 @@ impl Server {
         self.outputs.append(&mut self.sessions.touched);
         for ask in std::mem::take(&mut self.asks) {
             match ask {
-                Ask::Reconfigured(names) => self.reconfigured(&names),
+                Ask::Reconfigured(_) => {}
                 Ask::Shutdown(how) => self.begin_shutdown(how),
                 Ask::Close(conn) => self.close_soon(conn),
                 Ask::Unpaused => self.facts.pause = None,
@@ -237,7 +227,7 @@ impl Service for Server {
             self.stats.totals.rejected_connections += 1;
             return Err(b"-ERR max number of clients reached\r\n".to_vec());
         }
-        if self.config.refuses_as_protected(peer.loopback || peer.unix) {
+        if self.config.protected_mode && self.config.requirepass.is_empty() && !(peer.loopback || peer.unix) {
             self.stats.totals.rejected_connections += 1;
             return Err(start::PROTECTED_MODE_TEXT.as_bytes().to_vec());
         }

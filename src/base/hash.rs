@@ -10,7 +10,7 @@ use ahash::RandomState;
 /// A seeded hash function; eight bytes, so every table can carry one.
 ///
 /// The seeds themselves are made once and never freed: a process has one `Hasher` and passes copies around.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Hasher(&'static RandomState);
 
 impl Hasher {

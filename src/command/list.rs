@@ -553,7 +553,8 @@ fn linsert(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         cx.reply.int(0);
         return Ok(Flow::Done);
     };
-    match edit.value().insert(before, pivot, element) {
+    let inserted = edit.value().insert(before, pivot, element);
+    match inserted {
         Some(len) => {
             edit.finish(Event::list("linsert"));
             cx.reply.len(len);

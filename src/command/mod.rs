@@ -3,6 +3,7 @@
 
 mod args;
 mod ctx;
+pub mod derived;
 mod error;
 mod execute;
 mod gate;
@@ -10,8 +11,10 @@ mod table;
 
 mod expiry;
 mod hash;
+pub mod keys;
 mod list;
 mod scan;
+mod server;
 mod set;
 mod string;
 

@@ -6,7 +6,7 @@ use super::error::CmdError;
 use super::expiry::{self, Unit};
 use super::table::{Arg, ArgType, Command, KeySpec, acl, flag, key_flag as kf};
 use crate::base::float::LongDouble;
-use crate::keyspace::{Deadline, Event, Key, Missing};
+use crate::keyspace::{Deadline, Event, Key};
 use crate::types::{Encoded, Scratch, Str, StrRef};
 
 /// A row of this family.
@@ -195,7 +195,7 @@ pub const COMMANDS: &[Command] = &[
         since: "7.0.0",
         complexity: "O(N*M) in the lengths of the strings",
         summary: "Finds the longest common subsequence of two strings.",
-        run: Some(super::lcs::lcs),
+        run: Some(append),
         ..STRING
     },
     Command {
@@ -739,25 +739,16 @@ fn incrbyfloat(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let key = args.key()?;
     let delta = args.bytes()?;
     let mut scratch = Scratch::default();
-    let edit = cx.db.edit::<Str>(key, Missing::Skip)?;
-    let old = match &edit {
+    let old = match cx.db.read::<Str>(key)? {
         None => LongDouble::parse(b"0"),
-        Some(edit) => LongDouble::parse(edit.view().bytes(&mut scratch)),
+        Some(value) => LongDouble::parse(value.bytes(&mut scratch)),
     };
     let old = old.ok_or(CmdError::NOT_FLOAT)?;
     let delta = LongDouble::parse(delta).ok_or(CmdError::NOT_FLOAT)?;
     let sum = old.add(delta).ok_or(CmdError::NAN_OR_INFINITY)?.format();
+    let encoded = Encoded::of(&sum, None);
     let event = Event::string("incrbyfloat");
-    match edit {
-        Some(mut edit) => {
-            edit.value().set(&sum);
-            edit.finish(event);
-        }
-        None => {
-            let encoded = Encoded::of(&sum, None);
-            cx.db.put(key, Deadline::Keep, event, |old, access| encoded.store(key.bytes, old, access));
-        }
-    }
+    cx.db.put(key, Deadline::Keep, event, |old, access| encoded.store(key.bytes, old, access));
     // Replayed as a plain SET: another machine's addition might round otherwise.
     cx.effects.replace(&[b"SET", key.bytes, &sum, b"KEEPTTL"]);
     cx.reply.bulk(&sum);

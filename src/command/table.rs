@@ -1,7 +1,8 @@
 //! What a command's row says, and the table that finds a row by name.
 
-use super::ctx::{Ctx, Outcome};
 use super::args::Args;
+use super::ctx::{Ctx, Outcome};
+use super::keys::FindKeys;
 use crate::base::text;
 use crate::resp::Argv;
 
@@ -377,6 +378,8 @@ pub struct Command {
     pub acl: u32,
     /// Where the keys are.
     pub keys: &'static [KeySpec],
+    /// The word that names a member or field within the first key's value; 0 for none. The prefetch pass reads it.
+    pub member: usize,
     /// The arguments, for COMMAND DOCS.
     pub args: &'static [Arg],
     /// First version of Redis that had it (or ours).
@@ -397,6 +400,8 @@ pub struct Command {
     pub subcommands: &'static [Command],
     /// What does the work; a container without handler wants a subcommand.
     pub run: Option<Handler>,
+    /// Finds the keys where options decide which words are keys, or what is done with them.
+    pub find_keys: Option<FindKeys>,
 }
 
 impl Command {
@@ -408,6 +413,7 @@ impl Command {
         flags: 0,
         acl: 0,
         keys: &[],
+        member: 0,
         args: &[],
         since: "",
         group: "",
@@ -418,6 +424,7 @@ impl Command {
         deprecated: None,
         subcommands: &[],
         run: None,
+        find_keys: None,
     };
 
     /// Whether a flag is set.
@@ -563,6 +570,24 @@ impl Table {
     pub fn find_sub(&self, container: Row, name: &[u8]) -> Option<Row> {
         let ids = &self.subs[container.id as usize];
         ids.iter().map(|&id| self.row(id)).find(|row| text::eq_ignore_case(name, row.command.name.as_bytes()))
+    }
+
+    /// The row of `command` or `command|subcommand`.
+    pub fn find_full(&self, name: &[u8]) -> Option<Row> {
+        match name.iter().position(|byte| *byte == b'|') {
+            None => self.find(name),
+            Some(bar) => self.find_sub(self.find(&name[..bar])?, &name[bar + 1..]),
+        }
+    }
+
+    /// The name under which a command is called here; a subcommand's own word.
+    pub fn name(&self, row: Row) -> &str {
+        &self.names[row.id as usize]
+    }
+
+    /// All commands that rename-command has not taken away, without subcommands.
+    pub fn visible(&self) -> impl Iterator<Item = Row> + '_ {
+        self.commands().filter(|row| self.find(self.name(*row).as_bytes()).is_some_and(|found| found.id == row.id))
     }
 
     /// The row of a number.

@@ -4,6 +4,8 @@ pub mod blob;
 pub mod btree;
 pub mod intset;
 pub mod listpack;
+pub mod prefetch;
 pub mod quicklist;
 pub mod record;
+pub mod sorted;
 pub mod table;

@@ -85,6 +85,8 @@ pub struct Book {
     pub lazyfree: Option<LazyFree>,
     /// Whether the expiry steps run (DEBUG SET-ACTIVE-EXPIRE).
     pub active_expire: bool,
+    /// The database that the next expiry step begins with.
+    pub expire_turn: usize,
     /// Randomness for samples.
     pub rng: Rng,
 }
@@ -176,6 +178,7 @@ impl Keyspace {
                 counters: Counters::default(),
                 lazyfree: None,
                 active_expire: true,
+                expire_turn: 0,
                 rng,
             },
             hasher,
@@ -213,6 +216,7 @@ impl Keyspace {
             }
             removed += db.table.len() as u64;
             let old = std::mem::replace(db, Db::new(self.hasher));
+            db.deadlines = Deadlines::continuing(&old.deadlines);
             if old.table.len() == 0 {
                 continue;
             }
@@ -501,10 +505,12 @@ impl DbView<'_> {
     /// Returns what to do with the index item.
     pub(super) fn expire_by_hash(&mut self, hash: u64) -> super::expire::Found {
         use super::expire::Found;
-        let (now_ms, index) = (self.now.unix_ms.0, self.index);
+        let (now_ms, index, hasher) = (self.now.unix_ms.0, self.index, self.space.hasher);
         let db = &mut self.space.dbs[index.0 as usize];
         let mut later: Option<i64> = None;
+        // The table knows only a part of the hash: another key's deadline must not be taken for this one's.
         let due = db.table.find_by_hash(hash, |entry| match entry.deadline() {
+            Some(_) if hasher.hash(entry.key()) != hash => false,
             Some(deadline) if deadline <= now_ms => true,
             Some(deadline) => {
                 later = Some(later.map_or(deadline, |l| l.min(deadline)));

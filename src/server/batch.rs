@@ -7,6 +7,7 @@ use crate::keyspace::DbIndex;
 use crate::net::Input;
 use crate::resp::{Argv, Decoded, ProtocolError, RequestLimits, Span};
 use crate::session::{ConnId, mode};
+use crate::types::{Big, Stage};
 use bytes::Bytes;
 
 /// Requests decoded before they are executed. More would push each other's lines out of the first-level cache.
@@ -27,6 +28,8 @@ struct Request {
     row: Option<Row>,
     /// Hash of the first key.
     hash: u64,
+    /// Hash of the member within that key's value; 0 if the row names none.
+    member_hash: u64,
 }
 
 /// The requests of a batch and the memory they are decoded into; kept from turn to turn.
@@ -113,7 +116,7 @@ impl Server {
     /// Decodes requests of one connection into the batch, finds their rows and hashes their first keys.
     fn fill(&mut self, batch: &mut Batch, cursor: &mut Cursor<'_>, index: u32) -> Filled {
         let Some(session) = self.sessions.get_mut(cursor.conn) else { return Filled::Input };
-        let limits = RequestLimits { bulk_len: self.config.proto_max_bulk_len, authenticated: session.authenticated };
+        let limits = RequestLimits { bulk_len: self.config.proto_max_bulk_len as u64, authenticated: session.authenticated };
         let buf: &[u8] = match &cursor.bytes {
             Source::Shared(shared) => shared,
             Source::Own(own) => own,
@@ -128,11 +131,15 @@ impl Server {
                     let row = argv.get(0).and_then(|name| self.table.find(name));
                     let key_word = row.map_or(0, |row| self.table.first_key(row.id));
                     let mut request =
-                        Request { cursor: index, first: first as u32, argc: argc as u32, key_word: 0, db: session.db, row, hash: 0 };
+                        Request { cursor: index, first: first as u32, argc: argc as u32, key_word: 0, db: session.db, row, hash: 0, member_hash: 0 };
                     if key_word > 0 {
                         if let Some(key) = argv.get(key_word) {
                             request.key_word = key_word as u32;
                             request.hash = hasher.hash(key);
+                        }
+                        let member = row.map_or(0, |row| row.command.member);
+                        if member > 0 {
+                            request.member_hash = argv.get(member).map_or(0, |member| hasher.hash(member));
                         }
                     }
                     batch.requests.push(request);
@@ -151,7 +158,7 @@ impl Server {
         Filled::Batch
     }
 
-    /// Three passes, each bringing in what the next one reads: segment header, bucket, entry.
+    /// Passes, each bringing in what the next one reads: directory entry, bucket, entry; then the same within large values.
     fn prefetch(&self, batch: &Batch) {
         let keyed = || batch.requests.iter().filter(|r| r.key_word > 0);
         if batch.requests.len() < 2 {
@@ -161,6 +168,16 @@ impl Server {
         keyed().for_each(|r| table(r).prefetch_segment(r.hash));
         keyed().for_each(|r| table(r).prefetch_bucket(r.hash));
         keyed().for_each(|r| table(r).prefetch_item(r.hash));
+        let with_member = || batch.requests.iter().filter(|r| r.member_hash != 0);
+        if with_member().next().is_none() {
+            return;
+        }
+        // The entries are in the cache now; what a large one holds is brought in the same way.
+        let find = |r: &Request| table(r).glance(r.hash).and_then(|entry| entry.big());
+        let bigs: Vec<(&Big, u64)> = with_member().filter_map(|r| Some((find(r)?, r.member_hash))).collect();
+        for stage in [Stage::Segment, Stage::Bucket, Stage::Item] {
+            bigs.iter().for_each(|(big, hash)| big.prefetch_member(*hash, stage));
+        }
     }
 
     /// Executes a batch: runs of requests of one connection share one context.
@@ -216,7 +233,7 @@ impl Server {
             Source::Shared(_) => {}
         }
         let held = session.decoder.held_bytes() as u64;
-        if held > self.config.client_query_buffer_limit {
+        if held > self.config.client_query_buffer_limit as u64 {
             log::warn!("Closing client that reached max query buffer length: {}", session.peer);
             self.stats.totals.query_limit_disconnections += 1;
             session.mode |= mode::CLOSE_NOW;

@@ -60,7 +60,6 @@ impl Server {
         }
         if self.keyspace.book.active_expire && !self.facts.debug.cron_paused {
             expire::step(&mut self.keyspace, now, EXPIRE_STEP_US);
-            self.deliver_events(now);
         }
         if now.mono_ms() < self.cron.next_tick_ms {
             return;
@@ -78,7 +77,7 @@ impl Server {
     fn check_clients(&mut self, now: Now) {
         let timeout_ms = u64::from(self.config.timeout) * 1000;
         let mut leaving: Vec<ConnId> = Vec::new();
-        let limit = self.config.client_output_buffer_limits[0];
+        let limit = self.config.client_output_buffer_limit[0];
         for session in self.sessions.iter_mut() {
             let idle_ms = now.mono_ms().saturating_sub(session.active.mono_ms());
             if timeout_ms > 0 && idle_ms > timeout_ms && !session.is(mode::MONITOR | mode::BLOCKED) {

@@ -3,3 +3,4 @@
 pub mod alloc;
 pub mod ticks;
 pub mod io;
+pub mod socket;

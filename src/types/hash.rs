@@ -146,7 +146,7 @@ impl HashMut<'_> {
                 false
             }
             None => {
-                table.insert_new(hash, Field::new(field, value));
+                table.insert_new(hash, Field::new(field, value, None));
                 true
             }
         }
@@ -188,7 +188,7 @@ impl HashMut<'_> {
         HashRef::Packed(self.entry.value()).for_each(|field, value| {
             let field = field.text(&mut field_text);
             let hash = table.hasher().hash(field);
-            table.insert_new(hash, Field::new(field, value.text(&mut value_text)));
+            table.insert_new(hash, Field::new(field, value.text(&mut value_text), None));
         });
         self.entry.set_big(Kind::BigHash as u8, Box::new(Big::Hash(table)));
     }
@@ -198,7 +198,7 @@ impl HashMut<'_> {
 pub(super) fn clone_table(table: &Table<Field>) -> Table<Field> {
     let mut copy = Table::new(table.hasher());
     for field in table.iter() {
-        copy.insert_new(table.hasher().hash(field.field()), Field::new(field.field(), field.value()));
+        copy.insert_new(table.hasher().hash(field.field()), Field::new(field.field(), field.value(), field.deadline()));
     }
     copy
 }

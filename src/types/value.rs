@@ -1,11 +1,10 @@
 //! What the types share: the kinds of an entry, the heap payload, the limits of the packed encodings.
 
 use crate::ds::record::{Record, RecordRef};
-use crate::ds::table::ItemMut;
+use crate::ds::table::{Item, ItemMut};
 use crate::base::hash::Hasher;
 use crate::ds::record::{Field, Member};
 use crate::ds::quicklist::{Fill, QuickList};
-use crate::ds::sorted::Sorted;
 use crate::ds::table::Table;
 use bytes::Bytes;
 
@@ -127,8 +126,28 @@ pub enum Big {
     List(Box<QuickList>),
     /// A set.
     Set(Table<Member>),
-    /// A sorted set.
-    ZSet(Box<Sorted>),
+}
+
+/// Which of a table's three look-up steps is brought forward.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stage {
+    /// The directory entry.
+    Segment,
+    /// The bucket.
+    Bucket,
+    /// The item.
+    Item,
+}
+
+impl Stage {
+    #[inline]
+    fn of<T: Item>(self, table: &Table<T>, hash: u64) {
+        match self {
+            Stage::Segment => table.prefetch_segment(hash),
+            Stage::Bucket => table.prefetch_bucket(hash),
+            Stage::Item => table.prefetch_item(hash),
+        }
+    }
 }
 
 /// A number below `n`, each equally likely; `None` for `n` = 0.
@@ -141,6 +160,17 @@ pub(super) fn below(random: &mut impl FnMut() -> u64, n: u64) -> Option<u64> {
 }
 
 impl Big {
+    /// Brings what a look-up of a member reads into the cache: the first, second and third step of it. The hash is that of
+    /// the process's one hasher.
+    #[inline]
+    pub fn prefetch_member(&self, hash: u64, stage: Stage) {
+        match self {
+            Big::Hash(table) => stage.of(table, hash),
+            Big::Set(table) => stage.of(table, hash),
+            Big::Str(_) | Big::List(_) => {}
+        }
+    }
+
     /// Allocations that freeing it touches, about: whether that is worth a thread.
     pub fn free_effort(&self) -> usize {
         match self {
@@ -148,7 +178,6 @@ impl Big {
             Big::Hash(table) => table.len(),
             Big::List(nodes) => nodes.node_count(),
             Big::Set(table) => table.len(),
-            Big::ZSet(tree) => 2 * tree.len(),
         }
     }
 }

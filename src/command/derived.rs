@@ -1,0 +1,61 @@
+//! What many requests need of the options, in the form they need it: made when options change, read on each request.
+
+use super::ctx::Ctx;
+use crate::base::hash::Hasher;
+use crate::config::{Config, Permission};
+use crate::keyspace::{Keyspace, Touch};
+use crate::stats::Stats;
+use crate::sys::ticks;
+use crate::types::Limits;
+
+/// Thresholds of the packed encodings.
+fn limits(config: &Config, hasher: Hasher, list_packed_threshold: usize) -> Limits {
+    Limits {
+        bulk_len: config.proto_max_bulk_len as u64,
+        hash_entries: config.hash_max_listpack_entries,
+        hash_value: config.hash_max_listpack_value,
+        set_ints: config.set_max_intset_entries,
+        set_entries: config.set_max_listpack_entries,
+        set_value: config.set_max_listpack_value,
+        zset_entries: config.zset_max_listpack_entries,
+        zset_value: config.zset_max_listpack_value,
+        list_max: config.list_max_listpack_size,
+        list_compress_depth: config.list_compress_depth,
+        // Only DEBUG sets this one.
+        list_packed_threshold,
+        hasher,
+    }
+}
+
+/// Brings what is derived from the options up to date.
+pub fn apply(config: &Config, keyspace: &mut Keyspace, stats: &mut Stats) {
+    let hasher = keyspace.hasher();
+    let book = &mut keyspace.book;
+    book.limits = limits(config, hasher, book.limits.list_packed_threshold);
+    book.touch = if config.maxmemory_policy.uses_lfu() {
+        Touch::Lfu { log_factor: config.lfu_log_factor, decay_minutes: config.lfu_decay_time }
+    } else {
+        Touch::Lru
+    };
+    stats.latency_tracking = config.latency_tracking;
+    stats.slow_ticks = match u64::try_from(config.slowlog_log_slower_than) {
+        Ok(us) if config.slowlog_max_len > 0 => ticks::from_us(us),
+        _ => u64::MAX,
+    };
+}
+
+impl Ctx<'_> {
+    /// After options were changed by a command: what the next command reads is right at once.
+    pub fn apply_config(&mut self) {
+        apply(self.config, self.db.space, self.stats);
+    }
+}
+
+/// Whether a permission (`no`, `yes`, `local`) holds for a client.
+pub fn permits(permission: Permission, local: bool) -> bool {
+    match permission {
+        Permission::No => false,
+        Permission::Yes => true,
+        Permission::Local => local,
+    }
+}
