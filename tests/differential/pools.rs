@@ -52,7 +52,7 @@ const POOLS: &[(&str, Pool)] = &[
     ("pat", |r| text(r, &["*", "?", "m*", "m1?", "[a-c]", "[^a]", "*1*", "s*", "[lz]?", "\\*", "", "[", "a\\"], 100)),
     ("scancnt", |r| text(r, &["5000", "100000"], 95)),
     ("type", |r| text(r, &["string", "list", "set", "zset", "hash", "stream", "STRING", "nonsense"], 100)),
-    ("sortby", |r| text(r, &["s*", "n*", "h*->f1", "h*->a", "w*", "nosort"], 100)),
+    ("sortby", |r| text(r, &["s*", "n*", "h*->f1", "h*->a", "w*"], 100)),
     ("sortget", |r| text(r, &["#", "s*", "n*", "h*->f1", "h*->a", "none"], 100)),
     ("entries", |r| text(r, &["0", "1", "3", "8", "16", "128", "512"], 100)),
     ("bytes", |r| text(r, &["0", "8", "16", "64", "1000"], 100)),
@@ -70,7 +70,7 @@ pub fn named(name: &str) -> Pool {
 pub fn junk(random: &mut Random) -> Vec<u8> {
     const JUNK: &[&[u8]] = &[
         b"", b"x", b"1.5e", b"9223372036854775808", b"-9223372036854775809", b"-9223372036854775808", b"+1", b" 1", b"1 ",
-        b"0x10", b"nan", b"NaN", b"-nan", b"infinity", b"1e400", b"-0", b"00", b"-1", b"0", b"1\0", b"NX", b"LIMIT",
+        b"0x10", b"nan", b"NaN", b"-nan", b"infinity", b"1e400", b"-0", b"00", b"-1", b"0", b"1\x01", b"NX", b"LIMIT",
         b"count", b"\xff\xfe", b"1e5", b".5", b"99999999999999999999999999", b"(1", b"[a",
     ];
     random.pick(JUNK).to_vec()
@@ -105,10 +105,11 @@ fn lex_key(random: &mut Random) -> Vec<u8> {
     }
 }
 
+/// No NUL: SORT ALPHA of the reference compares C strings, so two that differ after one tie, and ties have no order.
 fn member(random: &mut Random) -> Vec<u8> {
     const FEW: &[&[u8]] =
         &[b"a", b"b", b"c", b"d", b"e", b"f", b"f1", b"0", b"1", b"2", b"3", b"-1", b"10", b"127", b"128", b"40000", b"5000000000"];
-    const ODD: &[&[u8]] = &[b"", b"a\0", b"A", b"01", b"-0", b"\r\n", b"\xff", b"9223372036854775807", b"-9223372036854775808", b"1.5"];
+    const ODD: &[&[u8]] = &[b"", b"a\x01", b"A", b"01", b"-0", b"\r\n", b"\xff", b"9223372036854775807", b"-9223372036854775808", b"1.5"];
     match random.below(40) {
         0..=2 => random.pick(ODD).to_vec(),
         3 => vec![b'y'; 64],
