@@ -8,6 +8,7 @@ mod error;
 mod execute;
 mod gate;
 mod table;
+mod zset;
 
 mod expiry;
 mod hash;
@@ -28,7 +29,7 @@ use crate::resp::Reply;
 use crate::types::Elem;
 
 /// All families.
-pub static FAMILIES: &[&[Command]] = &[string::COMMANDS, hash::COMMANDS, list::COMMANDS, set::COMMANDS];
+pub static FAMILIES: &[&[Command]] = &[string::COMMANDS, hash::COMMANDS, list::COMMANDS, set::COMMANDS, zset::COMMANDS];
 
 /// An element as a bulk string.
 #[inline]

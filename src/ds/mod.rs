@@ -1,7 +1,6 @@
 //! Data structures: bytes and pointers, no key, no reply.
 
 pub mod blob;
-pub mod btree;
 pub mod intset;
 pub mod listpack;
 pub mod prefetch;

@@ -75,7 +75,10 @@ pub struct ThreadGuard {
 impl Drop for ThreadGuard {
     fn drop(&mut self) {
         let mut threads = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(at) = threads.iter().position(|m| m.allocated == self.meter.allocated) {
+        if let Some(at) = threads
+            .iter()
+            .position(|m| m.allocated == self.meter.allocated)
+        {
             threads.swap_remove(at);
             ENDED.fetch_add(self.meter.balance(), Ordering::Relaxed);
         }
@@ -95,7 +98,10 @@ pub fn register_thread() -> io::Result<ThreadGuard> {
             freed: raw::read(b"thread.deallocatedp\0").map_err(to_io)?,
         }
     };
-    THREADS.lock().unwrap_or_else(PoisonError::into_inner).push(meter);
+    THREADS
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(meter);
     Ok(ThreadGuard {
         meter,
         _bound: std::marker::PhantomData,
@@ -116,7 +122,9 @@ pub fn used_bytes() -> usize {
 
 fn sum_of(threads: &[Meter]) -> i64 {
     let ended = ENDED.load(Ordering::Relaxed);
-    let sum = threads.iter().fold(ended, |sum, m| sum.wrapping_add(m.balance()));
+    let sum = threads
+        .iter()
+        .fold(ended, |sum, m| sum.wrapping_add(m.balance()));
     LAST.store(sum, Ordering::Relaxed);
     sum
 }
@@ -131,7 +139,11 @@ pub const fn size_class(len: usize) -> usize {
         129..=32_768 => 1 << ((len - 1).ilog2() - 2),
         _ => 4096,
     };
-    if len == 0 { 8 } else { (len + step - 1) & !(step - 1) }
+    if len == 0 {
+        8
+    } else {
+        (len + step - 1) & !(step - 1)
+    }
 }
 
 /// The bytes that the allocation at `p` may use.

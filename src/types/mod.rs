@@ -8,9 +8,11 @@ mod list;
 mod set;
 mod str;
 mod value;
+mod zset;
 
 pub use hash::{Hash, HashMut, HashRef};
 pub use list::{End, List, ListMut, ListRef};
 pub use set::{Set, SetMut, SetRef};
 pub use str::{BIG_STRING_BYTES, Encoded, Scratch, Str, StrMut, StrRef, TooLong, encoding as string_encoding};
 pub use value::{Big, Elem, Entry, EntryMut, EntryRef, Kind, Limits, Stage, Type, Value};
+pub use zset::{AddOptions, Added, LexBound, ScoreBound, ScoreRange, Span, ZSet, ZSetMut, ZSetRef};

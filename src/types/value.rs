@@ -1,6 +1,7 @@
 //! What the types share: the kinds of an entry, the heap payload, the limits of the packed encodings.
 
 use crate::ds::record::{Record, RecordRef};
+use crate::ds::sorted::Sorted;
 use crate::ds::table::{Item, ItemMut};
 use crate::base::hash::Hasher;
 use crate::ds::record::{Field, Member};
@@ -126,6 +127,8 @@ pub enum Big {
     List(Box<QuickList>),
     /// A set.
     Set(Table<Member>),
+    /// A sorted set.
+    ZSet(Box<Sorted>),
 }
 
 /// Which of a table's three look-up steps is brought forward.
@@ -167,6 +170,7 @@ impl Big {
         match self {
             Big::Hash(table) => stage.of(table, hash),
             Big::Set(table) => stage.of(table, hash),
+            Big::ZSet(tree) => stage.of(tree.table(), hash),
             Big::Str(_) | Big::List(_) => {}
         }
     }
@@ -178,6 +182,7 @@ impl Big {
             Big::Hash(table) => table.len(),
             Big::List(nodes) => nodes.node_count(),
             Big::Set(table) => table.len(),
+            Big::ZSet(tree) => 2 * tree.len(),
         }
     }
 }

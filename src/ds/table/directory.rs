@@ -68,7 +68,9 @@ impl<T: Item> Table<T> {
     /// Writes a segment into all entries of its run, which starts at `index`, and counts its buckets.
     pub(super) fn put(&mut self, index: usize, segment: Segment) {
         let run = self.run(segment);
-        debug_assert!(self.segments > 0 && index.is_multiple_of(run) && index + run <= self.directory_len());
+        debug_assert!(
+            self.segments > 0 && index.is_multiple_of(run) && index + run <= self.directory_len()
+        );
         for i in index..index + run {
             // SAFETY: below the length; the directory is ours, not the shared static, once there are segments.
             unsafe { self.directory.as_ptr().add(i).write(segment) };
@@ -116,7 +118,11 @@ impl<T: Item> Table<T> {
         let mut new = Segment::with_buckets(bucket_count, old.depth(), old.epoch());
         new.count = old.count;
         // SAFETY: both live, `new` has room for all and is not shared yet.
-        unsafe { old.slots().for_each(|slot| drop(new.place(slot))) };
+        unsafe {
+            old.slots().for_each(|slot| {
+                new.place(slot);
+            });
+        }
         self.put(index, new);
         self.discard(old);
     }
@@ -130,7 +136,8 @@ impl<T: Item> Table<T> {
         // SAFETY: the segment is live and not changed here.
         let high = unsafe { old.slots() }.filter(|&slot| is_high(slot)).count();
         let half = |count: usize| {
-            let mut half = Segment::with_buckets(size_for(count, SPLIT_LOAD), depth + 1, old.epoch());
+            let mut half =
+                Segment::with_buckets(size_for(count, SPLIT_LOAD), depth + 1, old.epoch());
             half.count = count as u16;
             half
         };
@@ -253,7 +260,10 @@ impl<T: Item> Table<T> {
         let run = self.run(segment);
         let buddy = self.entry(index ^ run);
         let count = usize::from(segment.count) + usize::from(buddy.count);
-        if buddy.depth() != segment.depth() || count > MERGE_COUNT || buddy.epoch() != segment.epoch() {
+        if buddy.depth() != segment.depth()
+            || count > MERGE_COUNT
+            || buddy.epoch() != segment.epoch()
+        {
             return false;
         }
         let depth = segment.depth() - 1;
@@ -262,9 +272,19 @@ impl<T: Item> Table<T> {
         for (half, at) in [(segment, index), (buddy, index ^ run)] {
             // Three bits up the hash: they are the end of the half's prefix, the same for all its items.
             let prefix = (at / run) as u64 & 7;
-            let wanted = |slot: Slot| if depth % 3 == 2 { slot.with_near(prefix) } else { slot };
+            let wanted = |slot: Slot| {
+                if depth % 3 == 2 {
+                    slot.with_near(prefix)
+                } else {
+                    slot
+                }
+            };
             // SAFETY: both live, the parent has room for all and is not shared yet.
-            unsafe { half.slots().for_each(|slot| drop(parent.place(wanted(slot)))) };
+            unsafe {
+                half.slots().for_each(|slot| {
+                    parent.place(wanted(slot));
+                });
+            }
         }
         if segment.depth() == u32::from(self.bits) {
             self.deepest -= 2;
@@ -295,7 +315,8 @@ impl<T: Item> Table<T> {
     pub(super) fn free_memory(&mut self) {
         if self.segments > 0 {
             // SAFETY: each owner comes once, and the handles are gone with the directory.
-            self.owners().for_each(|(_, segment)| unsafe { segment.free() });
+            self.owners()
+                .for_each(|(_, segment)| unsafe { segment.free() });
             // SAFETY: allocated for `bits`, replaced below.
             unsafe { free(self.directory, self.bits) };
         }
@@ -313,7 +334,9 @@ impl<T: Item> Drop for Table<T> {
             for slot in slots {
                 ahead.next().into_iter().for_each(fetch);
                 // SAFETY: the slot owns the item and is not read again.
-                slot.item().into_iter().for_each(|item| drop(unsafe { T::from_raw(item) }));
+                slot.item()
+                    .into_iter()
+                    .for_each(|item| drop(unsafe { T::from_raw(item) }));
             }
         }
         self.free_memory();

@@ -17,7 +17,9 @@ use std::ptr::NonNull;
 use super::bucket::{Bucket, SLOTS, Slot};
 
 /// Bucket counts: each a size class of the allocator (times 64 bytes), each at most a third more than the one before.
-const SIZES: [u16; 20] = [1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 28, 32, 40, 48, 64, 80, 96, WIDEST];
+const SIZES: [u16; 20] = [
+    1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 28, 32, 40, 48, 64, 80, 96, WIDEST,
+];
 /// A segment of this many buckets splits instead of growing.
 pub(super) const WIDEST: u16 = 112;
 /// How a segment that cannot split goes on growing.
@@ -123,7 +125,10 @@ impl Segment {
         let larger = SIZES.iter().find(|&&size| size > self.bucket_count);
         larger.copied().unwrap_or_else(|| {
             let size = self.bucket_count + OVERSIZE_STEP;
-            assert!(size <= u16::MAX / SLOTS as u16, "65,000 items share their hash");
+            assert!(
+                size <= u16::MAX / SLOTS as u16,
+                "65,000 items share their hash"
+            );
             size
         })
     }
@@ -141,12 +146,20 @@ impl Segment {
 
     #[inline(always)]
     fn after(self, b: usize) -> usize {
-        if b + 1 < self.bucket_count() { b + 1 } else { 0 }
+        if b + 1 < self.bucket_count() {
+            b + 1
+        } else {
+            0
+        }
     }
 
     /// Steps from bucket `a` on to bucket `b`, around the end.
     fn steps(self, a: usize, b: usize) -> usize {
-        if b >= a { b - a } else { b + self.bucket_count() - a }
+        if b >= a {
+            b - a
+        } else {
+            b + self.bucket_count() - a
+        }
     }
 
     /// Where bucket `b` lies; there is always a bucket 0 to read.
@@ -232,7 +245,10 @@ impl Segment {
     /// `slot` is a filled slot of this live segment, which has no other borrow.
     pub(super) unsafe fn take(self, slot: NonNull<Slot>) -> Slot {
         // SAFETY: both point into the segment's array.
-        let at = unsafe { slot.as_ptr().offset_from(self.buckets.as_ptr().cast::<Slot>()) } as usize;
+        let at = unsafe {
+            slot.as_ptr()
+                .offset_from(self.buckets.as_ptr().cast::<Slot>())
+        } as usize;
         let mut hole = at / SLOTS;
         // SAFETY: `hole` is a bucket number; nobody else borrows the segment.
         let bucket = unsafe { &mut *self.bucket_ptr(hole) };
@@ -269,7 +285,8 @@ impl Segment {
     /// The segment is live and unchanged during `'a`.
     pub(super) unsafe fn slots<'a>(self) -> impl Iterator<Item = Slot> + 'a {
         // SAFETY: bucket numbers; the segment is unchanged during 'a, says the caller.
-        (0..self.bucket_count()).flat_map(move |b| unsafe { self.bucket(b) }.filled().iter().copied())
+        (0..self.bucket_count())
+            .flat_map(move |b| unsafe { self.bucket(b) }.filled().iter().copied())
     }
 
     /// The slots whose home is bucket `b` and whose tag is at least `from`.
@@ -292,6 +309,31 @@ impl Segment {
             }
         }
     }
+
+    /// What all entries of a run agree on.
+    pub(super) fn handle(self) -> (NonNull<Bucket>, u16, u32) {
+        (self.buckets, self.bucket_count, self.depth())
+    }
+
+    /// Panics if a bucket has a gap or the count is wrong.
+    ///
+    /// # Safety
+    /// The segment is live.
+    pub(super) unsafe fn check(self) {
+        let mut count = 0;
+        for b in 0..self.bucket_count() {
+            // SAFETY: a bucket number.
+            let bucket = unsafe { self.bucket(b) };
+            let filled = bucket.slots.iter().filter(|slot| !slot.is_empty()).count();
+            assert_eq!(filled, bucket.len(), "filled slots come first");
+            count += filled;
+        }
+        assert_eq!(count, self.count.into());
+        assert!(
+            self.bucket_count < 2 || count < self.bucket_count() * SLOTS,
+            "a free slot ends every search"
+        );
+    }
 }
 
 /// The smallest bucket count in which `count` items take at most `percent` of the slots; 0 for none.
@@ -302,7 +344,8 @@ pub(super) fn size_for(count: usize, percent: usize) -> u16 {
     let needed = (count * 100).div_ceil(percent * SLOTS);
     let size = SIZES.iter().find(|&&size| usize::from(size) >= needed);
     // Beyond the widest: a segment whose items share many hash bits.
-    size.copied().unwrap_or_else(|| needed.next_multiple_of(OVERSIZE_STEP.into()) as u16)
+    size.copied()
+        .unwrap_or_else(|| needed.next_multiple_of(OVERSIZE_STEP.into()) as u16)
 }
 
 fn layout(bucket_count: u16) -> Layout {

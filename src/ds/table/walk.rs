@@ -4,12 +4,12 @@
 //! ```text
 //! cursor (at most 54 bits):  [1][prefix, `depth` bits][tag 16 bits]            0 = start, and done
 //! ```
-//! It says: of the hashes that begin with `prefix`, and before them in order, everything with a home at or after `tag` is still
-//! to come. Items are given out home bucket by home bucket, never a part of one, so a tag is always a bucket's border at that
-//! time; as homes are monotone in the tag, it stays meaningful when the segment gets other buckets. If the segment has split
-//! since, the tag holds for its leftmost part and the others start afresh; if it has merged, the tag holds only when `prefix`
-//! was the last child, else some earlier tags are still to come and the segment starts afresh. Items may come twice,
-//! but what is there from start to end comes at least once.
+//! It says: what lies before `prefix` in hash order is done, and of the hashes that begin with `prefix` what has a home before
+//! `tag`. Items are given out home bucket by home bucket, never a part of one; as homes are monotone in the tag, the tag stays
+//! meaningful when the segment gets other buckets. If the segment has split since, the tag holds for its leftmost part and the
+//! others start afresh, so items may come twice. If it has merged, its items are filtered by their hashes, so that the scan
+//! still sees the prefix alone; behind it, the prefix gets as short as it can. So (prefix, tag) only ever rises: a scan ends
+//! whatever happens in between, and what is there from start to end comes at least once.
 
 use std::iter::FusedIterator;
 use std::marker::PhantomData;
@@ -45,15 +45,32 @@ impl Cursor {
         (1 << self.depth | self.prefix) << Cursor::TAG_BITS | u64::from(self.tag)
     }
 
-    /// The first hash that begins with the prefix.
-    fn first(self) -> u64 {
+    /// The hashes that begin with the prefix: the first and the last.
+    fn bounds(self) -> (u64, u64) {
         // Two steps, as depth 0 shifts by 64.
-        self.prefix << (63 - self.depth) << 1
+        let first = self.prefix << (63 - self.depth) << 1;
+        (first, first | u64::MAX >> self.depth)
     }
 
-    /// The last such hash.
-    fn last(self) -> u64 {
-        self.first() | u64::MAX >> self.depth
+    /// The part of this prefix with which a segment of depth `depth` begins.
+    fn leftmost(self, depth: u32) -> Cursor {
+        let depth = depth.max(self.depth);
+        Cursor {
+            prefix: self.prefix << (depth - self.depth),
+            depth,
+            ..self
+        }
+    }
+
+    /// What follows the prefix, in the shortest way to say it: the widest range that begins there.
+    fn after(self) -> Cursor {
+        let next = self.prefix + 1;
+        let wider = next.trailing_zeros();
+        Cursor {
+            prefix: next >> wider,
+            depth: self.depth - wider,
+            tag: 0,
+        }
     }
 }
 
@@ -66,32 +83,34 @@ impl<T: Item> Table<T> {
         let mut at = Cursor::unpack(cursor);
         let (mut shown, mut visits_left) = (0, budget.saturating_add(16));
         loop {
-            let segment = self.entry(self.owner(at.first()));
-            let (first, last) = bounds(at.first(), segment);
-            let merged = segment.depth() < at.depth;
-            let from = if merged && at.last() != last { 0 } else { at.tag };
-            at = Cursor {
-                prefix: first >> 1 >> (63 - segment.depth()),
-                depth: segment.depth(),
-                tag: 0,
-            };
-            for b in segment.home(from)..segment.bucket_count() {
+            let segment = self.entry(self.owner(at.bounds().0));
+            at = at.leftmost(segment.depth());
+            let (first, last) = at.bounds();
+            let is_whole = at.depth == segment.depth();
+            for b in segment.home(at.tag)..segment.bucket_count() {
                 if shown >= budget.max(1) || visits_left == 0 {
-                    return Cursor { tag: segment.first_tag(b).max(from), ..at }.pack();
+                    at.tag = segment.first_tag(b).max(at.tag);
+                    return at.pack();
                 }
                 visits_left -= 1;
-                // SAFETY: the table is borrowed, `b` is a bucket number, items live.
-                unsafe {
-                    segment.each_of_home(b, from, |slot| {
+                let show = |slot: Slot| {
+                    let Some(item) = slot.item() else { return };
+                    // SAFETY: items live while the table is borrowed.
+                    if is_whole
+                        || (first..=last).contains(&self.hasher.hash(unsafe { T::key(item) }))
+                    {
                         shown += 1;
-                        slot.item().into_iter().for_each(|item| f(T::view(item)));
-                    });
-                }
+                        // SAFETY: as above.
+                        f(unsafe { T::view(item) });
+                    }
+                };
+                // SAFETY: the table is borrowed, `b` is a bucket number.
+                unsafe { segment.each_of_home(b, at.tag, show) };
             }
             if last == u64::MAX {
                 return 0;
             }
-            at.prefix += 1;
+            at = at.after();
             visits_left = visits_left.saturating_sub(1);
             if visits_left == 0 {
                 return at.pack();
@@ -129,7 +148,12 @@ impl<T: Item> Table<T> {
 
     /// Appends up to `n` items to `out`: whole random buckets, neighbours in the table but strangers by key. Nearly uniform and
     /// cheap; may give the same item twice, and fewer than `n` from a sparse table.
-    pub fn sample<'a>(&'a self, rng: &mut impl FnMut() -> u64, n: usize, out: &mut Vec<T::Ref<'a>>) {
+    pub fn sample<'a>(
+        &'a self,
+        rng: &mut impl FnMut() -> u64,
+        n: usize,
+        out: &mut Vec<T::Ref<'a>>,
+    ) {
         let end = out.len() + n;
         for _ in 0..n.saturating_add(16) {
             if out.len() >= end || self.is_empty() {
@@ -142,9 +166,19 @@ impl<T: Item> Table<T> {
             let b = below(rng, segment.bucket_count());
             // SAFETY: the table is borrowed for 'a, `b` is a bucket number.
             let bucket: &'a Bucket = unsafe { segment.bucket(b) };
-            let items = bucket.filled().iter().filter_map(|slot| slot.item());
+            let filled = bucket.filled();
+            if filled.is_empty() {
+                continue;
+            }
+            // From a random slot on, or the last ones would hardly ever come.
+            let (tail, head) = filled.split_at(below(rng, filled.len()));
+            let items = head.iter().chain(tail).filter_map(|slot| slot.item());
             // SAFETY: the items live while the table is borrowed.
-            out.extend(items.take(end - out.len()).map(|item| unsafe { T::view(item) }));
+            out.extend(
+                items
+                    .take(end - out.len())
+                    .map(|item| unsafe { T::view(item) }),
+            );
         }
     }
 
@@ -234,7 +268,11 @@ impl<'a, T: Item> SegmentView<'a, T> {
     /// The items.
     pub fn iter(&self) -> impl Iterator<Item = T::Ref<'a>> + use<'a, T> {
         // SAFETY: the table is borrowed for 'a, so segment and items stay.
-        unsafe { self.segment.slots().filter_map(|slot| slot.item().map(|item| T::view(item))) }
+        unsafe {
+            self.segment
+                .slots()
+                .filter_map(|slot| slot.item().map(|item| T::view(item)))
+        }
     }
 }
 
