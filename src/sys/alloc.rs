@@ -199,7 +199,7 @@ pub fn purge() -> io::Result<()> {
 }
 
 /// Starts or stops jemalloc's own thread that returns freed pages when their time has come. Without it the loop's allocations
-/// do so now and then, and one of them takes up to a millisecond (measured at 8 M inserts; 0.2 ms with the thread); and an
+/// do so now and then, and one of them takes about a millisecond (worst of 8 M inserts; with the thread some 0.3 ms); and an
 /// idle process keeps what it freed. Call it after the last `fork` of start-up: threads do not survive one.
 ///
 /// # Errors
