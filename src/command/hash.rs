@@ -445,6 +445,9 @@ fn hincrbyfloat(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
 fn hscan(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let key = args.key()?;
     let mut scan = ScanArgs::cursor(args)?;
+    if cx.db.read::<Hash>(key)?.is_none() {
+        return scan::nothing(cx);
+    }
     let mut no_values = false;
     while args.more() {
         if args.accept("novalues") {
@@ -481,7 +484,7 @@ fn hrandfield(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         return Ok(Flow::Done);
     }
     let range = CmdError::text("ERR value is out of range");
-    let count = args.int_in(-i64::MAX, i64::MAX, range.clone())?;
+    let count = args.int_in(-i64::MAX, i64::MAX, CmdError::RANDOM_COUNT)?;
     let with_values = args.accept("withvalues");
     args.end()?;
     if with_values && !(-(i64::MAX / 2)..=i64::MAX / 2).contains(&count) {

@@ -1,7 +1,7 @@
 //! What the SCAN family shares: cursor, MATCH, COUNT and the shape of the reply.
 
 use super::args::Args;
-use super::ctx::Ctx;
+use super::ctx::{Ctx, Flow, Outcome};
 use super::error::CmdError;
 use crate::base::{glob, number};
 use crate::resp::Deferred;
@@ -22,8 +22,13 @@ impl<'a> ScanArgs<'a> {
     /// # Errors
     /// Not a cursor.
     pub fn cursor(args: &mut Args<'a>) -> Result<ScanArgs<'a>, CmdError> {
-        let cursor = number::parse_u64(args.bytes()?).ok_or(CmdError::INVALID_CURSOR)?;
-        Ok(ScanArgs { cursor, count: 10, pattern: None })
+        let text = args.bytes()?;
+        // Lax as the reference is: blanks, a plus and leading zeros pass; a plain negative number does not.
+        let cursor = match number::parse_i64(text) {
+            Some(n) => u64::try_from(n).ok(),
+            None => number::parse_u64_lax(text),
+        };
+        Ok(ScanArgs { cursor: cursor.ok_or(CmdError::INVALID_CURSOR)?, count: 10, pattern: None })
     }
 
     /// Takes MATCH or COUNT with its value; false if the next word is neither.
@@ -46,18 +51,17 @@ impl<'a> ScanArgs<'a> {
         Ok(true)
     }
 
-    /// Cursor and all options.
+    /// All options after the cursor.
     ///
     /// # Errors
-    /// As `cursor` and `accept`, or a word that is no option.
-    pub fn parse(args: &mut Args<'a>) -> Result<ScanArgs<'a>, CmdError> {
-        let mut scan = ScanArgs::cursor(args)?;
+    /// As `accept`, or a word that is no option.
+    pub fn options(&mut self, args: &mut Args<'a>) -> Result<(), CmdError> {
         while args.more() {
-            if !scan.accept(args)? {
+            if !self.accept(args)? {
                 return Err(CmdError::SYNTAX);
             }
         }
-        Ok(scan)
+        Ok(())
     }
 
     /// Whether MATCH lets these bytes through.
@@ -70,6 +74,14 @@ impl<'a> ScanArgs<'a> {
 pub fn begin(cx: &mut Ctx<'_>) -> (Deferred, Deferred) {
     cx.reply.array(2);
     (cx.reply.defer(), cx.reply.defer())
+}
+
+/// The whole reply of a scan over a key that does not exist; its options are not looked at.
+pub fn nothing(cx: &mut Ctx<'_>) -> Outcome {
+    cx.reply.array(2);
+    cx.reply.bulk(b"0");
+    cx.reply.array(0);
+    Ok(Flow::Done)
 }
 
 /// Ends the reply: `elements` were written since it began.

@@ -13,8 +13,7 @@ const SET: Command = Command { group: "set", acl: acl::SET, ..Command::BLANK };
 const READ: &[KeySpec] = &[KeySpec::at(1, kf::RO | kf::ACCESS)];
 const LOOK: &[KeySpec] = &[KeySpec::at(1, kf::RO)];
 const READ_ALL: &[KeySpec] = &[KeySpec::range(1, -1, 1, kf::RO | kf::ACCESS)];
-const STORE: &[KeySpec] =
-    &[KeySpec::at(1, kf::OW | kf::UPDATE), KeySpec::range(2, -1, 1, kf::RO | kf::ACCESS)];
+const STORE: &[KeySpec] = &[KeySpec::at(1, kf::OW | kf::UPDATE), KeySpec::range(2, -1, 1, kf::RO | kf::ACCESS)];
 const KEY: Arg = Arg::key("key");
 const MEMBER: Arg = Arg::string("member");
 const DESTINATION: Arg = Arg::key("destination");
@@ -351,7 +350,11 @@ fn smembers(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
 
 fn sscan(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let key = args.key()?;
-    let scan = ScanArgs::parse(args)?;
+    let mut scan = ScanArgs::cursor(args)?;
+    if cx.db.read::<Set>(key)?.is_none() {
+        return scan::nothing(cx);
+    }
+    scan.options(args)?;
     let marks = scan::begin(cx);
     let (mut cursor, mut elements) = (0, 0);
     let mut text = itoa::Buffer::new();
@@ -385,8 +388,10 @@ fn spop(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
 }
 
 fn spop_count(cx: &mut Ctx<'_>, args: &mut Args<'_>, key: Key<'_>) -> Outcome {
-    let count = args.int_in(0, i64::MAX, CmdError::MUST_BE_POSITIVE)?;
-    args.end()?;
+    if args.left() > 1 {
+        return Err(CmdError::SYNTAX);
+    }
+    let count = args.int_in(0, i64::MAX, CmdError::MUST_BE_POSITIVE).map_err(|_| CmdError::MUST_BE_POSITIVE)?;
     let count = usize::try_from(count).unwrap_or(usize::MAX);
     let Some(mut edit) = cx.db.edit::<Set>(key, Missing::Skip)? else {
         cx.reply.set(0);
@@ -433,8 +438,10 @@ fn srandmember(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         reply_elem_opt(&mut cx.reply, member);
         return Ok(Flow::Done);
     }
-    let count = args.int_in(-i64::MAX, i64::MAX, CmdError::text("ERR value is out of range"))?;
-    args.end()?;
+    if args.left() > 1 {
+        return Err(CmdError::SYNTAX);
+    }
+    let count = args.int_in(-i64::MAX, i64::MAX, CmdError::RANDOM_COUNT)?;
     let Some(set) = cx.db.read::<Set>(key)? else {
         cx.reply.array(0);
         return Ok(Flow::Done);

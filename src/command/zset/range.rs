@@ -13,7 +13,7 @@ fn score_bound(text: &[u8]) -> Option<ScoreBound> {
         Some(rest) => (true, rest),
         None => (false, text),
     };
-    float::parse_double(number).map(|score| ScoreBound { score, exclusive })
+    float::parse_double_bound(number).map(|score| ScoreBound { score, exclusive })
 }
 
 /// A range of scores from its two words.
@@ -77,11 +77,11 @@ fn parse_range<'a>(args: &mut Args<'a>, kind: Kind, reverse: bool, store: bool) 
             with_scores = true;
         } else if args.left() >= 3 && args.accept("limit") {
             limit = Some((args.int()?, args.int()?));
-        } else if kind == Kind::Free && args.accept("rev") {
+        } else if kind == Kind::Free && !reverse && args.accept("rev") {
             reverse = true;
-        } else if kind == Kind::Free && args.accept("bylex") {
+        } else if kind_now == Kind::Free && args.accept("bylex") {
             kind_now = Kind::Lex;
-        } else if kind == Kind::Free && args.accept("byscore") {
+        } else if kind_now == Kind::Free && args.accept("byscore") {
             kind_now = Kind::Score;
         } else {
             return Err(CmdError::SYNTAX);
@@ -89,7 +89,9 @@ fn parse_range<'a>(args: &mut Args<'a>, kind: Kind, reverse: bool, store: bool) 
     }
     let by_rank = matches!(kind_now, Kind::Free | Kind::Rank);
     if limit.is_some_and(|(_, count)| count != -1) && by_rank {
-        return Err(CmdError::text("ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX"));
+        return Err(CmdError::text(
+            "ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX",
+        ));
     }
     if with_scores && kind_now == Kind::Lex {
         return Err(CmdError::text("ERR syntax error, WITHSCORES not supported in combination with BYLEX"));
@@ -321,7 +323,11 @@ pub(super) fn zrevrank(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
 
 pub(super) fn zscan(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let key = args.key()?;
-    let scan = ScanArgs::parse(args)?;
+    let mut scan = ScanArgs::cursor(args)?;
+    if cx.db.read::<ZSet>(key)?.is_none() {
+        return scan::nothing(cx);
+    }
+    scan.options(args)?;
     let marks = scan::begin(cx);
     let (mut cursor, mut elements) = (0, 0);
     let mut text = itoa::Buffer::new();
@@ -348,7 +354,7 @@ pub(super) fn zrandmember(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         return Ok(Flow::Done);
     }
     let outside = CmdError::text("ERR value is out of range");
-    let count = args.int_in(-i64::MAX, i64::MAX, outside.clone())?;
+    let count = args.int_in(-i64::MAX, i64::MAX, CmdError::RANDOM_COUNT)?;
     let with_scores = args.accept("withscores");
     args.end()?;
     if with_scores && !(-(i64::MAX / 2)..=i64::MAX / 2).contains(&count) {
