@@ -15,7 +15,7 @@ use crate::command::{Debug, FAMILIES, Facts};
 use crate::config::{Config, Invocation, Start, Supervised, Text, render_faults};
 use crate::net::{Listener, Reactor};
 use crate::sys::listen::{self, ListenError};
-use crate::sys::{alloc, crash, host, logging, process, ticks};
+use crate::sys::{alloc, crash, host, logging, process, ticks, warm};
 use sd_notify::NotifyState;
 use std::ffi::OsString;
 use std::fmt;
@@ -207,6 +207,12 @@ fn greet(config: &Config, start: &Start, made_folder: bool) {
 
 fn serve(config: &mut Config, start: &Start, executable: String) -> Result<(), StartError> {
     let _metered = alloc::register_thread().map_err(|error| StartError::System("The allocator has no statistics", error))?;
+    if let Err(error) = alloc::set_background_purge(true) {
+        log::warn!("The allocator's own thread can't be started, freed memory goes back to the system later: {error}");
+    }
+    if let Err(error) = warm::code() {
+        log::debug!("The program's pages come as they are needed: {error}");
+    }
     limit_clients(config);
     ticks::calibrate();
     let clock = Clock::default();

@@ -9,3 +9,4 @@ pub mod logging;
 pub mod process;
 pub mod socket;
 pub mod ticks;
+pub mod warm;
