@@ -3,4 +3,5 @@
 pub mod alloc;
 pub mod ticks;
 pub mod io;
+pub mod logging;
 pub mod socket;
