@@ -3,7 +3,7 @@
 use super::super::args::Args;
 use super::super::ctx::{Ctx, Flow, Outcome};
 use super::super::error::CmdError;
-use super::db_index;
+use super::{db_arg, db_index};
 use crate::base::number;
 use crate::keyspace::DbIndex;
 
@@ -17,9 +17,8 @@ pub(super) fn dbsize(cx: &mut Ctx<'_>, _args: &mut Args<'_>) -> Outcome {
 /// SIZE: of databases, or of keys in one.
 pub(super) fn size(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let n = if args.more() {
-        let number = args.int()?;
+        let index = db_arg(cx, args)?;
         args.end()?;
-        let index = db_index(cx, number)?;
         cx.db.other(index).db_ref().table.len()
     } else {
         cx.db.space.dbs.len()
@@ -36,7 +35,7 @@ fn is_lazy(cx: &Ctx<'_>, args: &mut Args<'_>) -> Result<bool, CmdError> {
 }
 
 fn flush(cx: &mut Ctx<'_>, which: Option<DbIndex>, lazy: bool) -> Outcome {
-    let removed = cx.db.space.flush(which, lazy);
+    let removed = cx.flush(which, lazy);
     // Propagated also when there was nothing: a replica may have what we have not.
     cx.effects.force();
     cx.db.space.book.dirty += if which.is_some() { removed } else { removed + 1 };
@@ -71,7 +70,7 @@ pub(super) fn swapdb(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let first = number(args.bytes()?, "ERR invalid first DB index")?;
     let second = number(args.bytes()?, "ERR invalid second DB index")?;
     let (first, second) = (db_index(cx, first)?, db_index(cx, second)?);
-    cx.db.space.swap(first, second);
+    cx.swap(first, second);
     cx.db.space.book.dirty += 1;
     cx.reply.ok();
     Ok(Flow::Done)
