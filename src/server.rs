@@ -10,8 +10,10 @@
 mod batch;
 mod cron;
 mod limits;
+mod logs;
 mod reconfigure;
 mod start;
+mod title;
 
 pub use start::{StartError, run};
 

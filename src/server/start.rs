@@ -6,7 +6,7 @@
 //!
 //! Everything that can be refused is tried before the first client is taken. What is only a pity is a warning of one line.
 
-use super::Server;
+use super::{Server, logs, title};
 use crate::base::clock::Clock;
 use crate::base::rng::Rng;
 use crate::base::version;
@@ -15,7 +15,7 @@ use crate::command::{Debug, FAMILIES, Facts};
 use crate::config::{Config, Invocation, Start, Supervised, Text, render_faults};
 use crate::net::{Listener, Reactor};
 use crate::sys::listen::{self, ListenError};
-use crate::sys::{alloc, crash, host, logging, process, ticks, warm};
+use crate::sys::{alloc, crash, host, process, ticks, warm};
 use sd_notify::NotifyState;
 use std::ffi::OsString;
 use std::fmt;
@@ -153,7 +153,8 @@ fn prepare(config: &mut Config) -> Result<bool, StartError> {
         let opened = std::fs::OpenOptions::new().append(true).create(true).open(path);
         opened.map_err(|error| StartError::System("Can't open the log file", error))?;
     }
-    logging::init(logfile.clone(), config.loglevel);
+    logs::start(config, logfile.clone());
+    title::show(config);
     if config.crash_log_enabled {
         let installed = crash::install(logfile.as_deref(), config.use_exit_on_panic);
         installed.map_err(|error| StartError::System("Can't set signal handlers", error))?;

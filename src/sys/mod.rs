@@ -10,3 +10,4 @@ pub mod process;
 pub mod socket;
 pub mod ticks;
 pub mod warm;
+pub mod title;
