@@ -114,7 +114,9 @@ fn refcount(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
             cx.reply.null();
             return Ok(Flow::Done);
         }
-        Some(Type::String) => matches!(cx.db.look::<Str>(key), Some(StrRef::Int(n)) if (0..SHARED_INTEGERS).contains(&n)),
+        Some(Type::String) => {
+            matches!(cx.db.look::<Str>(key), Some(StrRef::Int(n)) if (0..SHARED_INTEGERS).contains(&n))
+        }
         Some(_) => false,
     };
     cx.reply.int(if small { SHARED_REFCOUNT } else { 1 });
