@@ -9,6 +9,8 @@
 
 mod batch;
 mod cron;
+mod limits;
+mod reconfigure;
 mod start;
 
 pub use start::{StartError, run};
@@ -16,17 +18,18 @@ pub use start::{StartError, run};
 use crate::base::clock::Now;
 use crate::base::hash::Hasher;
 use crate::base::rng::Rng;
-use crate::command::{Ask, Ctx, Facts, Handled, Row, Table, derived, execute};
+use crate::command::{Ask, Ctx, Facts, Handled, Row, Table, derived, execute, interest};
 use crate::config::Config;
 use crate::hub::Hub;
 use crate::journal::{Effects, Journal};
 use crate::keyspace::Keyspace;
 use crate::net::{Input, Peer, Service};
-use crate::resp::{Argv, Outbox, OwnedArgv, Reply};
+use crate::resp::{Argv, Outbox, Reply};
 use crate::session::{ConnId, Session, Sessions, mode};
-use crate::stats::Stats;
-use crate::sys::ticks;
+use crate::stats::{Hidden, Stats};
+use crate::sys::{alloc, ticks};
 use batch::Batch;
+use std::net::TcpListener;
 use std::time::Duration;
 
 /// Empty reply buffers kept for the next client that needs one.
@@ -54,8 +57,14 @@ pub struct Server {
     closes: Vec<ConnId>,
     spare_buffers: Vec<Vec<u8>>,
     paused: Vec<ConnId>,
+    /// Where the walk over the clients goes on.
+    next_client: usize,
+    /// Whether the clients' memory is accounted for.
+    accounting: bool,
     cron: cron::Cron,
     ending: Option<cron::Ending>,
+    /// TCP sockets for the reactor to exchange.
+    listeners: Option<Vec<TcpListener>>,
 }
 
 impl Server {
@@ -83,11 +92,19 @@ impl Server {
             closes: Vec::new(),
             spare_buffers: Vec::new(),
             paused: Vec::new(),
+            next_client: 0,
+            accounting: false,
             cron: cron::Cron::new(now),
             ending: None,
+            listeners: None,
         };
         derived::apply(&server.config, &mut server.keyspace, &mut server.stats);
         server
+    }
+
+    /// What is in use now counts as what the server itself needs.
+    fn note_startup_memory(&mut self) {
+        self.facts.startup_used_bytes = alloc::used_bytes();
     }
 
     /// Runs `f` with one client's context. The client is taken out of the others meanwhile.
@@ -100,6 +117,7 @@ impl Server {
         }
         let mut db = self.keyspace.view(session.db, now);
         db.touch_reads = !session.is(mode::NO_TOUCH);
+        let reply_limit_bytes = limits::hard_reply_bytes(&self.config, &session);
         let result = f(&mut Ctx {
             now,
             db,
@@ -118,6 +136,8 @@ impl Server {
             last_tick: ticks::now(),
             depth: 0,
             row: self.table.row(0),
+            hidden: Hidden::default(),
+            reply_limit_bytes,
         });
         session.outbox = out;
         self.after_session(session);
@@ -127,20 +147,26 @@ impl Server {
     /// A client goes back among the others; what it is owed is queued for the write pass.
     fn after_session(&mut self, mut session: Box<Session>) {
         let conn = session.conn;
-        if session.outbox.is_empty() {
+        session.reply_peak_bytes = session.reply_peak_bytes.max(session.outbox.len());
+        let empty = session.outbox.is_empty();
+        if empty {
             let buffer = session.outbox.take_buffer();
             self.keep_buffer(buffer);
-            if session.is_closing() {
-                self.closes.push(conn);
-            }
         } else if !session.queued_for_write {
             session.queued_for_write = true;
             self.outputs.push(conn);
         }
-        if session.is(mode::CLOSE_NOW) {
+        if session.is(mode::CLOSE_NOW) || (empty && session.is(mode::CLOSE_AFTER_REPLY)) {
             self.closes.push(conn);
         }
+        if session.is(mode::PAUSED) && !session.is(mode::PAUSE_LISTED) {
+            session.mode |= mode::PAUSE_LISTED;
+            self.paused.push(conn);
+        }
         self.sessions.give_back(session);
+        if self.accounting {
+            self.sessions.account(conn);
+        }
         if !self.asks.is_empty() || !self.sessions.touched.is_empty() {
             self.after_unit();
         }
@@ -157,7 +183,7 @@ impl Server {
         self.outputs.append(&mut self.sessions.touched);
         for ask in std::mem::take(&mut self.asks) {
             match ask {
-                Ask::Reconfigured(_) => {}
+                Ask::Reconfigured(names) => self.reconfigure(&names),
                 Ask::Shutdown(how) => self.begin_shutdown(how),
                 Ask::Close(conn) => self.close_soon(conn),
                 Ask::Unpaused => self.facts.pause = None,
@@ -165,57 +191,53 @@ impl Server {
         }
     }
 
-    fn close_soon(&mut self, conn: ConnId) {
-        if let Some(session) = self.sessions.get_mut(conn) {
-            session.mode |= mode::CLOSE_NOW;
-            self.closes.push(conn);
-        }
-    }
-
     /// Offers one request; what can't be served now waits in the session.
     fn serve(cx: &mut Ctx<'_>, row: Option<Row>, argv: Argv<'_>, hashed: Option<(usize, u64)>) {
         if !cx.session.is_served() || !cx.session.waiting.is_empty() {
             if !cx.session.is_closing() {
-                cx.session.waiting.push_back(argv.to_owned());
+                cx.session.wait(argv.to_owned());
             }
-            return;
+        } else if Self::run(cx, row, argv, hashed) == Handled::Paused {
+            cx.session.wait(argv.to_owned());
         }
-        if execute(cx, row, argv, hashed) == Handled::Paused {
+    }
+
+    /// Executes one request; whoever is replied too much is cut off.
+    fn run(cx: &mut Ctx<'_>, row: Option<Row>, argv: Argv<'_>, hashed: Option<(usize, u64)>) -> Handled {
+        let handled = execute(cx, row, argv, hashed);
+        if handled == Handled::Paused {
             cx.session.mode |= mode::PAUSED;
-            cx.session.waiting.push_back(argv.to_owned());
         }
+        if cx.is_cut_off() {
+            limits::cut_off(cx);
+        }
+        handled
     }
 
     /// Serves requests that had to wait, in order, until one must wait again.
     fn serve_waiting(&mut self, conn: ConnId, now: Now) {
-        self.with_session(conn, now, |cx| {
-            while cx.session.is_served() {
-                let Some(owned) = cx.session.waiting.pop_front() else { break };
-                let rest = std::mem::take(&mut cx.session.waiting);
-                Self::serve_owned(cx, &owned);
-                let mut again = std::mem::replace(&mut cx.session.waiting, rest);
-                while let Some(request) = again.pop_back() {
-                    cx.session.waiting.push_front(request);
-                }
+        while self.with_session(conn, now, Self::serve_some_waiting) == Some(true) {}
+    }
+
+    /// Serves waiting requests until one must wait or wants something of the server; whether there are more.
+    fn serve_some_waiting(cx: &mut Ctx<'_>) -> bool {
+        while cx.session.is_served() && cx.asks.is_empty() {
+            let Some(owned) = cx.session.take_waiting() else { return false };
+            let argv = owned.argv();
+            let row = argv.get(0).and_then(|name| cx.table.find(name));
+            if Self::run(cx, row, argv, None) == Handled::Paused {
+                cx.session.wait_first(owned);
             }
-        });
+        }
+        cx.session.is_served() && !cx.session.waiting.is_empty()
     }
 
-    fn serve_owned(cx: &mut Ctx<'_>, owned: &OwnedArgv) {
-        let argv = owned.argv();
-        let row = argv.get(0).and_then(|name| cx.table.find(name));
-        Self::serve(cx, row, argv, None);
-    }
-
-    /// The clients that a pause held up are served again.
+    /// The clients that a pause held up are served again, in the order in which they were stopped.
     fn resume_paused(&mut self, now: Now) {
         for conn in std::mem::take(&mut self.paused) {
             let Some(session) = self.sessions.get_mut(conn) else { continue };
-            session.mode &= !mode::PAUSED;
+            session.mode &= !(mode::PAUSED | mode::PAUSE_LISTED);
             self.serve_waiting(conn, now);
-            if self.sessions.get(conn).is_some_and(|s| s.is(mode::PAUSED)) {
-                self.paused.push(conn);
-            }
         }
     }
 }
@@ -252,38 +274,58 @@ impl Service for Server {
     }
 
     fn handle_close(&mut self, conn: ConnId, _now: Now) {
-        self.hub.watches.remove_session(conn);
         self.hub.monitors.remove(conn);
-        self.sessions.remove(conn);
+        if self.sessions.remove(conn).is_some_and(|session| session.watching > 0) {
+            self.hub.watches.remove_session(conn);
+            self.keyspace.book.interest = interest(&self.hub);
+        }
     }
 
     fn handle_signal(&mut self, signal: i32, _now: Now) {
         self.signalled(signal);
     }
 
+    fn poll_listeners(&mut self) -> Option<Vec<TcpListener>> {
+        self.listeners.take()
+    }
+
+    fn keepalive_secs(&self) -> u32 {
+        self.config.tcp_keepalive
+    }
+
+    fn handle_turn_end(&mut self, busy_ticks: u64) {
+        self.stats.totals.busy_ticks += busy_ticks;
+    }
+
     fn before_wait(&mut self, now: Now) {
         self.stats.totals.turns += 1;
         self.run_timers(now);
         self.outputs.append(&mut self.sessions.touched);
+        self.enforce_limits(now);
     }
 
     fn poll_output(&mut self) -> Option<ConnId> {
-        let conn = self.outputs.pop()?;
-        if let Some(session) = self.sessions.get_mut(conn) {
+        loop {
+            let conn = self.outputs.pop()?;
+            let Some(session) = self.sessions.get_mut(conn) else { continue };
             session.queued_for_write = false;
+            // Whoever is to go at once gets no last words.
+            if !session.is(mode::CLOSE_NOW) {
+                return Some(conn);
+            }
         }
-        Some(conn)
     }
 
     fn outbox(&mut self, conn: ConnId) -> Option<&mut Outbox> {
         self.sessions.get_mut(conn).map(|session| &mut session.outbox)
     }
 
-    fn handle_sent(&mut self, conn: ConnId, bytes: usize, drained: bool, _now: Now) {
+    fn handle_sent(&mut self, conn: ConnId, bytes: usize, drained: bool, now: Now) {
         self.stats.totals.writes += 1;
         self.stats.totals.output_bytes += bytes as u64;
         let Some(session) = self.sessions.get_mut(conn) else { return };
         session.output_bytes += bytes as u64;
+        session.active = now;
         if drained {
             let buffer = session.outbox.take_buffer();
             session.over_soft_since_ms = None;
@@ -291,6 +333,9 @@ impl Service for Server {
                 self.closes.push(conn);
             }
             self.keep_buffer(buffer);
+        }
+        if self.accounting {
+            self.sessions.account(conn);
         }
     }
 

@@ -8,3 +8,4 @@ pub mod hash;
 pub mod number;
 pub mod rng;
 pub mod text;
+pub mod version;

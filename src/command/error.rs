@@ -45,6 +45,34 @@ texts! {
     NO_AUTH = "NOAUTH Authentication required.";
     /// Wrong name or password.
     WRONG_PASS = "WRONGPASS invalid username-password pair or user is disabled.";
+    /// AUTH with a password where none is wanted.
+    NO_PASSWORD_SET = "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?";
+    /// HELLO of a client that has not logged in.
+    HELLO_NO_AUTH = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time";
+    /// A protocol version that is no number.
+    PROTO_NOT_INTEGER = "ERR Protocol version is not an integer or out of range";
+    /// A protocol version other than 2 and 3.
+    NO_PROTO = "NOPROTO unsupported protocol version";
+    /// A client's name with something else than visible ASCII.
+    CLIENT_NAME = "ERR Client names cannot contain spaces, newlines or special characters.";
+    /// A client that does not exist.
+    NO_SUCH_CLIENT = "ERR No such client";
+    /// A client's number that is none.
+    INVALID_CLIENT_ID = "ERR Invalid client ID";
+    /// A client's number that can't be one.
+    CLIENT_ID_NOT_POSITIVE = "ERR client-id should be greater than 0";
+    /// An age that is no number.
+    MAXAGE_NOT_INTEGER = "ERR maxage is not an integer or out of range";
+    /// An age that can't be one.
+    MAXAGE_NOT_POSITIVE = "ERR maxage should be greater than 0";
+    /// A pause for other commands than writes or all.
+    PAUSE_MODE = "ERR CLIENT PAUSE mode must be WRITE or ALL";
+    /// A negative time to wait.
+    TIMEOUT_NEGATIVE = "ERR timeout is negative";
+    /// A time to wait that ends after the end of time.
+    TIMEOUT_OUT_OF_RANGE = "ERR timeout is out of range";
+    /// A reason to unblock other than the two there are.
+    UNBLOCK_REASON = "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR";
     /// A transaction that had a fault while it was queued.
     EXEC_ABORT = "EXECABORT Transaction discarded because of previous errors.";
     /// MULTI inside MULTI.
@@ -89,6 +117,37 @@ impl CmdError {
         CmdError::owned(format!("ERR wrong number of arguments for '{full_name}' command"))
     }
 
+    /// A transaction that was given up because EXEC itself was refused.
+    pub fn exec_refused(reason: &CmdError) -> CmdError {
+        let reason = reason.as_str();
+        let reason = reason.strip_prefix("ERR ").unwrap_or(reason);
+        CmdError::owned(format!("EXECABORT Transaction discarded because of: {reason}"))
+    }
+
+    /// A subcommand with too many words. `given`: the subcommand as it was spelled.
+    pub fn subcommand_syntax(given: &[u8], command: &str) -> CmdError {
+        let given = String::from_utf8_lossy(&given[..given.len().min(128)]).into_owned();
+        CmdError::owned(format!(
+            "ERR unknown subcommand or wrong number of arguments for '{given}'. Try {} HELP.",
+            command.to_uppercase()
+        ))
+    }
+
+    /// An option that HELLO does not know, or one without its words.
+    pub fn hello_option(given: &[u8]) -> CmdError {
+        CmdError::owned(format!("ERR Syntax error in HELLO option '{}'", String::from_utf8_lossy(given)))
+    }
+
+    /// A kind of clients that does not exist.
+    pub fn unknown_client_type(given: &[u8]) -> CmdError {
+        CmdError::owned(format!("ERR Unknown client type '{}'", String::from_utf8_lossy(given)))
+    }
+
+    /// A user that does not exist.
+    pub fn no_such_user(given: &[u8]) -> CmdError {
+        CmdError::owned(format!("ERR No such user '{}'", String::from_utf8_lossy(given)))
+    }
+
     /// An expiry that overflows or is not positive.
     pub fn invalid_expire(full_name: &str) -> CmdError {
         CmdError::owned(format!("ERR invalid expire time in '{full_name}' command"))
@@ -98,6 +157,15 @@ impl CmdError {
     pub fn unknown_subcommand(given: &[u8], command: &str) -> CmdError {
         let given = String::from_utf8_lossy(&given[..given.len().min(128)]).into_owned();
         CmdError::owned(format!("ERR unknown subcommand '{given}'. Try {} HELP.", command.to_uppercase()))
+    }
+
+    /// A subcommand that does not exist or does not take so many words.
+    pub fn unknown_or_arity(given: &[u8], command: &str) -> CmdError {
+        let given = String::from_utf8_lossy(&given[..given.len().min(128)]).into_owned();
+        let command = command.to_uppercase();
+        CmdError::owned(format!(
+            "ERR unknown subcommand or wrong number of arguments for '{given}'. Try {command} HELP."
+        ))
     }
 
     /// The error line without the dash.

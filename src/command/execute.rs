@@ -7,10 +7,13 @@ use super::error::CmdError;
 use super::gate::{self, Pass};
 use super::table::{Row, Table, flag};
 use crate::base::text;
-use crate::keyspace::{Event, KeyEvent, class};
+use crate::hub::Hub;
+use crate::journal::{Effects, Journal};
+use crate::keyspace::{Book, Event, KeyEvent, class};
 use crate::resp::{Argv, ProtocolError};
-use crate::session::{ConnId, Queued, ReplyMode, mode};
-use crate::sys::ticks;
+use crate::session::{ConnId, Queued, ReplyMode, Session, Sessions, mode};
+use crate::stats::Hidden;
+use crate::sys::{crash, ticks};
 use std::io::Write as _;
 
 /// What became of a request.
@@ -64,6 +67,7 @@ pub fn execute(cx: &mut Ctx<'_>, row: Option<Row>, argv: Argv<'_>, hashed: Optio
         row => match resolve(cx.table, row, argv) {
             Ok(row) => row,
             Err(error) => {
+                cx.session.last_row = None;
                 refuse(cx, None, &error);
                 reply_mode(cx, start);
                 return Handled::Done;
@@ -71,11 +75,13 @@ pub fn execute(cx: &mut Ctx<'_>, row: Option<Row>, argv: Argv<'_>, hashed: Optio
         },
     };
     cx.row = row;
+    cx.session.last_row = Some(row.id);
     match gate::check(cx, row, argv) {
         Ok(Pass::Run) => {}
         Ok(Pass::Pause) => return Handled::Paused,
         Err(error) => {
             refuse(cx, Some(row), &error);
+            end_unit(cx);
             reply_mode(cx, start);
             return Handled::Done;
         }
@@ -86,8 +92,9 @@ pub fn execute(cx: &mut Ctx<'_>, row: Option<Row>, argv: Argv<'_>, hashed: Optio
         let skip = 1 + usize::from(!row.command.full_name.is_empty());
         let mut args = Args::new(argv, skip, cx.db.space.hasher(), hashed);
         call(cx, row, &mut args);
-        end_unit(cx);
     }
+    // Also after queueing: a gate may have evicted keys.
+    end_unit(cx);
     if cx.session.reply_mode != ReplyMode::On {
         reply_mode(cx, start);
     }
@@ -96,19 +103,27 @@ pub fn execute(cx: &mut Ctx<'_>, row: Option<Row>, argv: Argv<'_>, hashed: Optio
 
 fn queue(cx: &mut Ctx<'_>, row: Row, argv: Argv<'_>) {
     if let Some(multi) = &mut cx.session.multi {
-        let argv = argv.to_owned();
-        multi.flags |= row.command.flags;
-        multi.argv_bytes += argv.alloc_bytes();
-        multi.queue.push(Queued { row: row.id, argv });
+        // What will not run need not be kept.
+        if !multi.broken {
+            let argv = argv.to_owned();
+            multi.flags |= row.command.flags;
+            multi.argv_bytes += argv.alloc_bytes();
+            multi.queue.push(Queued { row: row.id, argv });
+        }
+        multi.count += 1;
     }
     cx.reply.simple("QUEUED");
 }
 
-/// A request that never ran: counted, answered, and it breaks the transaction it was meant for.
+/// A request that never ran: counted, answered, and it breaks the transaction it was meant for. EXEC ends it.
 #[cold]
 pub fn refuse(cx: &mut Ctx<'_>, row: Option<Row>, error: &CmdError) {
     if let Some(row) = row {
         cx.stats.commands[row.id as usize].rejected += 1;
+        if row.command.is(flag::RUNS_QUEUE) {
+            cx.drop_transaction();
+            return fail(cx, &CmdError::exec_refused(error));
+        }
     }
     if let Some(multi) = &mut cx.session.multi {
         multi.broken = true;
@@ -141,9 +156,10 @@ fn reply_mode(cx: &mut Ctx<'_>, start: usize) {
 #[inline]
 pub(super) fn call(cx: &mut Ctx<'_>, row: Row, args: &mut Args<'_>) {
     cx.row = row;
-    if !cx.hub.monitors.is_empty() && !row.command.is(flag::SKIP_MONITOR | flag::ADMIN) {
-        feed_monitors(cx, row, args.argv());
-    }
+    cx.hidden = if row.command.is(flag::SECRET) { Hidden::from(1) } else { Hidden::default() };
+    // While writes are paused nothing may change: what has expired is hidden, not removed.
+    cx.db.keep_expired = cx.facts.pause.is_some() && !row.command.is(flag::WRITE);
+    crash::note_command(&row.command.name);
     let Some(run) = row.command.run else { return fail(cx, &CmdError::arity(row.command.name)) };
     let (dirty, db) = (cx.db.space.book.dirty, cx.db.index);
     let start = if cx.depth == 0 { cx.last_tick } else { ticks::now() };
@@ -162,31 +178,40 @@ pub(super) fn call(cx: &mut Ctx<'_>, row: Row, args: &mut Args<'_>) {
     cx.stats.totals.commands += 1;
     let tracked = cx.stats.latency_tracking;
     cx.stats.commands[row.id as usize].record(took, tracked);
-    if took >= cx.stats.slow_ticks && !row.command.is(flag::SKIP_SLOWLOG) {
-        slow(cx, row, args.argv(), took);
+    if took >= cx.stats.notable_ticks {
+        notable(cx, row, args.argv(), took);
+    }
+    if !cx.hub.monitors.is_empty() && !row.command.is(flag::SKIP_MONITOR | flag::ADMIN) {
+        feed_monitors(cx, args.argv());
     }
     let changed = cx.db.space.book.dirty != dirty;
     cx.effects.command_ended(changed, db, args.argv());
 }
 
+/// It took long enough for the slow log or the latency monitor.
 #[cold]
-fn slow(cx: &mut Ctx<'_>, row: Row, argv: Argv<'_>, took: u64) {
+fn notable(cx: &mut Ctx<'_>, row: Row, argv: Argv<'_>, took: u64) {
     let us = ticks::to_us(took);
+    let event = if row.command.is(flag::FAST) { "fast-command" } else { "command" };
+    cx.stats.latency.record(event, cx.now.unix_secs(), us / 1000);
+    if took < cx.stats.slow_ticks || row.command.is(flag::SKIP_SLOWLOG) {
+        return;
+    }
     let client = (&*cx.session.peer, cx.session.name.as_deref().unwrap_or_default());
     let max_len = cx.config.slowlog_max_len as usize;
-    cx.stats.slowlog.add(argv, row.command.is(flag::SECRET), cx.now.unix_ms.0 / 1000, us, client, max_len);
+    cx.stats.slowlog.add(argv, cx.hidden, cx.now.unix_ms.0 / 1000, us, client, max_len);
 }
 
 /// The line that MONITOR shows: `+1700000000.123456 [0 127.0.0.1:50000] "SET" "k" "v"`.
 #[cold]
-fn feed_monitors(cx: &mut Ctx<'_>, row: Row, argv: Argv<'_>) {
+fn feed_monitors(cx: &mut Ctx<'_>, argv: Argv<'_>) {
     let mut line = Vec::with_capacity(64);
     let us = cx.now.unix_us;
     let peer = &cx.session.peer;
     write!(line, "+{}.{:06} [{} {}]", us / 1_000_000, us % 1_000_000, cx.session.db.0, peer).expect("a vector takes all bytes");
     for (index, word) in argv.iter().enumerate() {
         line.push(b' ');
-        let shown = if row.command.is(flag::SECRET) && index > 0 { b"(redacted)" } else { word };
+        let shown = if cx.hidden.has(index) { b"(redacted)" } else { word };
         text::quote_repr(shown, &mut line);
     }
     line.extend_from_slice(b"\r\n");
@@ -227,38 +252,55 @@ pub fn refuse_protocol(cx: &mut Ctx<'_>, error: &ProtocolError) {
 
 #[cold]
 fn deliver(cx: &mut Ctx<'_>) {
-    let events = std::mem::take(&mut cx.db.space.book.events);
-    let mut broken: Vec<ConnId> = Vec::new();
-    for event in &events {
+    deliver_events(cx.hub, cx.sessions, Some(cx.session), &mut cx.db.space.book);
+}
+
+/// The news of a unit, or of a step that no client asked for, reach those who listen. `running`: the client whose command
+/// made them, which is not among `sessions` meanwhile.
+pub fn deliver_events(hub: &Hub, sessions: &mut Sessions, mut running: Option<&mut Session>, book: &mut Book) {
+    for event in book.events.drain(..) {
         match event {
             KeyEvent::Key { db, key, event } if event.changed => {
-                broken.extend(cx.hub.watches.watchers(*db, key, event.class == class::EXPIRED));
+                let vanished = event.class & (class::EXPIRED | class::EVICTED) != 0;
+                for conn in hub.watches.watchers(db, &key, vanished) {
+                    break_watch(conn, sessions, running.as_deref_mut());
+                }
             }
-            KeyEvent::Key { .. } => {}
-            KeyEvent::Flushed(db) => broken.extend(cx.hub.watches.in_db(*db).map(|(_, conn)| conn)),
-            KeyEvent::Swapped(a, b) => {
-                let both = cx.hub.watches.in_db(Some(*a)).chain(cx.hub.watches.in_db(Some(*b)));
-                broken.extend(both.map(|(_, conn)| conn));
+            // Those who watch were told when it happened: now nobody could say any more which keys there were.
+            KeyEvent::Key { .. } | KeyEvent::Flushed(_) | KeyEvent::Swapped(..) => {}
+        }
+    }
+}
+
+/// What a session watches has changed.
+pub(super) fn break_watch(conn: ConnId, sessions: &mut Sessions, running: Option<&mut Session>) {
+    match running {
+        Some(session) if session.conn == conn => session.mode |= mode::WATCH_BROKEN,
+        _ => {
+            if let Some(session) = sessions.get_mut(conn) {
+                session.mode |= mode::WATCH_BROKEN;
             }
         }
     }
-    for conn in broken {
-        if conn == cx.session.conn {
-            cx.session.mode |= mode::WATCH_BROKEN;
-        } else if let Some(session) = cx.sessions.get_mut(conn) {
-            session.mode |= mode::WATCH_BROKEN;
-        }
+}
+
+/// Keys that went by themselves outside any command, each as a unit of its own.
+pub fn close_vanished(effects: &mut Effects, journal: &mut Journal, book: &mut Book) {
+    for (db, key) in book.vanished.drain(..) {
+        effects.push(db, &[b"DEL", &key]);
+        effects.close(journal);
     }
-    let mut events = events;
-    events.clear();
-    cx.db.space.book.events = events;
+}
+
+/// The classes of events that anybody wants to hear.
+pub fn interest(hub: &Hub) -> u32 {
+    if hub.watches.is_empty() { 0 } else { class::CHANGED }
 }
 
 impl Ctx<'_> {
     /// Says anew which events are of interest: after a watch or a listener came or went.
     pub fn refresh_interest(&mut self) {
-        let watched = if self.hub.watches.is_empty() { 0 } else { class::CHANGED };
-        self.db.space.book.interest = watched;
+        self.db.space.book.interest = interest(self.hub);
     }
 
     /// Announces an event about a key of the selected database that no edit announced.

@@ -19,7 +19,11 @@ pub enum Pass {
 /// The client must have logged in.
 #[inline]
 fn logged_in(cx: &Ctx<'_>, command: &Command) -> Result<(), CmdError> {
-    if cx.session.authenticated || command.is(flag::NO_AUTH) { Ok(()) } else { Err(CmdError::NO_AUTH) }
+    // Who came while a password was wanted is let in when it was taken away.
+    if cx.session.authenticated || command.is(flag::NO_AUTH) || cx.config.requirepass.is_empty() {
+        return Ok(());
+    }
+    Err(CmdError::NO_AUTH)
 }
 
 /// Commands that can do harm must be allowed by the configuration.
@@ -44,6 +48,15 @@ fn allowed_in_multi(cx: &Ctx<'_>, command: &Command) -> Result<(), CmdError> {
     if cx.session.multi.is_some() && command.is(flag::NO_MULTI) { Err(CmdError::NOT_IN_MULTI) } else { Ok(()) }
 }
 
+/// A client that watches all others (MONITOR) does nothing with keys itself.
+#[inline]
+fn apart_from_monitors(cx: &Ctx<'_>, command: &Command) -> Result<(), CmdError> {
+    if cx.session.is(mode::MONITOR) && command.is(flag::WRITE | flag::READONLY | flag::MAY_REPLICATE) {
+        return Err(CmdError::text("ERR Replica can't interact with the keyspace"));
+    }
+    Ok(())
+}
+
 /// Memory: evict what can be evicted; commands that may use more are refused when that was not enough.
 #[inline]
 fn memory(cx: &mut Ctx<'_>, command: &Command) -> Result<(), CmdError> {
@@ -55,14 +68,21 @@ fn memory(cx: &mut Ctx<'_>, command: &Command) -> Result<(), CmdError> {
 
 #[cold]
 fn memory_slow(cx: &mut Ctx<'_>, command: &Command) -> Result<(), CmdError> {
-    let fits = cx.make_room();
-    let denied = match &cx.session.multi {
-        None => command.is(flag::DENYOOM),
-        // Queueing could use up memory without end; a queue that needs memory is refused as a whole.
-        Some(multi) if command.is(flag::RUNS_QUEUE) => multi.flags & flag::DENYOOM != 0,
-        Some(_) => !command.is(flag::NOT_QUEUED),
-    };
+    // While writes are paused nothing may change, not even by eviction.
+    let paused = cx.facts.pause.is_some_and(|(until, _)| cx.now.unix_ms.0 < until);
+    let fits = paused || cx.make_room();
+    // A queue that needs memory is refused as a whole.
+    let denied = command.is(flag::DENYOOM) || queued_flags(cx, command) & flag::DENYOOM != 0;
     if !fits && denied { Err(CmdError::OOM) } else { Ok(()) }
+}
+
+/// The flags of all that this command will run besides itself: the transaction's, if it is the one to run it.
+#[inline]
+fn queued_flags(cx: &Ctx<'_>, command: &Command) -> u32 {
+    match &cx.session.multi {
+        Some(multi) if command.is(flag::RUNS_QUEUE) => multi.flags,
+        _ => 0,
+    }
 }
 
 /// CLIENT PAUSE holds up commands.
@@ -72,8 +92,7 @@ fn paused(cx: &Ctx<'_>, command: &Command) -> Pass {
     if cx.now.unix_ms.0 >= until_ms {
         return Pass::Run;
     }
-    let queued = cx.session.multi.as_ref().map_or(0, |multi| multi.flags);
-    let writes = command.is(flag::WRITE | flag::MAY_REPLICATE) || queued & (flag::WRITE | flag::MAY_REPLICATE) != 0;
+    let writes = (command.flags | queued_flags(cx, command)) & (flag::WRITE | flag::MAY_REPLICATE) != 0;
     match kind {
         PauseKind::All => Pass::Pause,
         PauseKind::Write if writes => Pass::Pause,
@@ -92,5 +111,6 @@ pub fn check(cx: &mut Ctx<'_>, row: Row, argv: Argv<'_>) -> Result<Pass, CmdErro
     enabled(cx, command)?;
     allowed_in_multi(cx, command)?;
     memory(cx, command)?;
+    apart_from_monitors(cx, command)?;
     Ok(paused(cx, command))
 }

@@ -2,13 +2,14 @@
 //! rooms above comes to it through `Ctx`. COMMAND, arity errors, HELP and the README's table are derived from the rows.
 
 mod args;
+mod client;
+mod connection;
 mod ctx;
 pub mod derived;
 mod error;
 mod execute;
 mod gate;
 mod table;
-mod zset;
 
 mod expiry;
 mod generic;
@@ -22,11 +23,15 @@ mod scan;
 mod server;
 mod set;
 mod string;
+mod transactions;
+mod zset;
 
 pub use args::Args;
 pub use ctx::{Ask, Ctx, Debug, Facts, Flow, Outcome, PauseKind, Shutdown};
 pub use error::CmdError;
-pub use execute::{Handled, end_unit, execute, refuse_protocol, resolve};
+pub use execute::{
+    Handled, close_vanished, deliver_events, end_unit, execute, interest, refuse_protocol, resolve,
+};
 pub use table::{Arg, ArgType, Begin, Command, Find, Handler, KeySpec, Row, Table, acl, flag, key_flag};
 
 use crate::resp::Reply;
@@ -34,12 +39,23 @@ use crate::types::Elem;
 
 /// All families.
 pub static FAMILIES: &[&[Command]] = &[
+    connection::COMMANDS,
+    client::COMMANDS,
+    transactions::COMMANDS,
     generic::COMMANDS,
     string::COMMANDS,
     hash::COMMANDS,
     list::COMMANDS,
     set::COMMANDS,
     zset::COMMANDS,
+    server::admin::COMMANDS,
+    server::command::COMMANDS,
+    server::config::COMMANDS,
+    server::debug::COMMANDS,
+    server::info::COMMANDS,
+    server::latency::COMMANDS,
+    server::memory::COMMANDS,
+    server::slowlog::COMMANDS,
 ];
 
 /// An element as a bulk string.

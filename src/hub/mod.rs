@@ -4,7 +4,7 @@ mod monitor;
 mod watch;
 
 pub use monitor::Monitors;
-pub use watch::Watches;
+pub use watch::{Presence, Watches};
 
 /// Who listens to what.
 #[derive(Default)]

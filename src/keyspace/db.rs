@@ -197,7 +197,7 @@ impl Keyspace {
     /// The selected database at one moment.
     #[inline]
     pub fn view(&mut self, index: DbIndex, now: Now) -> DbView<'_> {
-        DbView { space: self, index, now, touch_reads: true }
+        DbView { space: self, index, now, touch_reads: true, keep_expired: false }
     }
 
     /// Keys of all databases.
@@ -256,6 +256,8 @@ pub struct DbView<'a> {
     pub now: Now,
     /// Whether reading marks the access bits (CLIENT NO-TOUCH turns it off).
     pub touch_reads: bool,
+    /// Whether a key whose time has come is hidden instead of removed: while writes are paused nothing may change.
+    pub keep_expired: bool,
 }
 
 impl DbView<'_> {
@@ -279,7 +281,7 @@ impl DbView<'_> {
 
     /// The same view of another database.
     pub fn other(&mut self, index: DbIndex) -> DbView<'_> {
-        DbView { index, now: self.now, touch_reads: self.touch_reads, space: self.space }
+        DbView { index, space: self.space, ..*self }
     }
 
     /// The entry, unless its time has come (then it goes). Neither counted nor marked as access.
@@ -289,6 +291,9 @@ impl DbView<'_> {
         let occupied = db.table.find(key.hash, key.bytes)?;
         if let Some(deadline) = occupied.get().deadline() {
             if deadline <= self.now.unix_ms.0 {
+                if self.keep_expired {
+                    return None;
+                }
                 db.volatile -= 1;
                 let book = &mut self.space.book;
                 expired(book, occupied.remove(), self.index, key.bytes);
@@ -336,8 +341,10 @@ impl DbView<'_> {
         let entry = occupied.get();
         if let Some(deadline) = entry.deadline() {
             if deadline <= now.unix_ms.0 {
-                db.volatile -= 1;
-                expired(book, occupied.remove(), index, key.bytes);
+                if !self.keep_expired {
+                    db.volatile -= 1;
+                    expired(book, occupied.remove(), index, key.bytes);
+                }
                 book.counters.misses += 1;
                 return None;
             }
@@ -369,6 +376,9 @@ impl DbView<'_> {
     /// A value of type `T` as it stands: after `read` has expired, counted and checked it. Lets several be looked at at once.
     pub fn look<T: Value>(&self, key: Key<'_>) -> Option<T::Ref<'_>> {
         let entry = self.db_ref().table.get(key.hash, key.bytes)?;
+        if entry.deadline().is_some_and(|deadline| deadline <= self.now.unix_ms.0) {
+            return None;
+        }
         (Kind::of(entry.kind()).type_of() == T::TYPE).then(|| T::view(entry))
     }
 

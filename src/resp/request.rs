@@ -297,7 +297,23 @@ impl Decoder {
 
     /// Heap bytes in use.
     pub fn alloc_bytes(&self) -> usize {
-        self.tail.capacity() + self.partial.as_ref().map_or(0, |p| p.held_bytes() + p.spans.capacity() * size_of::<Span>())
+        self.tail.capacity() + self.partial.as_ref().map_or(0, |p| p.alloc_bytes())
+    }
+
+    /// Bytes that wait for the rest of their request (of a large argument only what has come of it), and how many more
+    /// fit where they lie.
+    pub fn pending_bytes(&self) -> (usize, usize) {
+        match self.partial.as_ref().and_then(|p| p.big.as_ref()) {
+            Some((big, _)) => (big.len(), big.capacity() - big.len()),
+            None => (self.tail.len(), self.tail.capacity() - self.tail.len()),
+        }
+    }
+
+    /// Gives up room that nothing is in.
+    pub fn release_unused(&mut self) {
+        if self.tail.is_empty() {
+            self.tail = Vec::new();
+        }
     }
 
     /// Whether an incomplete request is held.
@@ -404,6 +420,13 @@ impl Decoder {
 impl Partial {
     fn held_bytes(&self) -> usize {
         self.bigs.iter().map(|b| b.len()).sum::<usize>() + self.big.as_ref().map_or(0, |(b, _)| b.len())
+    }
+
+    fn alloc_bytes(&self) -> usize {
+        size_of::<Partial>()
+            + self.spans.capacity() * size_of::<Span>()
+            + self.bigs.iter().map(|b| b.len()).sum::<usize>()
+            + self.big.as_ref().map_or(0, |(b, _)| b.capacity())
     }
 
     /// If the bulk that is due is a big one, what is there of it moves to an allocation of its own.

@@ -3,10 +3,9 @@
 
 use super::Server;
 use crate::base::clock::Now;
-use crate::command::Shutdown;
+use crate::command::{Shutdown, close_vanished, deliver_events};
 use crate::keyspace::expire;
-use crate::session::{ConnId, mode};
-use crate::sys::alloc;
+use crate::sys::{alloc, ticks};
 use std::time::Duration;
 
 /// Distance of the slow checks, milliseconds.
@@ -19,13 +18,11 @@ const EXPIRE_STEP_US: u64 = 300;
 /// When what is due.
 pub(super) struct Cron {
     next_tick_ms: u64,
-    /// Where the walk over the clients goes on.
-    next_client: usize,
 }
 
 impl Cron {
     pub(super) fn new(now: Now) -> Cron {
-        Cron { next_tick_ms: now.mono_ms() + TICK_MS, next_client: 0 }
+        Cron { next_tick_ms: now.mono_ms() + TICK_MS }
     }
 }
 
@@ -39,7 +36,7 @@ impl Server {
     pub(super) fn next_timer(&self, now: Now) -> Option<Duration> {
         let tick = self.cron.next_tick_ms.saturating_sub(now.mono_ms());
         let mut wait_ms = tick;
-        if self.keyspace.book.active_expire && !self.facts.debug.cron_paused {
+        if self.expires_now() {
             if let Some(due) = expire::next_due_ms(&self.keyspace) {
                 wait_ms = wait_ms.min(due.saturating_sub(now.unix_ms.0).max(0) as u64);
             }
@@ -50,6 +47,11 @@ impl Server {
         Some(Duration::from_millis(wait_ms))
     }
 
+    /// Whether keys are removed because their time has come. While writes are paused nothing may change.
+    fn expires_now(&self) -> bool {
+        self.keyspace.book.active_expire && !self.facts.debug.cron_paused && self.facts.pause.is_none()
+    }
+
     /// Does what is due, in bounded steps.
     pub(super) fn run_timers(&mut self, now: Now) {
         if self.facts.pause.is_some_and(|(until, _)| until <= now.unix_ms.0) {
@@ -58,8 +60,8 @@ impl Server {
         if self.facts.pause.is_none() && !self.paused.is_empty() {
             self.resume_paused(now);
         }
-        if self.keyspace.book.active_expire && !self.facts.debug.cron_paused {
-            expire::step(&mut self.keyspace, now, EXPIRE_STEP_US);
+        if self.expires_now() {
+            self.expire_step(now);
         }
         if now.mono_ms() < self.cron.next_tick_ms {
             return;
@@ -70,47 +72,38 @@ impl Server {
         }
         let used = alloc::used_bytes() as u64;
         self.stats.totals.peak_used_bytes = self.stats.totals.peak_used_bytes.max(used);
+        self.stats.sample(now.mono_ms());
         self.check_clients(now);
     }
 
-    /// Closes clients that were silent too long or let too many replies pile up.
-    fn check_clients(&mut self, now: Now) {
-        let timeout_ms = u64::from(self.config.timeout) * 1000;
-        let mut leaving: Vec<ConnId> = Vec::new();
-        let limit = self.config.client_output_buffer_limit[0];
-        for session in self.sessions.iter_mut() {
-            let idle_ms = now.mono_ms().saturating_sub(session.active.mono_ms());
-            if timeout_ms > 0 && idle_ms > timeout_ms && !session.is(mode::MONITOR | mode::BLOCKED) {
-                log::debug!("Closing idle client");
-                leaving.push(session.conn);
-            }
-            if session.outbox.is_empty() {
-                continue;
-            }
-            let pending = session.outbox.len() as u64;
-            let over_hard = limit.hard_bytes > 0 && pending > limit.hard_bytes;
-            let over_soft = limit.soft_bytes > 0 && pending > limit.soft_bytes;
-            let since = if over_soft { *session.over_soft_since_ms.get_or_insert(now.mono_ms()) } else { now.mono_ms() };
-            if !over_soft {
-                session.over_soft_since_ms = None;
-            }
-            if over_hard || (over_soft && now.mono_ms() - since > u64::from(limit.soft_seconds) * 1000) {
-                log::warn!("Client {} scheduled to be closed ASAP for overcoming of output buffer limits.", session.peer);
-                self.stats.totals.output_limit_disconnections += 1;
-                leaving.push(session.conn);
-            }
+    fn expire_step(&mut self, now: Now) {
+        let started = ticks::now();
+        expire::step(&mut self.keyspace, now, EXPIRE_STEP_US);
+        let book = &mut self.keyspace.book;
+        deliver_events(&self.hub, &mut self.sessions, None, book);
+        close_vanished(&mut self.effects, &mut self.journal, book);
+        let took = ticks::now().wrapping_sub(started);
+        self.stats.totals.expire_ticks += took;
+        if took >= self.stats.notable_ticks {
+            self.stats.latency.record("expire-cycle", now.unix_secs(), ticks::to_us(took) / 1000);
         }
-        for conn in leaving {
-            self.close_soon(conn);
-        }
-        self.cron.next_client = 0;
     }
 
-    /// A signal: SIGTERM and SIGINT end the server in order.
+    /// A signal: SIGTERM and SIGINT end the server as `shutdown-on-sigterm` and `shutdown-on-sigint` say; a second SIGINT
+    /// waits for nothing any more.
     pub(super) fn signalled(&mut self, signal: i32) {
-        let name = if signal == libc::SIGINT { "SIGINT" } else { "SIGTERM" };
+        let (name, flags) = match signal {
+            libc::SIGINT => ("SIGINT", self.config.shutdown_on_sigint),
+            _ => ("SIGTERM", self.config.shutdown_on_sigterm),
+        };
+        if self.ending.is_some() && signal == libc::SIGINT {
+            log::warn!("You insist... exiting now.");
+            self.ending = Some(Ending { until_ms: 0 });
+            return;
+        }
         log::warn!("Received {name} scheduling shutdown...");
-        self.begin_shutdown(Shutdown::default());
+        let save = if flags.save { Some(true) } else { flags.nosave.then_some(false) };
+        self.begin_shutdown(Shutdown { save, now: flags.now, force: flags.force });
     }
 
     /// Ends the server: no new clients, last replies, then the loop stops.

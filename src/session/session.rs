@@ -25,6 +25,8 @@ pub mod mode {
     /// Waits in CLIENT PAUSE.
     pub const PAUSED: u32 = 1 << 8;
     pub const LOOPBACK: u32 = 1 << 9;
+    /// Is in the server's list of clients that a pause holds up.
+    pub const PAUSE_LISTED: u32 = 1 << 10;
 }
 
 /// CLIENT REPLY.
@@ -53,8 +55,10 @@ pub struct Queued {
 /// A transaction being queued.
 #[derive(Debug, Default)]
 pub struct Multi {
-    /// The commands, in order.
+    /// The commands, in order. EXEC takes them out to run them.
     pub queue: Vec<Queued>,
+    /// How many were queued: still told while they run.
+    pub count: usize,
     /// One of them was refused: EXEC aborts.
     pub broken: bool,
     /// All flags of the queued commands together.
@@ -95,6 +99,8 @@ pub struct Session {
     pub multi: Option<Box<Multi>>,
     /// Number of keys it watches.
     pub watching: usize,
+    /// Heap bytes of the names of those keys.
+    pub watch_bytes: usize,
     /// When it came.
     pub since: Now,
     /// Its last command, or bytes from or to it.
@@ -109,13 +115,26 @@ pub struct Session {
     pub decoder: Decoder,
     /// Requests that arrived while it could not be served.
     pub waiting: VecDeque<OwnedArgv>,
+    /// Heap bytes of those.
+    pub waiting_bytes: usize,
     /// Its replies.
     pub outbox: Outbox,
     /// Whether it is in the list of outboxes to be written this turn.
     pub queued_for_write: bool,
     /// Since when its outbox is over the soft limit, monotonic milliseconds.
     pub over_soft_since_ms: Option<u64>,
+    /// Most bytes that its replies took in one go since the peak was forgotten last.
+    pub reply_peak_bytes: usize,
+    /// When the peak was forgotten, monotonic milliseconds.
+    pub reply_peak_since_ms: u64,
+    /// What the account of all clients' memory holds of it; 0 while it is not in it.
+    pub(super) counted_bytes: usize,
 }
+
+/// Least and most room of a reply buffer in bytes.
+const REPLY_ROOM_BYTES: std::ops::RangeInclusive<usize> = 1024..=16 * 1024;
+/// Bytes that a watched key takes beside its two copies: the lists and table slots that lead to it.
+const WATCH_OVERHEAD_BYTES: usize = 96;
 
 impl Session {
     /// A new client.
@@ -136,6 +155,7 @@ impl Session {
             reply_mode: ReplyMode::On,
             multi: None,
             watching: 0,
+            watch_bytes: 0,
             since: now,
             active: now,
             last_row: None,
@@ -143,9 +163,13 @@ impl Session {
             output_bytes: 0,
             decoder: Decoder::default(),
             waiting: VecDeque::new(),
+            waiting_bytes: 0,
             outbox: Outbox::default(),
             queued_for_write: false,
             over_soft_since_ms: None,
+            reply_peak_bytes: 0,
+            reply_peak_since_ms: now.mono_ms(),
+            counted_bytes: 0,
         }
     }
 
@@ -169,9 +193,63 @@ impl Session {
 
     /// Heap bytes that belong to this client: what `tot-mem` shows.
     pub fn alloc_bytes(&self) -> usize {
-        let multi = self.multi.as_ref().map_or(0, |m| m.argv_bytes + m.queue.capacity() * size_of::<Queued>());
-        size_of::<Session>() + self.decoder.alloc_bytes() + self.outbox.alloc_bytes() + multi
-            + self.waiting.iter().map(OwnedArgv::alloc_bytes).sum::<usize>()
-            + self.peer.len() + self.local.len() + self.name.as_ref().map_or(0, |n| n.len())
+        let text = |text: &Option<Box<[u8]>>| text.as_ref().map_or(0, |text| text.len());
+        size_of::<Session>()
+            + self.decoder.alloc_bytes()
+            + self.outbox.alloc_bytes()
+            + self.multi_bytes()
+            + self.waiting_bytes
+            + self.waiting.capacity() * size_of::<OwnedArgv>()
+            + self.watch_bytes
+            + self.peer.len()
+            + self.local.len()
+            + text(&self.name)
+            + text(&self.lib_name)
+            + text(&self.lib_ver)
+    }
+
+    /// Heap bytes of the transaction that is queued or runs.
+    pub fn multi_bytes(&self) -> usize {
+        self.multi.as_ref().map_or(0, |multi| size_of::<Multi>() + multi.argv_bytes + multi.count * size_of::<Queued>())
+    }
+
+    /// A request must wait until the client is served again.
+    pub fn wait(&mut self, argv: OwnedArgv) {
+        self.waiting_bytes += argv.alloc_bytes();
+        self.waiting.push_back(argv);
+    }
+
+    /// The request that has waited longest.
+    pub fn take_waiting(&mut self) -> Option<OwnedArgv> {
+        let argv = self.waiting.pop_front()?;
+        self.waiting_bytes -= argv.alloc_bytes();
+        Some(argv)
+    }
+
+    /// A request that must go on waiting, before all others.
+    pub fn wait_first(&mut self, argv: OwnedArgv) {
+        self.waiting_bytes += argv.alloc_bytes();
+        self.waiting.push_front(argv);
+    }
+
+    /// It watches one key more.
+    pub fn watched(&mut self, key_len: usize) {
+        self.watching += 1;
+        self.watch_bytes += 2 * key_len + WATCH_OVERHEAD_BYTES;
+    }
+
+    /// It watches nothing any more, and nothing that it watched has changed.
+    pub fn unwatched(&mut self) {
+        self.watching = 0;
+        self.watch_bytes = 0;
+        self.mode &= !mode::WATCH_BROKEN;
+    }
+
+    /// Room of the reply buffer that suits this client: its own if it has one, else what its last replies needed.
+    pub fn reply_room_bytes(&self) -> usize {
+        if self.outbox.has_buffer() {
+            return self.outbox.tail_capacity();
+        }
+        self.reply_peak_bytes.next_power_of_two().clamp(*REPLY_ROOM_BYTES.start(), *REPLY_ROOM_BYTES.end())
     }
 }

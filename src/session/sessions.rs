@@ -1,6 +1,7 @@
 //! All clients, by connection.
 
-use super::session::{ConnId, Session};
+use super::session::{ConnId, Session, mode};
+use std::collections::BTreeSet;
 
 /// The clients. The one whose command runs is taken out meanwhile, so that a handler can see it and all others at once.
 #[derive(Default)]
@@ -8,6 +9,10 @@ pub struct Sessions {
     slots: Vec<Option<Box<Session>>>,
     count: usize,
     last_id: u64,
+    /// Clients by their memory, those that may not be evicted left out; kept while there is a limit.
+    by_bytes: BTreeSet<(usize, ConnId)>,
+    /// The sum of it.
+    counted_bytes: usize,
     /// Connections whose outbox got something outside their own command.
     pub touched: Vec<ConnId>,
 }
@@ -33,6 +38,7 @@ impl Sessions {
     pub fn remove(&mut self, conn: ConnId) -> Option<Box<Session>> {
         let session = self.slots.get_mut(conn.0)?.take()?;
         self.count -= 1;
+        self.count_bytes(conn, session.counted_bytes, 0);
         Some(session)
     }
 
@@ -81,6 +87,67 @@ impl Sessions {
         self.slots.iter_mut().filter_map(|s| s.as_deref_mut())
     }
 
+    /// The clients of a part of all places (`places` of them from `from` on), and where the next part begins: a walk
+    /// over all clients in bounded steps. 0 when it has come around.
+    pub fn part(&mut self, from: usize, places: usize) -> (usize, impl Iterator<Item = &mut Session>) {
+        let end = from.saturating_add(places).min(self.slots.len());
+        let next = if end == self.slots.len() { 0 } else { end };
+        let from = from.min(end);
+        (next, self.slots[from..end].iter_mut().filter_map(|s| s.as_deref_mut()))
+    }
+
+    /// Places for clients, used or not.
+    pub fn places(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Brings the account of memory up to date for one client that is not lent out.
+    pub fn account(&mut self, conn: ConnId) {
+        let Some(session) = self.get_mut(conn) else { return };
+        let new = if session.is(mode::NO_EVICT | mode::CLOSE_NOW) { 0 } else { session.alloc_bytes() };
+        let old = std::mem::replace(&mut session.counted_bytes, new);
+        self.count_bytes(conn, old, new);
+    }
+
+    fn count_bytes(&mut self, conn: ConnId, old: usize, new: usize) {
+        if old == new {
+            return;
+        }
+        if old > 0 {
+            self.by_bytes.remove(&(old, conn));
+        }
+        if new > 0 {
+            self.by_bytes.insert((new, conn));
+        }
+        self.counted_bytes = self.counted_bytes - old + new;
+    }
+
+    /// Begins the account of memory with all clients, or (`on` is false) forgets it.
+    pub fn account_all(&mut self, on: bool) {
+        for index in 0..self.slots.len() {
+            let conn = ConnId(index);
+            if on {
+                self.account(conn);
+            } else if let Some(session) = self.get_mut(conn) {
+                session.counted_bytes = 0;
+            }
+        }
+        if !on {
+            self.by_bytes.clear();
+            self.counted_bytes = 0;
+        }
+    }
+
+    /// Bytes of all clients that may be evicted, while they are accounted for.
+    pub fn counted_bytes(&self) -> usize {
+        self.counted_bytes
+    }
+
+    /// The client with the most memory among those that may be evicted.
+    pub fn largest(&self) -> Option<ConnId> {
+        self.by_bytes.last().map(|(_, conn)| *conn)
+    }
+
     /// Number of clients, the lent one included.
     pub fn len(&self) -> usize {
         self.count
@@ -89,5 +156,55 @@ impl Sessions {
     /// Whether there is no client.
     pub fn is_empty(&self) -> bool {
         self.count == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::clock::Now;
+
+    fn client(sessions: &mut Sessions, conn: usize, name_len: usize) {
+        let mut session = Session::new(sessions.next_id(), ConnId(conn), Now::at_unix_ms(1));
+        session.name = Some(vec![b'x'; name_len].into());
+        sessions.insert(session);
+        sessions.account(ConnId(conn));
+    }
+
+    #[test]
+    fn the_account_of_memory_follows_the_clients() {
+        let mut sessions = Sessions::default();
+        for (conn, len) in [(0, 100), (3, 5000), (1, 700)] {
+            client(&mut sessions, conn, len);
+        }
+        assert_eq!(sessions.counted_bytes(), sessions.iter().map(Session::alloc_bytes).sum::<usize>());
+        assert_eq!(sessions.largest(), Some(ConnId(3)));
+        sessions.get_mut(ConnId(3)).expect("inserted").mode |= mode::NO_EVICT;
+        sessions.account(ConnId(3));
+        assert_eq!(sessions.largest(), Some(ConnId(1)));
+        sessions.remove(ConnId(1));
+        assert_eq!(sessions.largest(), Some(ConnId(0)));
+        sessions.account_all(false);
+        assert_eq!((sessions.counted_bytes(), sessions.largest()), (0, None));
+        sessions.account_all(true);
+        assert_eq!(sessions.largest(), Some(ConnId(0)));
+    }
+
+    #[test]
+    fn a_walk_in_parts_sees_every_client_once_a_round() {
+        let mut sessions = Sessions::default();
+        for conn in [0, 2, 3, 7] {
+            client(&mut sessions, conn, 1);
+        }
+        let (mut from, mut seen) = (0, Vec::new());
+        loop {
+            let (next, part) = sessions.part(from, 3);
+            seen.extend(part.map(|s| s.conn.0));
+            from = next;
+            if from == 0 {
+                break;
+            }
+        }
+        assert_eq!(seen, [0, 2, 3, 7]);
     }
 }

@@ -8,6 +8,27 @@ const MAX_ARGS: usize = 32;
 /// Most bytes kept of one argument.
 const MAX_ARG_BYTES: usize = 128;
 
+/// The words of a request that must not be shown, such as passwords.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Hidden(u64);
+
+impl Hidden {
+    /// The word at `index` and all behind it.
+    pub fn from(index: usize) -> Hidden {
+        Hidden(u64::MAX << index.min(63))
+    }
+
+    /// Hides one word more.
+    pub fn add(&mut self, index: usize) {
+        self.0 |= 1 << index.min(63);
+    }
+
+    /// Whether the word at `index` is hidden. Words from the 63rd on are hidden together.
+    pub fn has(self, index: usize) -> bool {
+        self.0 >> index.min(63) & 1 == 1
+    }
+}
+
 /// One slow command.
 #[derive(Debug, Clone)]
 pub struct SlowEntry {
@@ -33,13 +54,18 @@ pub struct SlowLog {
 }
 
 impl SlowLog {
-    /// Adds a command; the oldest go so that at most `max_len` stay. `secret`: only the name is kept.
-    pub fn add(&mut self, argv: Argv<'_>, secret: bool, at_secs: i64, duration_us: u64, client: (&str, &[u8]), max_len: usize) {
-        let words = shorten(argv, secret);
+    /// Adds a command; the oldest go so that at most `max_len` stay. `hidden`: words not to be kept.
+    pub fn add(&mut self, argv: Argv<'_>, hidden: Hidden, at_secs: i64, duration_us: u64, client: (&str, &[u8]), max_len: usize) {
+        let words = shorten(argv, hidden);
         let (peer, name) = client;
         let entry = SlowEntry { id: self.next_id, at_secs, duration_us, words, peer: peer.into(), client_name: name.into() };
         self.next_id += 1;
         self.entries.push_front(entry);
+        self.entries.truncate(max_len);
+    }
+
+    /// Only the newest `max_len` stay.
+    pub fn truncate(&mut self, max_len: usize) {
         self.entries.truncate(max_len);
     }
 
@@ -64,13 +90,13 @@ impl SlowLog {
     }
 }
 
-fn shorten(argv: Argv<'_>, secret: bool) -> Vec<Vec<u8>> {
+fn shorten(argv: Argv<'_>, hidden: Hidden) -> Vec<Vec<u8>> {
     let kept = argv.len().min(MAX_ARGS);
     let mut words = Vec::with_capacity(kept);
     for (index, word) in argv.iter().take(kept).enumerate() {
         if kept < argv.len() && index == kept - 1 {
             words.push(format!("... ({} more arguments)", argv.len() - kept + 1).into_bytes());
-        } else if secret && index > 0 {
+        } else if hidden.has(index) {
             words.push(b"(redacted)".to_vec());
         } else if word.len() > MAX_ARG_BYTES {
             let mut short = word[..MAX_ARG_BYTES].to_vec();
@@ -95,14 +121,14 @@ mod tests {
         let words: Vec<&[u8]> = std::iter::once(&b"rpush"[..]).chain(std::iter::repeat_n(&long[..], 40)).collect();
         let argv = OwnedArgv::of(&words);
         for _ in 0..3 {
-            log.add(argv.argv(), false, 1, 5, ("127.0.0.1:1", b""), 2);
+            log.add(argv.argv(), Hidden::default(), 1, 5, ("127.0.0.1:1", b""), 2);
         }
         assert_eq!(log.len(), 2);
         let newest = log.iter().next().expect("two are kept");
         assert_eq!((newest.id, newest.words.len()), (2, 32));
         assert_eq!(newest.words[31], b"... (10 more arguments)");
         assert!(newest.words[1].ends_with(b"... (72 more bytes)"));
-        log.add(OwnedArgv::of(&[b"auth", b"pw"]).argv(), true, 1, 5, ("", b""), 2);
+        log.add(OwnedArgv::of(&[b"auth", b"pw"]).argv(), Hidden::from(1), 1, 5, ("", b""), 2);
         assert_eq!(log.iter().next().expect("just added").words[1], b"(redacted)");
     }
 }

@@ -35,7 +35,7 @@ fn is_lazy(cx: &Ctx<'_>, args: &mut Args<'_>) -> Result<bool, CmdError> {
 }
 
 fn flush(cx: &mut Ctx<'_>, which: Option<DbIndex>, lazy: bool) -> Outcome {
-    let removed = cx.db.space.flush(which, lazy);
+    let removed = cx.flush(which, lazy);
     // Propagated also when there was nothing: a replica may have what we have not.
     cx.effects.force();
     cx.db.space.book.dirty += if which.is_some() { removed } else { removed + 1 };
@@ -71,7 +71,7 @@ pub(super) fn swapdb(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let first = number(args.bytes()?, "ERR invalid first DB index")?;
     let second = number(args.bytes()?, "ERR invalid second DB index")?;
     let (first, second) = (db_index(cx, first)?, db_index(cx, second)?);
-    cx.db.space.swap(first, second);
+    cx.swap(first, second);
     cx.db.space.book.dirty += 1;
     cx.reply.ok();
     Ok(Flow::Done)

@@ -1,0 +1,209 @@
+//! Limits of clients: silence, replies and requests that pile up, and the memory of all clients together.
+//!
+//! ```text
+//! after each request   hard limit of its replies (a huge pipeline must not fill memory before the turn ends)
+//! end of a turn        both limits for all that have something to be sent; then maxmemory-clients, largest first
+//! ten times a second   silent clients, soft limits of those that send nothing, buffers that are not needed
+//! ```
+//!
+//! A client that is cut off loses its replies at once: they no longer count when others' memory is judged.
+
+use super::Server;
+use crate::base::clock::Now;
+use crate::command::Ctx;
+use crate::config::{Config, MemoryOrPercent, OutputBufferLimit};
+use crate::session::{ConnId, Session, mode};
+
+/// Replies that a client may let pile up before it has logged in, bytes.
+const STRANGER_REPLY_BYTES: usize = 16 * 1024;
+/// Parts in which the walk over all clients is done: each client is seen once a second.
+const PARTS: usize = 10;
+/// Fewest clients seen in one part.
+const PART_PLACES: usize = 64;
+/// Silence after which unused room for requests is given up, milliseconds.
+const RELEASE_AFTER_MS: u64 = 2_000;
+/// Time after which the peak of replies is forgotten, milliseconds.
+const PEAK_RESET_MS: i64 = 5_000;
+
+/// The limit of ordinary clients' replies; the only ones there are.
+fn reply_limit(config: &Config) -> OutputBufferLimit {
+    config.client_output_buffer_limit[0]
+}
+
+/// Most bytes that may wait to be sent to a client while it sends requests.
+pub(super) fn hard_reply_bytes(config: &Config, session: &Session) -> usize {
+    if !session.authenticated && !config.requirepass.is_empty() {
+        return STRANGER_REPLY_BYTES;
+    }
+    match reply_limit(config).hard_bytes {
+        0 => usize::MAX,
+        bytes => usize::try_from(bytes).unwrap_or(usize::MAX),
+    }
+}
+
+/// Whether a client's replies are over a limit. Remembers since when they are over the soft one.
+fn is_over(session: &mut Session, config: &Config, now: Now) -> bool {
+    let (pending, limit) = (session.outbox.len(), reply_limit(config));
+    if pending > hard_reply_bytes(config, session) {
+        return true;
+    }
+    if limit.soft_bytes == 0 || pending as u64 <= limit.soft_bytes {
+        session.over_soft_since_ms = None;
+        return false;
+    }
+    let since = *session.over_soft_since_ms.get_or_insert(now.mono_ms());
+    now.mono_ms() - since > limit.soft_seconds.saturating_mul(1000)
+}
+
+/// Bytes that all clients together may use; 0 for no limit.
+fn memory_limit(config: &Config) -> u64 {
+    match config.maxmemory_clients {
+        MemoryOrPercent::Bytes(bytes) => bytes,
+        MemoryOrPercent::Percent(percent) => (u128::from(config.maxmemory) * u128::from(percent) / 100) as u64,
+    }
+}
+
+/// The running client has too many replies: it is cut off.
+#[cold]
+pub(super) fn cut_off(cx: &mut Ctx<'_>) {
+    log_cut_off(cx.session);
+    cx.stats.totals.output_limit_disconnections += 1;
+    cx.session.mode |= mode::CLOSE_NOW;
+    cx.reply.outbox().clear();
+}
+
+fn log_cut_off(session: &Session) {
+    log::warn!(
+        "Client id={} addr={} scheduled to be closed ASAP for overcoming of output buffer limits.",
+        session.id,
+        session.peer
+    );
+}
+
+impl Server {
+    /// The end of a turn: whoever has too much to be sent, or uses too much memory, goes.
+    pub(super) fn enforce_limits(&mut self, now: Now) {
+        for index in 0..self.outputs.len() {
+            let conn = self.outputs[index];
+            let Some(session) = self.sessions.get_mut(conn) else { continue };
+            if !session.is(mode::CLOSE_NOW) && is_over(session, &self.config, now) {
+                self.cut_off_other(conn);
+            } else if self.accounting {
+                self.sessions.account(conn);
+            }
+        }
+        self.limit_memory();
+    }
+
+    fn cut_off_other(&mut self, conn: ConnId) {
+        if let Some(session) = self.sessions.get_mut(conn) {
+            log_cut_off(session);
+            session.outbox.clear();
+        }
+        self.stats.totals.output_limit_disconnections += 1;
+        self.close_soon(conn);
+    }
+
+    /// Closes the largest clients until the others fit. The account begins when a limit is set and ends with it.
+    fn limit_memory(&mut self) {
+        let limit = memory_limit(&self.config);
+        if (limit > 0) != self.accounting {
+            self.accounting = limit > 0;
+            self.sessions.account_all(self.accounting);
+        }
+        while self.accounting && self.sessions.counted_bytes() as u64 > limit {
+            let Some(conn) = self.sessions.largest() else { break };
+            if let Some(session) = self.sessions.get(conn) {
+                log::info!("Evicting client: id={} addr={} tot-mem={}", session.id, session.peer, session.alloc_bytes());
+            }
+            self.stats.totals.evicted_clients += 1;
+            self.close_soon(conn);
+        }
+    }
+
+    /// A client is not served any more and goes when the turn ends.
+    pub(super) fn close_soon(&mut self, conn: ConnId) {
+        let Some(session) = self.sessions.get_mut(conn) else { return };
+        session.mode |= mode::CLOSE_NOW;
+        self.closes.push(conn);
+        if self.accounting {
+            self.sessions.account(conn);
+        }
+    }
+
+    /// The next part of the walk over all clients: closes those that are silent or over the soft limit, and takes back
+    /// room that is not used.
+    pub(super) fn check_clients(&mut self, now: Now) {
+        let places = (self.sessions.places() / PARTS).max(PART_PLACES);
+        let (config, debug) = (&self.config, &self.facts.debug);
+        let timeout_ms = u64::from(config.timeout) * 1000;
+        let peak_reset_ms = u64::try_from(debug.reply_buffer_peak_reset_ms.unwrap_or(PEAK_RESET_MS)).unwrap_or(u64::MAX);
+        let (mut silent, mut over): (Vec<ConnId>, Vec<ConnId>) = (Vec::new(), Vec::new());
+        let (next, part) = self.sessions.part(self.next_client, places);
+        for session in part {
+            let idle_ms = now.mono_ms().saturating_sub(session.active.mono_ms());
+            if timeout_ms > 0 && idle_ms > timeout_ms && !session.is(mode::MONITOR | mode::BLOCKED) {
+                silent.push(session.conn);
+            } else if !session.outbox.is_empty() && is_over(session, config, now) {
+                over.push(session.conn);
+            }
+            if idle_ms > RELEASE_AFTER_MS {
+                session.decoder.release_unused();
+            }
+            if now.mono_ms().saturating_sub(session.reply_peak_since_ms) >= peak_reset_ms {
+                session.reply_peak_bytes = session.outbox.len();
+                session.reply_peak_since_ms = now.mono_ms();
+            }
+        }
+        self.next_client = next;
+        for conn in silent {
+            log::debug!("Closing idle client");
+            self.close_soon(conn);
+        }
+        over.into_iter().for_each(|conn| self.cut_off_other(conn));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session() -> Session {
+        Session::new(1, ConnId(0), Now::at_unix_ms(0))
+    }
+
+    #[test]
+    fn the_hard_limit_counts_at_once_and_the_soft_one_after_its_time() {
+        let mut config = Config::default();
+        config.client_output_buffer_limit[0] = OutputBufferLimit { hard_bytes: 100, soft_bytes: 10, soft_seconds: 3 };
+        let mut session = session();
+        session.outbox.extend(&[b'x'; 11]);
+        assert!(!is_over(&mut session, &config, Now::at_unix_ms(1_000)));
+        assert!(!is_over(&mut session, &config, Now::at_unix_ms(4_000)));
+        assert!(is_over(&mut session, &config, Now::at_unix_ms(4_001)));
+        session.outbox.clear();
+        assert!(!is_over(&mut session, &config, Now::at_unix_ms(9_000)));
+        assert_eq!(session.over_soft_since_ms, None);
+        session.outbox.extend(&[b'x'; 101]);
+        assert!(is_over(&mut session, &config, Now::at_unix_ms(9_001)));
+    }
+
+    #[test]
+    fn strangers_may_let_little_pile_up() {
+        let (mut config, mut session) = (Config::default(), session());
+        assert_eq!(hard_reply_bytes(&config, &session), usize::MAX);
+        session.authenticated = false;
+        assert_eq!(hard_reply_bytes(&config, &session), usize::MAX);
+        config.requirepass = "secret".into();
+        assert_eq!(hard_reply_bytes(&config, &session), STRANGER_REPLY_BYTES);
+    }
+
+    #[test]
+    fn a_share_of_no_memory_is_no_limit() {
+        let mut config = Config::default();
+        config.maxmemory_clients = MemoryOrPercent::Percent(7);
+        assert_eq!(memory_limit(&config), 0);
+        config.maxmemory = 1_000_000;
+        assert_eq!(memory_limit(&config), 70_000);
+    }
+}
