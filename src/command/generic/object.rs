@@ -119,6 +119,9 @@ fn refcount(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         }
         Some(_) => false,
     };
-    cx.reply.int(if small { SHARED_REFCOUNT } else { 1 });
+    // Values that are evicted by use can't be shared: each has a use of its own.
+    let policy = cx.config.maxmemory_policy;
+    let shares = cx.config.maxmemory == 0 || !(policy.uses_lru() || policy.uses_lfu());
+    cx.reply.int(if small && shares { SHARED_REFCOUNT } else { 1 });
     Ok(Flow::Done)
 }
