@@ -53,6 +53,8 @@ pub struct Source<'a> {
     pub stats: &'a Stats,
     /// Full name and figures of each command.
     pub commands: Vec<(&'a str, &'a CommandStats)>,
+    /// Bytes in use before this look took any: the report's own text is not part of the data.
+    pub used_bytes: usize,
     /// Taken once, when first asked for.
     pub memory: OnceCell<MemoryFigures>,
 }
@@ -64,7 +66,7 @@ impl Source<'_> {
             let clients: usize = self.sessions.iter().map(Session::alloc_bytes).sum();
             let clients = (clients + self.session.alloc_bytes()) as u64;
             let peak = self.stats.totals.peak_used_bytes;
-            MemoryFigures::gather(peak, self.process.startup_used_bytes, clients, self.keyspace)
+            MemoryFigures::gather(self.used_bytes as u64, peak, self.process.startup_used_bytes, clients, self.keyspace)
         })
     }
 

@@ -58,6 +58,7 @@ fn about_key(cx: &mut Ctx<'_>, args: &Args<'_>, name: &[u8]) -> String {
 impl Ctx<'_> {
     /// What INFO and the reports about memory look at.
     pub fn info_source(&self) -> Source<'_> {
+        let used_bytes = crate::sys::alloc::used_bytes();
         let names = self.table.rows().map(|row| row.command.shown_name());
         Source {
             now: self.now,
@@ -75,6 +76,7 @@ impl Ctx<'_> {
             hub: self.hub,
             stats: self.stats,
             commands: names.zip(&self.stats.commands).collect(),
+            used_bytes,
             memory: OnceCell::new(),
         }
     }
