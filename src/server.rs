@@ -10,6 +10,7 @@
 mod batch;
 mod cron;
 mod limits;
+mod reconfigure;
 mod start;
 
 pub use start::{StartError, run};
@@ -26,8 +27,9 @@ use crate::net::{Input, Peer, Service};
 use crate::resp::{Argv, Outbox, Reply};
 use crate::session::{ConnId, Session, Sessions, mode};
 use crate::stats::{Hidden, Stats};
-use crate::sys::ticks;
+use crate::sys::{alloc, ticks};
 use batch::Batch;
+use std::net::TcpListener;
 use std::time::Duration;
 
 /// Empty reply buffers kept for the next client that needs one.
@@ -61,6 +63,8 @@ pub struct Server {
     accounting: bool,
     cron: cron::Cron,
     ending: Option<cron::Ending>,
+    /// TCP sockets for the reactor to exchange.
+    listeners: Option<Vec<TcpListener>>,
 }
 
 impl Server {
@@ -92,9 +96,15 @@ impl Server {
             accounting: false,
             cron: cron::Cron::new(now),
             ending: None,
+            listeners: None,
         };
         derived::apply(&server.config, &mut server.keyspace, &mut server.stats);
         server
+    }
+
+    /// What is in use now counts as what the server itself needs.
+    fn note_startup_memory(&mut self) {
+        self.facts.startup_used_bytes = alloc::used_bytes();
     }
 
     /// Runs `f` with one client's context. The client is taken out of the others meanwhile.
@@ -173,7 +183,7 @@ impl Server {
         self.outputs.append(&mut self.sessions.touched);
         for ask in std::mem::take(&mut self.asks) {
             match ask {
-                Ask::Reconfigured(_) => {}
+                Ask::Reconfigured(names) => self.reconfigure(&names),
                 Ask::Shutdown(how) => self.begin_shutdown(how),
                 Ask::Close(conn) => self.close_soon(conn),
                 Ask::Unpaused => self.facts.pause = None,
@@ -273,6 +283,18 @@ impl Service for Server {
 
     fn handle_signal(&mut self, signal: i32, _now: Now) {
         self.signalled(signal);
+    }
+
+    fn poll_listeners(&mut self) -> Option<Vec<TcpListener>> {
+        self.listeners.take()
+    }
+
+    fn keepalive_secs(&self) -> u32 {
+        self.config.tcp_keepalive
+    }
+
+    fn handle_turn_end(&mut self, busy_ticks: u64) {
+        self.stats.totals.busy_ticks += busy_ticks;
     }
 
     fn before_wait(&mut self, now: Now) {

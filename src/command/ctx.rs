@@ -13,6 +13,8 @@ use crate::keyspace::DbView;
 use crate::resp::Reply;
 use crate::session::{ConnId, Session, Sessions};
 use crate::stats::{Hidden, Stats};
+use std::net::TcpListener;
+use std::os::fd::RawFd;
 
 /// How a handler ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,14 +63,18 @@ pub enum PauseKind {
 pub struct Facts {
     /// 40 hexadecimal digits, new at each start.
     pub run_id: String,
+    /// 40 hexadecimal digits that name the stream of changes.
+    pub replid: String,
     /// Monotonic nanoseconds at the start.
     pub started: Now,
-    /// Path of the configuration file, if one was read.
-    pub config_file: Option<std::path::PathBuf>,
     /// Path of the running program.
     pub executable: String,
-    /// TCP port in use; 0 for none.
-    pub port: u16,
+    /// TCP sockets that are listened on.
+    pub listening: Vec<RawFd>,
+    /// TCP sockets that a CONFIG SET has opened to take their place.
+    pub opened: Option<Vec<TcpListener>>,
+    /// The kernel's out-of-memory score of the process before it was set.
+    pub initial_oom_score: Option<i32>,
     /// Until when (Unix milliseconds) and what CLIENT PAUSE holds up.
     pub pause: Option<(i64, PauseKind)>,
     /// DEBUG SLEEP and its kin may be used (enable-debug-command).
@@ -82,8 +88,6 @@ pub struct Facts {
 pub struct Debug {
     /// Periodic work stops (DEBUG PAUSE-CRON).
     pub cron_paused: bool,
-    /// CONFIG REWRITE writes every option.
-    pub rewrite_all: bool,
     /// Reply buffers do not shrink or grow by themselves.
     pub reply_buffer_resizing_off: bool,
     /// Milliseconds after which a reply buffer's peak is forgotten.

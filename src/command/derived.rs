@@ -2,11 +2,12 @@
 
 use super::ctx::Ctx;
 use crate::base::hash::Hasher;
-use crate::config::{Config, Permission};
+use crate::config::{Config, OomScoreAdj, Permission};
 use crate::keyspace::{Keyspace, Touch};
 use crate::stats::Stats;
-use crate::sys::ticks;
+use crate::sys::process;
 use crate::types::Limits;
+use std::io;
 
 /// Thresholds of the packed encodings.
 fn limits(config: &Config, hasher: Hasher, list_packed_threshold: usize) -> Limits {
@@ -37,11 +38,28 @@ pub fn apply(config: &Config, keyspace: &mut Keyspace, stats: &mut Stats) {
     } else {
         Touch::Lru
     };
-    stats.latency_tracking = config.latency_tracking;
-    stats.slow_ticks = match u64::try_from(config.slowlog_log_slower_than) {
-        Ok(us) if config.slowlog_max_len > 0 => ticks::from_us(us),
-        _ => u64::MAX,
+    let slow_us = u64::try_from(config.slowlog_log_slower_than).ok().filter(|_| config.slowlog_max_len > 0);
+    stats.set_thresholds(slow_us, config.latency_monitor_threshold, config.latency_tracking);
+}
+
+/// Descriptors that are kept for files and listeners, beside those of clients.
+pub const RESERVED_FILES: u64 = 32;
+
+/// Sets the kernel's out-of-memory score as the options say. `initial` keeps what it was before, for the way back.
+///
+/// # Errors
+/// The system's: only the privileged may lower it.
+pub fn apply_oom_score(config: &Config, initial: &mut Option<i32>) -> io::Result<()> {
+    if config.oom_score_adj == OomScoreAdj::No {
+        return initial.take().map_or(Ok(()), process::set_oom_score);
+    }
+    let before = match *initial {
+        Some(before) => before,
+        None => *initial.insert(process::oom_score()?),
     };
+    let wanted = config.oom_score_adj_values[0];
+    let relative = config.oom_score_adj == OomScoreAdj::Relative;
+    process::set_oom_score(if relative { before.saturating_add(wanted) } else { wanted })
 }
 
 impl Ctx<'_> {

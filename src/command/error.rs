@@ -159,6 +159,15 @@ impl CmdError {
         CmdError::owned(format!("ERR unknown subcommand '{given}'. Try {} HELP.", command.to_uppercase()))
     }
 
+    /// A subcommand that does not exist or does not take so many words.
+    pub fn unknown_or_arity(given: &[u8], command: &str) -> CmdError {
+        let given = String::from_utf8_lossy(&given[..given.len().min(128)]).into_owned();
+        let command = command.to_uppercase();
+        CmdError::owned(format!(
+            "ERR unknown subcommand or wrong number of arguments for '{given}'. Try {command} HELP."
+        ))
+    }
+
     /// The error line without the dash.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -13,7 +13,7 @@ use crate::keyspace::{Book, Event, KeyEvent, class};
 use crate::resp::{Argv, ProtocolError};
 use crate::session::{ConnId, Queued, ReplyMode, Session, Sessions, mode};
 use crate::stats::Hidden;
-use crate::sys::ticks;
+use crate::sys::{crash, ticks};
 use std::io::Write as _;
 
 /// What became of a request.
@@ -159,6 +159,7 @@ pub(super) fn call(cx: &mut Ctx<'_>, row: Row, args: &mut Args<'_>) {
     cx.hidden = if row.command.is(flag::SECRET) { Hidden::from(1) } else { Hidden::default() };
     // While writes are paused nothing may change: what has expired is hidden, not removed.
     cx.db.keep_expired = cx.facts.pause.is_some() && !row.command.is(flag::WRITE);
+    crash::note_command(&row.command.name);
     let Some(run) = row.command.run else { return fail(cx, &CmdError::arity(row.command.name)) };
     let (dirty, db) = (cx.db.space.book.dirty, cx.db.index);
     let start = if cx.depth == 0 { cx.last_tick } else { ticks::now() };
@@ -177,8 +178,8 @@ pub(super) fn call(cx: &mut Ctx<'_>, row: Row, args: &mut Args<'_>) {
     cx.stats.totals.commands += 1;
     let tracked = cx.stats.latency_tracking;
     cx.stats.commands[row.id as usize].record(took, tracked);
-    if took >= cx.stats.slow_ticks && !row.command.is(flag::SKIP_SLOWLOG) {
-        slow(cx, args.argv(), took);
+    if took >= cx.stats.notable_ticks {
+        notable(cx, row, args.argv(), took);
     }
     if !cx.hub.monitors.is_empty() && !row.command.is(flag::SKIP_MONITOR | flag::ADMIN) {
         feed_monitors(cx, args.argv());
@@ -187,9 +188,15 @@ pub(super) fn call(cx: &mut Ctx<'_>, row: Row, args: &mut Args<'_>) {
     cx.effects.command_ended(changed, db, args.argv());
 }
 
+/// It took long enough for the slow log or the latency monitor.
 #[cold]
-fn slow(cx: &mut Ctx<'_>, argv: Argv<'_>, took: u64) {
+fn notable(cx: &mut Ctx<'_>, row: Row, argv: Argv<'_>, took: u64) {
     let us = ticks::to_us(took);
+    let event = if row.command.is(flag::FAST) { "fast-command" } else { "command" };
+    cx.stats.latency.record(event, cx.now.unix_secs(), us / 1000);
+    if took < cx.stats.slow_ticks || row.command.is(flag::SKIP_SLOWLOG) {
+        return;
+    }
     let client = (&*cx.session.peer, cx.session.name.as_deref().unwrap_or_default());
     let max_len = cx.config.slowlog_max_len as usize;
     cx.stats.slowlog.add(argv, cx.hidden, cx.now.unix_ms.0 / 1000, us, client, max_len);

@@ -48,6 +48,15 @@ fn allowed_in_multi(cx: &Ctx<'_>, command: &Command) -> Result<(), CmdError> {
     if cx.session.multi.is_some() && command.is(flag::NO_MULTI) { Err(CmdError::NOT_IN_MULTI) } else { Ok(()) }
 }
 
+/// A client that watches all others (MONITOR) does nothing with keys itself.
+#[inline]
+fn apart_from_monitors(cx: &Ctx<'_>, command: &Command) -> Result<(), CmdError> {
+    if cx.session.is(mode::MONITOR) && command.is(flag::WRITE | flag::READONLY | flag::MAY_REPLICATE) {
+        return Err(CmdError::text("ERR Replica can't interact with the keyspace"));
+    }
+    Ok(())
+}
+
 /// Memory: evict what can be evicted; commands that may use more are refused when that was not enough.
 #[inline]
 fn memory(cx: &mut Ctx<'_>, command: &Command) -> Result<(), CmdError> {
@@ -102,5 +111,6 @@ pub fn check(cx: &mut Ctx<'_>, row: Row, argv: Argv<'_>) -> Result<Pass, CmdErro
     enabled(cx, command)?;
     allowed_in_multi(cx, command)?;
     memory(cx, command)?;
+    apart_from_monitors(cx, command)?;
     Ok(paused(cx, command))
 }

@@ -3,7 +3,7 @@
 use super::ctx::Ctx;
 use crate::config::MaxmemoryPolicy;
 use crate::keyspace::evict::{self, Policy, Rank, Room, Wish};
-use crate::sys::alloc;
+use crate::sys::{alloc, ticks};
 
 /// Time for a step of eviction at tenacity 1, microseconds.
 const STEP_US: u64 = 50;
@@ -42,7 +42,13 @@ impl Ctx<'_> {
             limit_bytes: config.maxmemory,
             budget_us: budget_us(config.maxmemory_eviction_tenacity),
         };
-        evict::make_room(self.db.space, self.now, wish, &mut alloc::used_bytes) != Room::Full
+        let started = ticks::now();
+        let fits = evict::make_room(self.db.space, self.now, wish, &mut alloc::used_bytes) != Room::Full;
+        let took = ticks::now().wrapping_sub(started);
+        if took >= self.stats.notable_ticks {
+            self.stats.latency.record("eviction-cycle", self.now.unix_secs(), ticks::to_us(took) / 1000);
+        }
+        fits
     }
 }
 

@@ -4,6 +4,7 @@ use super::args::Args;
 use super::ctx::{Ctx, Flow, Outcome};
 use super::error::CmdError;
 use super::expiry::{self, Unit};
+use super::keys;
 use super::table::{Arg, ArgType, Command, KeySpec, acl, flag, key_flag as kf};
 use crate::base::float::LongDouble;
 use crate::keyspace::{Deadline, Event, Key};
@@ -271,6 +272,7 @@ pub const COMMANDS: &[Command] = &[
             ("7.0.0", "NX and GET may be used together."),
             ("8.4.0", "Options IFEQ, IFNE, IFDEQ and IFDNE."),
         ],
+        find_keys: Some(keys::set),
         run: Some(set),
         ..STRING
     },

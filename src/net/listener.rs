@@ -5,7 +5,6 @@ use mio::event::Source;
 use mio::net::{TcpListener, UnixListener};
 use mio::{Interest, Registry, Token};
 use std::io;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// One listening socket.
@@ -17,14 +16,6 @@ pub enum Listener {
 }
 
 impl Listener {
-    /// Listens on an address.
-    ///
-    /// # Errors
-    /// The system's: address in use, no such address, no right to the port.
-    pub fn tcp(addr: SocketAddr, backlog: u32) -> io::Result<Listener> {
-        Ok(Listener::Tcp(TcpListener::from_std(socket::listen_tcp(addr, backlog)?)))
-    }
-
     /// Listens on a path, with these permissions.
     ///
     /// # Errors
@@ -45,6 +36,13 @@ impl Listener {
             Listener::Tcp(tcp) => tcp.deregister(registry),
             Listener::Unix(unix, _) => unix.deregister(registry),
         }
+    }
+}
+
+impl From<std::net::TcpListener> for Listener {
+    /// The socket must not block.
+    fn from(listener: std::net::TcpListener) -> Listener {
+        Listener::Tcp(TcpListener::from_std(listener))
     }
 }
 

@@ -6,10 +6,12 @@ use super::service::{Input, Service};
 use crate::base::clock::{Clock, Now};
 use crate::session::ConnId;
 use mio::{Events, Interest, Poll, Token, Waker};
+use crate::sys::ticks;
 use signal_hook_mio::v1_0::Signals;
 use slab::Slab;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,8 +42,6 @@ pub struct Reactor {
     ready: VecDeque<ConnId>,
     inputs: Vec<Input>,
     accept_again: bool,
-    /// Seconds after which TCP probes a silent peer; 0 for never.
-    pub keepalive_secs: u32,
 }
 
 impl Reactor {
@@ -70,7 +70,6 @@ impl Reactor {
             ready: VecDeque::new(),
             inputs: Vec::new(),
             accept_again: false,
-            keepalive_secs: 0,
         })
     }
 
@@ -84,9 +83,13 @@ impl Reactor {
     /// # Errors
     /// The system's.
     pub fn add_listener(&mut self, mut listener: Listener) -> io::Result<usize> {
-        let index = self.listeners.len();
+        let free = self.listeners.iter().position(Option::is_none);
+        let index = free.unwrap_or(self.listeners.len());
         listener.register(self.poll.registry(), Token(LISTENERS + index))?;
-        self.listeners.push(Some(listener));
+        if index == self.listeners.len() {
+            self.listeners.push(None);
+        }
+        self.listeners[index] = Some(listener);
         Ok(index)
     }
 
@@ -97,6 +100,19 @@ impl Reactor {
                 log::debug!("A listener was not registered any more: {error}");
             }
         }
+    }
+
+    /// Listens on these and no other TCP sockets.
+    fn replace_tcp_listeners(&mut self, listeners: Vec<TcpListener>) -> io::Result<()> {
+        for index in 0..self.listeners.len() {
+            if matches!(self.listeners[index], Some(Listener::Tcp(_))) {
+                self.remove_listener(index);
+            }
+        }
+        for listener in listeners {
+            self.add_listener(Listener::from(listener))?;
+        }
+        Ok(())
     }
 
     /// One turn: waits at most as long as the service says, then reads, works and writes.
@@ -114,6 +130,7 @@ impl Reactor {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             result => result?,
         }
+        let started = ticks::now();
         let now = self.clock.read();
         self.sort_events(service, events, now);
         if self.accept_again {
@@ -126,6 +143,10 @@ impl Reactor {
         service.before_wait(now);
         self.write_all(service, now);
         self.close_all(service, now);
+        if let Some(listeners) = service.poll_listeners() {
+            self.replace_tcp_listeners(listeners)?;
+        }
+        service.handle_turn_end(ticks::now().wrapping_sub(started));
         Ok(())
     }
 
@@ -184,7 +205,7 @@ impl Reactor {
     }
 
     fn open(&mut self, service: &mut impl Service, mut conn: Conn, unix_path: &str, now: Now) {
-        if let Err(error) = conn.set_options(self.keepalive_secs) {
+        if let Err(error) = conn.set_options(service.keepalive_secs()) {
             log::debug!("A client left while it was accepted: {error}");
             return;
         }

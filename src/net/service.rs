@@ -3,6 +3,7 @@
 use crate::base::clock::Now;
 use crate::resp::Outbox;
 use crate::session::ConnId;
+use std::net::TcpListener;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -47,6 +48,12 @@ pub trait Service {
     fn handle_close(&mut self, conn: ConnId, now: Now);
     /// A signal arrived.
     fn handle_signal(&mut self, signal: i32, now: Now);
+    /// TCP sockets that take the place of those that are listened on.
+    fn poll_listeners(&mut self) -> Option<Vec<TcpListener>>;
+    /// Seconds after which TCP probes a silent peer; 0 for never.
+    fn keepalive_secs(&self) -> u32;
+    /// The turn is over; it worked for so many ticks, waiting left out.
+    fn handle_turn_end(&mut self, busy_ticks: u64);
     /// The end of a turn's work, before anything is sent.
     fn before_wait(&mut self, now: Now);
     /// The next connection that has something to send.

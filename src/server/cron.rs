@@ -5,7 +5,7 @@ use super::Server;
 use crate::base::clock::Now;
 use crate::command::{Shutdown, close_vanished, deliver_events};
 use crate::keyspace::expire;
-use crate::sys::alloc;
+use crate::sys::{alloc, ticks};
 use std::time::Duration;
 
 /// Distance of the slow checks, milliseconds.
@@ -61,10 +61,7 @@ impl Server {
             self.resume_paused(now);
         }
         if self.expires_now() {
-            expire::step(&mut self.keyspace, now, EXPIRE_STEP_US);
-            let book = &mut self.keyspace.book;
-            deliver_events(&self.hub, &mut self.sessions, None, book);
-            close_vanished(&mut self.effects, &mut self.journal, book);
+            self.expire_step(now);
         }
         if now.mono_ms() < self.cron.next_tick_ms {
             return;
@@ -75,14 +72,38 @@ impl Server {
         }
         let used = alloc::used_bytes() as u64;
         self.stats.totals.peak_used_bytes = self.stats.totals.peak_used_bytes.max(used);
+        self.stats.sample(now.mono_ms());
         self.check_clients(now);
     }
 
-    /// A signal: SIGTERM and SIGINT end the server in order.
+    fn expire_step(&mut self, now: Now) {
+        let started = ticks::now();
+        expire::step(&mut self.keyspace, now, EXPIRE_STEP_US);
+        let book = &mut self.keyspace.book;
+        deliver_events(&self.hub, &mut self.sessions, None, book);
+        close_vanished(&mut self.effects, &mut self.journal, book);
+        let took = ticks::now().wrapping_sub(started);
+        self.stats.totals.expire_ticks += took;
+        if took >= self.stats.notable_ticks {
+            self.stats.latency.record("expire-cycle", now.unix_secs(), ticks::to_us(took) / 1000);
+        }
+    }
+
+    /// A signal: SIGTERM and SIGINT end the server as `shutdown-on-sigterm` and `shutdown-on-sigint` say; a second SIGINT
+    /// waits for nothing any more.
     pub(super) fn signalled(&mut self, signal: i32) {
-        let name = if signal == libc::SIGINT { "SIGINT" } else { "SIGTERM" };
+        let (name, flags) = match signal {
+            libc::SIGINT => ("SIGINT", self.config.shutdown_on_sigint),
+            _ => ("SIGTERM", self.config.shutdown_on_sigterm),
+        };
+        if self.ending.is_some() && signal == libc::SIGINT {
+            log::warn!("You insist... exiting now.");
+            self.ending = Some(Ending { until_ms: 0 });
+            return;
+        }
         log::warn!("Received {name} scheduling shutdown...");
-        self.begin_shutdown(Shutdown::default());
+        let save = if flags.save { Some(true) } else { flags.nosave.then_some(false) };
+        self.begin_shutdown(Shutdown { save, now: flags.now, force: flags.force });
     }
 
     /// Ends the server: no new clients, last replies, then the loop stops.

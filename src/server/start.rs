@@ -1,16 +1,28 @@
 //! From the command line to a running reactor, and from its end to the exit status.
+//!
+//! ```text
+//! words -> Invocation -> Config -> process (folder, background, log, crash report, limits) -> sockets -> Server -> reactor
+//! ```
+//!
+//! Everything that can be refused is tried before the first client is taken. What is only a pity is a warning of one line.
 
 use super::Server;
 use crate::base::clock::Clock;
 use crate::base::rng::Rng;
+use crate::base::version;
+use crate::command::derived::{self, RESERVED_FILES};
 use crate::command::{Debug, FAMILIES, Facts};
-use crate::config::Config;
+use crate::config::{Config, Invocation, Start, Supervised, Text, render_faults};
 use crate::net::{Listener, Reactor};
-use crate::sys::{alloc, ticks};
+use crate::sys::listen::{self, ListenError};
+use crate::sys::{alloc, crash, host, logging, process, ticks};
+use sd_notify::NotifyState;
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Said to a client from elsewhere while the server has neither a password nor a named address to listen on.
@@ -20,65 +32,304 @@ from the machine itself, if the network keeps strangers away, and CONFIG REWRITE
 the configuration file, then a restart; (3) --protected-mode no at the start, for a trial; (4) a password, which is the best \
 way: requirepass, or ACL SETUSER for the default user.\r\n";
 
+/// Where the process id goes when the server is in the background and was not told where.
+const DEFAULT_PIDFILE: &str = "/var/run/redis.pid";
+
 /// Why the server did not start.
 #[derive(Debug)]
 pub enum StartError {
-    /// No event loop, no signals or no randomness.
-    System(io::Error),
-    /// An address could not be listened on.
-    Listen(SocketAddr, io::Error),
+    /// The system refuses what the server can't do without.
+    System(&'static str, io::Error),
+    /// The data folder can't be made or entered.
+    Folder(PathBuf, io::Error),
+    /// An address can't be listened on.
+    Listen(ListenError),
+    /// The unix socket can't be listened on.
+    Unix(PathBuf, io::Error),
+    /// No address is asked for.
+    Nowhere,
 }
 
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            StartError::System(error) => write!(f, "The system refuses what the server needs: {error}"),
-            StartError::Listen(addr, error) => {
-                write!(f, "Could not create server TCP listening socket {addr}: {error}")
+            StartError::System(what, error) => write!(f, "{what}: {error}"),
+            StartError::Folder(path, error) => write!(f, "Can't use '{}' as the data folder (dir): {error}", path.display()),
+            StartError::Listen(error) => {
+                write!(f, "{error}\nFailed listening on port {} (tcp), aborting.", error.port)
             }
+            StartError::Unix(path, error) => {
+                write!(f, "Failed opening Unix socket {}: {error}", path.display())
+            }
+            StartError::Nowhere => f.write_str("Configured to not listen anywhere, exiting."),
         }
     }
 }
 
-/// Runs the server until it ends.
-pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
-    let args: Vec<OsString> = args.collect();
-    let mut config = Config::default();
-    for pair in args[1..].chunks(2) {
-        if pair[0] == "--port" {
-            config.port = pair[1].to_str().and_then(|text| text.parse().ok()).unwrap_or(config.port);
-        }
+/// Runs the server until it ends. `args` are the words of the command line, the program's name first.
+pub fn run(mut args: impl Iterator<Item = OsString>) -> ExitCode {
+    let program = args.next().unwrap_or_default();
+    let name = Path::new(&program).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    if let Some(tool) = ["check-rdb", "check-aof"].iter().find(|tool| name.ends_with(*tool)) {
+        eprintln!("{name}: {tool} is not available yet in this version of Redstart");
+        return ExitCode::FAILURE;
     }
-    match serve(config) {
+    match Invocation::parse(args) {
+        Invocation::Print(text, status) => {
+            print!("{text}");
+            ExitCode::from(u8::try_from(status).unwrap_or(1))
+        }
+        Invocation::Version => {
+            println!("{}", version_line());
+            ExitCode::SUCCESS
+        }
+        Invocation::Start(start) => match start.load() {
+            Ok(_) if start.check_only => {
+                println!("The configuration is good.");
+                ExitCode::SUCCESS
+            }
+            Ok(config) => launch(config, &start, &program),
+            Err(faults) => {
+                eprint!("{}", render_faults(&faults, version::REDIS));
+                ExitCode::FAILURE
+            }
+        },
+    }
+}
+
+fn version_line() -> String {
+    format!(
+        "Redis server v={} sha={}:{} malloc={} bits={} build={} (Redstart {})",
+        version::REDIS,
+        version::COMMIT,
+        version::DIRTY,
+        alloc::version(),
+        usize::BITS,
+        version::build_id(),
+        version::REDSTART
+    )
+}
+
+fn launch(mut config: Config, start: &Start, program: &OsString) -> ExitCode {
+    let executable = absolute(Path::new(program));
+    let ended = prepare(&mut config).and_then(|made_folder| {
+        greet(&config, start, made_folder);
+        serve(&mut config, start, executable)
+    });
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}");
+            let text = error.to_string();
+            // Before the log is there nobody but standard error hears it.
+            if log::max_level() == log::LevelFilter::Off {
+                eprintln!("{text}");
+            }
+            text.lines().for_each(|line| log::warn!("{line}"));
             ExitCode::FAILURE
         }
     }
 }
 
-fn serve(config: Config) -> Result<(), StartError> {
+/// A path that stays right when the folder changes. A bare word was found by the shell; the system knows where.
+fn absolute(program: &Path) -> String {
+    let found = if program.as_os_str().as_bytes().contains(&b'/') {
+        std::path::absolute(program)
+    } else {
+        std::env::current_exe()
+    };
+    found.map(|path| path.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// All that concerns the process: folder, background, log, crash report, signals, limits. Whether the folder was made.
+fn prepare(config: &mut Config) -> Result<bool, StartError> {
+    let dir = config.dir.path().to_owned();
+    let made_folder = enter_folder(&dir).map_err(|error| StartError::Folder(dir, error))?;
+    if config.daemonize {
+        process::daemonize().map_err(|error| StartError::System("Can't go to the background", error))?;
+    }
+    let logfile = (!config.logfile.is_empty()).then(|| config.logfile.path().to_owned());
+    let logfile = logfile.map(|path| std::path::absolute(&path).unwrap_or(path));
+    if let Some(path) = &logfile {
+        let opened = std::fs::OpenOptions::new().append(true).create(true).open(path);
+        opened.map_err(|error| StartError::System("Can't open the log file", error))?;
+    }
+    logging::init(logfile.clone(), config.loglevel);
+    if config.crash_log_enabled {
+        let installed = crash::install(logfile.as_deref(), config.use_exit_on_panic);
+        installed.map_err(|error| StartError::System("Can't set signal handlers", error))?;
+    }
+    process::ignore_signal(libc::SIGHUP);
+    process::ignore_signal(libc::SIGPIPE);
+    if config.disable_thp {
+        if let Err(error) = process::disable_huge_pages() {
+            log::debug!("Transparent huge pages stay as they are: {error}");
+        }
+    }
+    // Once all is open the folder may be another: paths are kept whole.
+    if !config.unixsocket.is_empty() {
+        if let Ok(path) = std::path::absolute(config.unixsocket.path()) {
+            config.unixsocket = Text::from(path.as_os_str().as_bytes());
+        }
+    }
+    Ok(made_folder)
+}
+
+fn enter_folder(dir: &Path) -> io::Result<bool> {
+    if dir.as_os_str().is_empty() {
+        return Ok(false);
+    }
+    let missing = !dir.exists();
+    std::fs::create_dir_all(dir)?;
+    std::env::set_current_dir(dir)?;
+    Ok(missing)
+}
+
+/// The first lines of the log: version and process id, where the options come from, what is amiss.
+fn greet(config: &Config, start: &Start, made_folder: bool) {
+    if !start.quiet {
+        log::info!("Redstart {} (Redis {}), {} bit, PID: {}", version::REDSTART, version::REDIS, usize::BITS, std::process::id());
+        match &config.config_file {
+            Some(path) => log::info!("Configuration: {}", path.display()),
+            None if start.stdin => log::info!("Configuration: standard input"),
+            None => log::info!("Configuration: built-in values and the command line; a file can be named first"),
+        }
+    }
+    if made_folder {
+        log::info!("Made the data folder {}", config.dir.lossy());
+    }
+    if config.appendonly || config.replicaof.is_some() || config.cluster_enabled || config.tls_port != 0 {
+        log::warn!(
+            "appendonly, replicaof, cluster-enabled and tls-port have no effect in this version: data live in memory of this \
+             process only. Take them out of the configuration."
+        );
+    }
+}
+
+fn serve(config: &mut Config, start: &Start, executable: String) -> Result<(), StartError> {
+    let _metered = alloc::register_thread().map_err(|error| StartError::System("The allocator has no statistics", error))?;
+    limit_clients(config);
     ticks::calibrate();
     let clock = Clock::default();
-    let mut rng = Rng::from_entropy().map_err(|error| StartError::System(io::Error::other(error)))?;
-    let mut reactor = Reactor::new(clock, &[libc::SIGTERM, libc::SIGINT]).map_err(StartError::System)?;
-    reactor.keepalive_secs = config.tcp_keepalive;
-    let port = config.port;
-    let addr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
-    let listener = Listener::tcp(addr, config.tcp_backlog).map_err(|error| StartError::Listen(addr, error))?;
-    reactor.add_listener(listener).map_err(StartError::System)?;
-    let facts = Facts {
+    let mut rng = Rng::from_entropy().map_err(|error| StartError::System("The system has no randomness", io::Error::other(error)))?;
+    let system = |error| StartError::System("The event loop can't be made", error);
+    let mut reactor = Reactor::new(clock, &[libc::SIGTERM, libc::SIGINT]).map_err(system)?;
+    let tcp = listen::open_all(&config.bind, config.port, config.tcp_backlog).map_err(StartError::Listen)?;
+    let listening = tcp.iter().map(AsRawFd::as_raw_fd).collect();
+    let unix = open_unix(config)?;
+    if tcp.is_empty() && unix.is_none() {
+        return Err(StartError::Nowhere);
+    }
+    let sockets = [!tcp.is_empty(), unix.is_some()];
+    for listener in tcp.into_iter().map(Listener::from).chain(unix) {
+        reactor.add_listener(listener).map_err(system)?;
+    }
+    let pidfile = write_pidfile(config);
+    let mut facts = Facts {
         run_id: rng.hex(40),
+        replid: rng.hex(40),
         started: clock.read(),
-        config_file: None,
-        executable: std::env::current_exe().map(|path| path.to_string_lossy().into_owned()).unwrap_or_default(),
-        port,
+        executable,
+        listening,
+        opened: None,
+        initial_oom_score: None,
         pause: None,
         debug: Debug::default(),
-        startup_used_bytes: alloc::used_bytes() as usize,
+        startup_used_bytes: 0,
     };
-    let mut server = Server::new(config, facts, FAMILIES, rng, clock.read());
-    println!("Ready to accept connections tcp, PID: {}", std::process::id());
-    reactor.run(&mut server).map_err(StartError::System)
+    if let Err(error) = derived::apply_oom_score(config, &mut facts.initial_oom_score) {
+        log::warn!("Unable to write oom_score_adj: {error}");
+    }
+    let mut server = Server::new(config.clone(), facts, FAMILIES, rng, clock.read());
+    server.note_startup_memory();
+    announce(config, start, sockets);
+    let ended = reactor.run(&mut server);
+    tell_manager(&[NotifyState::Stopping]);
+    if let Some(path) = pidfile {
+        remove(&path);
+    }
+    ended.map_err(|error| StartError::System("The event loop failed", error))?;
+    log::warn!("Redis is now ready to exit, bye bye...");
+    Ok(())
+}
+
+/// As many clients as the system has descriptors for.
+fn limit_clients(config: &mut Config) {
+    let wanted = u64::from(config.maxclients) + RESERVED_FILES;
+    match host::raise_open_files(wanted) {
+        Ok(limit) if limit < wanted => {
+            let most = limit.saturating_sub(RESERVED_FILES).max(1);
+            log::warn!(
+                "maxclients is {most} instead of {}: the system allows {limit} open files. Raise it with ulimit -n {wanted} or \
+                 LimitNOFILE={wanted}.",
+                config.maxclients
+            );
+            config.maxclients = u32::try_from(most).unwrap_or(config.maxclients);
+        }
+        Ok(_) => {}
+        Err(error) => log::debug!("The limit of open files is not known: {error}"),
+    }
+}
+
+fn open_unix(config: &Config) -> Result<Option<Listener>, StartError> {
+    if config.unixsocket.is_empty() {
+        return Ok(None);
+    }
+    let path = config.unixsocket.path();
+    let opened = Listener::unix(path, config.unixsocketperm, config.tcp_backlog);
+    opened.map(Some).map_err(|error| StartError::Unix(path.to_owned(), error))
+}
+
+/// Writes the process id where it is asked for; a file that can't be written is only a pity.
+fn write_pidfile(config: &Config) -> Option<PathBuf> {
+    let path = match config.pidfile.is_empty() {
+        false => config.pidfile.path(),
+        true if config.daemonize => Path::new(DEFAULT_PIDFILE),
+        true => return None,
+    };
+    match std::fs::write(path, format!("{}\n", std::process::id())) {
+        Ok(()) => std::path::absolute(path).ok(),
+        Err(error) => {
+            log::debug!("Failed to write PID file {}: {error}", path.display());
+            None
+        }
+    }
+}
+
+fn remove(path: &Path) {
+    if let Err(error) = std::fs::remove_file(path) {
+        log::debug!("The PID file {} could not be removed: {error}", path.display());
+    }
+}
+
+/// The last lines of the start: what is on, and where to connect.
+fn announce(config: &Config, start: &Start, [tcp, unix]: [bool; 2]) {
+    if !start.quiet {
+        log::info!("Server initialized: {} databases, in memory only", config.databases);
+        if tcp {
+            log::info!("Ready to accept connections tcp");
+        }
+        if unix {
+            log::info!("Ready to accept connections unix");
+        }
+        let socket = config.unixsocket.lossy();
+        let way = if tcp { format!("-p {}", config.port) } else { format!("-s {socket}") };
+        log::info!("Connect with: redis-cli {way}");
+    }
+    let notified = std::env::var_os("NOTIFY_SOCKET").is_some();
+    match config.supervised {
+        Supervised::Systemd => tell_manager(&[NotifyState::Status("Ready to accept connections"), NotifyState::Ready]),
+        Supervised::Auto if notified => {
+            tell_manager(&[NotifyState::Status("Ready to accept connections"), NotifyState::Ready]);
+        }
+        Supervised::Upstart => process::stop_self(),
+        Supervised::Auto if std::env::var_os("UPSTART_JOB").is_some() => process::stop_self(),
+        Supervised::Auto | Supervised::No => {}
+    }
+}
+
+/// Tells systemd, if it listens.
+fn tell_manager(news: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(news) {
+        log::debug!("The service manager was not told: {error}");
+    }
 }

@@ -67,6 +67,25 @@ impl Histogram {
         0
     }
 
+    /// How many took up to so many microseconds, for powers of two of 1.024 us; only steps at which the count grows.
+    pub fn cumulative_us(&self) -> Vec<(u64, u64)> {
+        let mut steps: Vec<(u64, u64)> = Vec::new();
+        let (mut limit_ns, mut seen) = (1024u64, 0);
+        for (ns, count) in self.buckets() {
+            while ns > limit_ns && limit_ns < 1 << 62 {
+                limit_ns *= 2;
+            }
+            seen += count;
+            // Redis names a step by the largest value its own buckets put there, some 0.8 % above from 16 us on.
+            let us = if limit_ns < 32 * 1024 { limit_ns / 1024 } else { (limit_ns + limit_ns / 128 - 1) / 1000 };
+            match steps.last_mut().filter(|(last, _)| *last == us) {
+                Some(step) => step.1 = seen,
+                None => steps.push((us, seen)),
+            }
+        }
+        steps
+    }
+
     /// (upper bound in nanoseconds, count) of each bucket that is not empty, ascending.
     pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         let filled = self.counts.iter().enumerate().filter(|(_, count)| **count > 0);

@@ -64,6 +64,11 @@ impl SlowLog {
         self.entries.truncate(max_len);
     }
 
+    /// Only the newest `max_len` stay.
+    pub fn truncate(&mut self, max_len: usize) {
+        self.entries.truncate(max_len);
+    }
+
     /// Newest first.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &SlowEntry> {
         self.entries.iter()

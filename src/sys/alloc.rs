@@ -208,6 +208,16 @@ pub fn decay() -> io::Result<()> {
     run(ALL_ARENAS_DECAY)
 }
 
+/// The allocator's whole account in words (MEMORY MALLOC-STATS): some milliseconds.
+///
+/// # Errors
+/// If jemalloc has no statistics.
+pub fn report() -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    tikv_jemalloc_ctl::stats_print::stats_print(&mut text, tikv_jemalloc_ctl::stats_print::Options::default())?;
+    Ok(text)
+}
+
 /// Runs a jemalloc control that takes and gives nothing.
 fn run(name: &CStr) -> io::Result<()> {
     let null = std::ptr::null_mut();

@@ -1,6 +1,11 @@
-//! The system's calls, wrapped once: allocator, process, sockets, syslog.
+//! The system's calls, wrapped once: allocator, process, sockets, clocks, crash reports.
 
 pub mod alloc;
-pub mod ticks;
+pub mod crash;
+pub mod host;
 pub mod io;
+pub mod listen;
+pub mod logging;
+pub mod process;
 pub mod socket;
+pub mod ticks;

@@ -3,6 +3,7 @@
 //!
 //! Each type is a marker (`Str`, `List`, ...) that names its two faces: `Ref<'a>` to read, `Mut<'a>` to change.
 
+mod digest;
 mod hash;
 mod list;
 mod set;
@@ -10,6 +11,7 @@ mod str;
 mod value;
 mod zset;
 
+pub use digest::{Digest, digest};
 pub use hash::{Hash, HashMut, HashRef};
 pub use list::{End, List, ListMut, ListRef};
 pub use set::{Set, SetMut, SetRef};

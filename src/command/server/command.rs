@@ -1,13 +1,13 @@
 //! COMMAND and COMMANDS: what the command table tells of itself.
 
 use super::describe;
-use super::{SERVER, reply_help};
+use super::SERVER;
 use crate::base::glob::glob_match;
 use crate::command::args::Args;
 use crate::command::ctx::{Ctx, Flow, Outcome};
 use crate::command::error::CmdError;
 use crate::command::execute::resolve;
-use crate::command::keys;
+use crate::command::{help, keys};
 use crate::command::table::{Arg, ArgType, Command, Row, Table, acl, flag, key_flag};
 use crate::resp::Argv;
 
@@ -94,16 +94,7 @@ const SUBCOMMANDS: &[Command] = &[
         run: Some(getkeysandflags),
         ..ROW
     },
-    Command {
-        name: "help",
-        full_name: "command|help",
-        arity: 2,
-        since: "5.0.0",
-        complexity: "O(1)",
-        summary: "Lists the subcommands.",
-        run: Some(help),
-        ..ROW
-    },
+    Command { full_name: "command|help", since: "5.0.0", group: "server", acl: acl::CONNECTION, ..help::ROW },
     Command {
         name: "info",
         full_name: "command|info",
@@ -160,7 +151,7 @@ fn info(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     while args.more() {
         match cx.table.find_full(args.bytes()?) {
             Some(row) => describe::info(&mut cx.reply, cx.table, row),
-            None => cx.reply.null_array(),
+            None => cx.reply.null(),
         }
     }
     Ok(Flow::Done)
@@ -184,6 +175,7 @@ fn docs(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
 
 /// What COMMAND LIST keeps.
 enum Filter<'a> {
+    None,
     Module,
     Category(u32),
     Pattern(&'a [u8]),
@@ -192,6 +184,7 @@ enum Filter<'a> {
 impl Filter<'_> {
     fn takes(&self, name: &str, command: &Command) -> bool {
         match self {
+            Filter::None => true,
             // No command here comes from a module.
             Filter::Module => false,
             Filter::Category(bits) => command.categories() & bits != 0,
@@ -201,29 +194,30 @@ impl Filter<'_> {
 }
 
 fn list(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
-    if !args.more() {
-        reply_names(cx, cx.table.visible().map(|row| cx.table.name(row)).collect());
-        return Ok(Flow::Done);
-    }
-    if !args.accept("filterby") || args.left() != 2 {
-        return Err(CmdError::SYNTAX);
-    }
-    let filter = if args.accept("module") {
-        Filter::Module
-    } else if args.accept("aclcat") {
-        let name = args.peek().unwrap_or_default();
-        let bit = acl::NAMES.iter().position(|known| name.eq_ignore_ascii_case(known.as_bytes()));
-        Filter::Category(bit.map_or(0, |bit| 1 << bit))
-    } else if args.accept("pattern") {
-        Filter::Pattern(args.peek().unwrap_or_default())
-    } else {
-        return Err(CmdError::SYNTAX);
-    };
+    let filter = if args.more() { list_filter(args)? } else { Filter::None };
     let table = cx.table;
     let with_subs = table.visible().flat_map(|row| std::iter::once(row).chain(table.subcommands(row)));
     let named = with_subs.map(|row| (describe::shown_name(table, row), row.command));
-    reply_names(cx, named.filter(|(name, command)| filter.takes(name, command)).map(|(name, _)| name).collect());
+    let names = named.filter(|(name, command)| filter.takes(name, command)).map(|(name, _)| name).collect();
+    reply_names(cx, names);
     Ok(Flow::Done)
+}
+
+fn list_filter<'a>(args: &mut Args<'a>) -> Result<Filter<'a>, CmdError> {
+    if !args.accept("filterby") || args.left() != 2 {
+        return Err(CmdError::SYNTAX);
+    }
+    if args.accept("module") {
+        Ok(Filter::Module)
+    } else if args.accept("aclcat") {
+        let name = args.bytes()?;
+        let bit = acl::NAMES.iter().position(|known| name.eq_ignore_ascii_case(known.as_bytes()));
+        Ok(Filter::Category(bit.map_or(0, |bit| 1 << bit)))
+    } else if args.accept("pattern") {
+        Ok(Filter::Pattern(args.bytes()?))
+    } else {
+        Err(CmdError::SYNTAX)
+    }
 }
 
 fn reply_names(cx: &mut Ctx<'_>, names: Vec<&str>) {
@@ -296,24 +290,4 @@ fn commands(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     names.sort_unstable();
     reply_names(cx, names);
     Ok(Flow::Done)
-}
-
-fn help(cx: &mut Ctx<'_>, _args: &mut Args<'_>) -> Outcome {
-    let lines = [
-        "(no subcommand)",
-        "    Tells of every command.",
-        "COUNT",
-        "    Number of commands.",
-        "DOCS [<command-name> ...]",
-        "    Documentation of the named commands, or of all.",
-        "GETKEYS <full-command>",
-        "    The keys in a whole command.",
-        "GETKEYSANDFLAGS <full-command>",
-        "    The keys in a whole command, each with what is done to it.",
-        "INFO [<command-name> ...]",
-        "    Tells of the named commands, or of all.",
-        "LIST [FILTERBY MODULE <module>|ACLCAT <category>|PATTERN <pattern>]",
-        "    Names of the commands that a filter takes, or of all.",
-    ];
-    reply_help(cx, "COMMAND", &lines)
 }

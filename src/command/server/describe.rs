@@ -10,7 +10,8 @@ pub(super) fn info(reply: &mut Reply<'_>, table: &Table, row: Row) {
     reply.array(10);
     reply.bulk(shown_name(table, row).as_bytes());
     reply.int(i64::from(command.arity));
-    names(reply, "", flag::NAMES.iter().filter(|(bit, _)| command.is(*bit)).map(|(_, name)| *name));
+    let flags = command.flags | if has_movable_keys(command) { flag::MOVABLE_KEYS } else { 0 };
+    names(reply, "", flag::NAMES.iter().filter(|(bit, _)| flags & bit != 0).map(|(_, name)| *name));
     reply.int(first);
     reply.int(last);
     reply.int(step);
@@ -46,6 +47,12 @@ fn names(reply: &mut Reply<'_>, prefix: &str, names: impl Iterator<Item = &'stat
     for name in names {
         reply.simple(&format!("{prefix}{name}"));
     }
+}
+
+/// Whether clients can't find all keys by first key, last key and step.
+fn has_movable_keys(command: &Command) -> bool {
+    let is_fixed = |spec: &KeySpec| matches!((spec.begin, spec.find), (Begin::At(_), Find::Range { limit: 0 | 1, .. }));
+    command.keys.iter().any(|spec| !is_fixed(spec) || spec.flags & key_flag::INCOMPLETE != 0)
 }
 
 /// First key, last key and step as clients knew them before key specs: those of the range specs that begin the list.

@@ -1,0 +1,210 @@
+//! CONFIG: reads and changes the options. What a change entails is done before the reply where it may fail (sockets, limits
+//! of the system), else after the unit (`Ask::Reconfigured`).
+
+use super::SERVER;
+use crate::command::args::Args;
+use crate::command::ctx::{Ask, Ctx, Flow, Outcome};
+use crate::command::derived::{self, RESERVED_FILES};
+use crate::command::error::CmdError;
+use crate::command::help;
+use crate::command::table::{Arg, Command, flag};
+use crate::config::{Config, Rewrite, SetContext, SetError};
+use crate::session::mode;
+use crate::sys::{host, listen};
+
+const ADMIN: u32 = flag::ADMIN | flag::NOSCRIPT | flag::LOADING | flag::STALE;
+const PARAMETER: &[Arg] = &[Arg::string("parameter")];
+const PAIR: &[Arg] = &[Arg::string("parameter"), Arg::string("value")];
+
+/// The family.
+pub const COMMANDS: &[Command] = &[Command {
+    name: "config",
+    arity: -2,
+    since: "2.0.0",
+    complexity: "Depends on the subcommand.",
+    summary: "Reads and changes options.",
+    subcommands: SUBCOMMANDS,
+    ..SERVER
+}];
+
+const SUBCOMMANDS: &[Command] = &[
+    Command {
+        name: "get",
+        full_name: "config|get",
+        arity: -3,
+        flags: ADMIN,
+        args: &[Arg::block("parameter", PARAMETER).multiple()],
+        since: "2.0.0",
+        complexity: "O(N) with N the number of options",
+        summary: "Values of the options whose names match.",
+        history: &[("7.0.0", "Takes several patterns.")],
+        run: Some(get),
+        ..SERVER
+    },
+    Command { full_name: "config|help", since: "5.0.0", group: "server", ..help::ROW },
+    Command {
+        name: "resetstat",
+        full_name: "config|resetstat",
+        arity: 2,
+        flags: ADMIN,
+        since: "2.0.0",
+        complexity: "O(1)",
+        summary: "Sets the statistics of INFO back to zero.",
+        tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
+        run: Some(resetstat),
+        ..SERVER
+    },
+    Command {
+        name: "rewrite",
+        full_name: "config|rewrite",
+        arity: 2,
+        flags: ADMIN,
+        since: "2.8.0",
+        complexity: "O(N) with N the length of the file",
+        summary: "Writes the options as they are now into the configuration file.",
+        tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
+        run: Some(rewrite),
+        ..SERVER
+    },
+    Command {
+        name: "set",
+        full_name: "config|set",
+        arity: -4,
+        flags: ADMIN,
+        args: &[Arg::block("data", PAIR).multiple()],
+        since: "2.0.0",
+        complexity: "O(N) with N the number of options",
+        summary: "Changes options, all of them or none.",
+        history: &[("7.0.0", "Takes several pairs.")],
+        tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
+        run: Some(set),
+        ..SERVER
+    },
+];
+
+fn get(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
+    let patterns: Vec<&[u8]> = args.argv().skip(args.position()).iter().collect();
+    let found = cx.config.get(&patterns);
+    cx.reply.map(found.len());
+    for (name, value) in found {
+        cx.reply.bulk(&name);
+        cx.reply.bulk(&value);
+    }
+    Ok(Flow::Done)
+}
+
+fn set(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
+    if args.left() % 2 != 0 {
+        return Err(CmdError::SYNTAX);
+    }
+    let words: Vec<&[u8]> = args.argv().skip(args.position()).iter().collect();
+    let pairs: Vec<(&[u8], &[u8])> = words.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
+    let local = cx.session.is(mode::LOOPBACK | mode::UNIX_SOCKET);
+    let before = cx.config.clone();
+    let changed = cx.config.set_many(&pairs, SetContext { loading: false, local })?;
+    if let Err((name, cause)) = apply(cx, &before, &changed) {
+        *cx.config = before;
+        return Err(SetError::refused(name, cause).into());
+    }
+    cx.apply_config();
+    if !changed.is_empty() {
+        cx.asks.push(Ask::Reconfigured(changed));
+    }
+    cx.reply.ok();
+    Ok(Flow::Done)
+}
+
+/// A step of a change that may fail: the option it is named after, and Redis's words for the failure.
+type Failure = (&'static str, String);
+
+/// Does what may fail. What was done for one option is taken back if a later one fails: the last steps are those that can.
+fn apply(cx: &mut Ctx<'_>, before: &Config, changed: &[&'static str]) -> Result<(), Failure> {
+    let has = |name: &str| changed.contains(&name);
+    if has("appendonly") && cx.config.appendonly {
+        return Err(("appendonly", "Unable to turn on AOF: this version keeps no log yet".into()));
+    }
+    if has("maxclients") && cx.config.maxclients > before.maxclients {
+        raise_limit(cx.config.maxclients)?;
+    }
+    if has("oom-score-adj") || has("oom-score-adj-values") {
+        apply_oom_score(cx)?;
+    }
+    if has("port") || has("bind") {
+        move_listeners(cx, if has("port") { "port" } else { "bind" })?;
+    }
+    Ok(())
+}
+
+fn apply_oom_score(cx: &mut Ctx<'_>) -> Result<(), Failure> {
+    let applied = derived::apply_oom_score(cx.config, &mut cx.facts.initial_oom_score);
+    applied.map_err(|error| {
+        log::warn!("Unable to write oom_score_adj: {error}");
+        ("oom-score-adj", "Failed to apply new oom_score_adj configuration, check server logs.".into())
+    })
+}
+
+fn raise_limit(maxclients: u32) -> Result<(), Failure> {
+    let wanted = u64::from(maxclients) + RESERVED_FILES;
+    let possible = host::raise_open_files(wanted).unwrap_or(wanted);
+    if possible < wanted {
+        let most = possible.saturating_sub(RESERVED_FILES);
+        let cause = format!("The operating system is not able to handle the specified number of clients, try with {most}");
+        return Err(("maxclients", cause));
+    }
+    Ok(())
+}
+
+/// Opens the new sockets before the reply, so that it can tell of a failure; the old ones, whose addresses may be among the
+/// new, stop listening meanwhile. The reactor exchanges them after the unit.
+fn move_listeners(cx: &mut Ctx<'_>, named: &'static str) -> Result<(), Failure> {
+    let (backlog, old) = (cx.config.tcp_backlog, cx.facts.listening.clone());
+    old.iter().for_each(|fd| listen::suspend(*fd));
+    match listen::open_all(&cx.config.bind, cx.config.port, backlog) {
+        Ok(opened) => {
+            cx.facts.opened = Some(opened);
+            Ok(())
+        }
+        Err(error) => {
+            log::warn!("{error}");
+            for fd in old {
+                if let Err(error) = listen::resume(fd, backlog) {
+                    log::warn!("A former listening socket can't be used again: {error}");
+                }
+            }
+            let cause = match named {
+                "port" => "Unable to listen on this port. Check server logs.",
+                _ => "Failed to bind to specified addresses.",
+            };
+            Err((named, cause.into()))
+        }
+    }
+}
+
+fn rewrite(cx: &mut Ctx<'_>, _args: &mut Args<'_>) -> Outcome {
+    match cx.config.rewrite(Rewrite { users: None, force_all: false }) {
+        Ok(()) => log::info!("CONFIG REWRITE executed with success."),
+        Err(error) => {
+            log::warn!("CONFIG REWRITE failed: {error}");
+            return Err(CmdError::owned(error.to_string()));
+        }
+    }
+    cx.reply.ok();
+    Ok(Flow::Done)
+}
+
+fn resetstat(cx: &mut Ctx<'_>, _args: &mut Args<'_>) -> Outcome {
+    cx.stats.reset();
+    let book = &mut cx.db.space.book;
+    book.counters = Default::default();
+    if let Some(thread) = &mut book.lazyfree {
+        thread.reset_stats();
+    }
+    cx.reply.ok();
+    Ok(Flow::Done)
+}
+
+impl From<SetError> for CmdError {
+    fn from(error: SetError) -> CmdError {
+        CmdError::owned(error.to_string())
+    }
+}

@@ -1,0 +1,22 @@
+//! What a CONFIG SET entails outside the command that it was: done after its unit.
+
+use super::Server;
+use crate::sys::logging;
+use std::os::fd::AsRawFd;
+
+impl Server {
+    /// These options have new values. What is kept of them in another form is up to date already (`Ctx::apply_config`).
+    pub(super) fn reconfigure(&mut self, names: &[&'static str]) {
+        if names.contains(&"loglevel") {
+            logging::set_level(self.config.loglevel);
+        }
+        if names.contains(&"slowlog-max-len") {
+            self.stats.slowlog.truncate(self.config.slowlog_max_len as usize);
+        }
+        // Opened while the command ran, so that it could tell of a failure.
+        if let Some(opened) = self.facts.opened.take() {
+            self.facts.listening = opened.iter().map(AsRawFd::as_raw_fd).collect();
+            self.listeners = Some(opened);
+        }
+    }
+}

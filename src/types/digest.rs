@@ -1,0 +1,83 @@
+//! Digests of values: equal for equal data whatever the encoding, and for sets, hashes and sorted sets whatever the order.
+//! For DEBUG DIGEST, which is compared between runs and servers of this kind only.
+//!
+//! ```text
+//! string                  H(text)                       H = SHA-1 over the parts, each behind its length
+//! list                    H(... H(H(0, a), b) ..., z)   in order
+//! set, hash, sorted set   H(a) xor H(b) xor ...         a pair counts as one element
+//! ```
+
+use super::value::{Elem, EntryRef, Kind, Type, Value};
+use super::{Hash, List, Scratch, Set, Str, ZSet};
+use sha1::{Digest as _, Sha1};
+
+/// 160 bits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Digest(pub [u8; 20]);
+
+impl Digest {
+    /// The digest of some byte strings in this order.
+    pub fn of(parts: &[&[u8]]) -> Digest {
+        let mut hash = Sha1::new();
+        for part in parts {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+        Digest(hash.finalize().into())
+    }
+
+    /// Adds another digest; the order of such additions does not matter.
+    pub fn mix(&mut self, other: Digest) {
+        self.0.iter_mut().zip(other.0).for_each(|(mine, theirs)| *mine ^= theirs);
+    }
+
+    /// 40 hexadecimal digits.
+    pub fn hex(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// The digest of a value and of whether it expires; not of its key.
+pub fn digest(entry: EntryRef<'_>) -> Digest {
+    let mut digest = Digest::default();
+    match Kind::of(entry.kind()).type_of() {
+        Type::String => digest = Digest::of(&[Str::view(entry).bytes(&mut Scratch::default())]),
+        Type::List => List::view(entry).range(0, usize::MAX, |elem| {
+            digest = with_text(elem, |text| Digest::of(&[&digest.0, text]));
+        }),
+        Type::Set => Set::view(entry).for_each(|elem| digest.mix(with_text(elem, |text| Digest::of(&[text])))),
+        Type::Hash => Hash::view(entry).for_each(|field, value| {
+            digest.mix(with_text(field, |field| with_text(value, |value| Digest::of(&[field, value]))));
+        }),
+        Type::ZSet => ZSet::view(entry).range(0, usize::MAX, |member, score| {
+            // Both zeros are one score.
+            let score = if score == 0.0 { 0.0f64 } else { score };
+            digest.mix(with_text(member, |member| Digest::of(&[member, &score.to_le_bytes()])));
+        }),
+    }
+    let expires = u8::from(entry.deadline().is_some());
+    Digest::of(&[Kind::of(entry.kind()).type_of().name().as_bytes(), &digest.0, &[expires]])
+}
+
+fn with_text<R>(elem: Elem<'_>, f: impl FnOnce(&[u8]) -> R) -> R {
+    match elem {
+        Elem::Int(n) => f(itoa::Buffer::new().format(n).as_bytes()),
+        Elem::Str(bytes) => f(bytes),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_told_apart_and_their_sum_is_not_ordered() {
+        assert_ne!(Digest::of(&[b"ab", b"c"]), Digest::of(&[b"a", b"bc"]));
+        let (a, b) = (Digest::of(&[b"a"]), Digest::of(&[b"b"]));
+        let (mut one, mut other) = (a, b);
+        one.mix(b);
+        other.mix(a);
+        assert_eq!(one, other);
+        assert_eq!(Digest::default().hex(), "0".repeat(40));
+    }
+}
