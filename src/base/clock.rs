@@ -57,20 +57,32 @@ impl Clock {
     }
 }
 
-/// Bits of the clock that marks accesses.
-const LRU_BITS: u32 = 24;
+/// Bits of the seconds that mark accesses: they wrap after 97 days.
+const LRU_BITS: u32 = 23;
 /// The counter of a key that was just made.
 pub const LFU_INIT: u8 = 5;
 
-/// Seconds, as the 24 bits that an entry keeps of its last access.
+/// Seconds, as the bits that an entry keeps of its last access.
 #[inline]
 pub fn lru_clock(now: Now) -> u32 {
     (now.unix_secs() as u32) & ((1 << LRU_BITS) - 1)
 }
 
-/// Seconds since an access at `then`, over the wrap of the 24-bit clock.
-pub fn lru_idle_secs(then: u32, now: Now) -> u32 {
-    lru_clock(now).wrapping_sub(then) & ((1 << LRU_BITS) - 1)
+/// What an entry keeps of its last access: the seconds, and whether it was used at all since it was made. The seconds alone
+/// could not tell a key in use from one that was just made, while a busy server makes a cache full of keys in one.
+#[inline]
+pub fn lru_pack(now: Now, used: bool) -> u32 {
+    lru_clock(now) << 1 | u32::from(used)
+}
+
+/// Whether a key was used since it was made.
+pub fn lru_is_used(access: u32) -> bool {
+    access & 1 == 1
+}
+
+/// Seconds since the access, over the wrap of the clock.
+pub fn lru_idle_secs(access: u32, now: Now) -> u32 {
+    lru_clock(now).wrapping_sub(access >> 1) & ((1 << LRU_BITS) - 1)
 }
 
 /// Minutes, as the 16 bits that an entry keeps of its last decay.
@@ -117,7 +129,11 @@ mod tests {
     #[test]
     fn idle_time_survives_the_wrap_of_the_clock() {
         let wrap = 1i64 << LRU_BITS;
-        assert_eq!(lru_idle_secs(lru_clock(Now::at_unix_ms((wrap - 3) * 1000)), Now::at_unix_ms((wrap + 2) * 1000)), 5);
+        for used in [false, true] {
+            let access = lru_pack(Now::at_unix_ms((wrap - 3) * 1000), used);
+            assert_eq!(lru_idle_secs(access, Now::at_unix_ms((wrap + 2) * 1000)), 5);
+            assert_eq!((lru_is_used(access), access >> 24), (used, 0));
+        }
     }
 
     #[test]

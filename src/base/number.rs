@@ -318,7 +318,7 @@ mod tests {
 
     #[test]
     fn random_numbers_and_their_mutations_agree_with_the_model() {
-        let mut rng = Rng::from_seed(11);
+        let mut rng = Rng::seeded(11);
         for _ in 0..100_000 {
             let value = (rng.next_u64() >> rng.below(64)) as i64;
             let value = if rng.below(2) == 0 {

@@ -15,15 +15,13 @@ pub fn is_blank(byte: u8) -> bool {
 #[inline]
 pub fn eq_ignore_case(text: &[u8], lower: &[u8]) -> bool {
     debug_assert!(!lower.iter().any(u8::is_ascii_uppercase));
-    text.len() == lower.len()
-        && std::iter::zip(text, lower).all(|(a, b)| a.to_ascii_lowercase() == *b)
+    text.len() == lower.len() && std::iter::zip(text, lower).all(|(a, b)| a.to_ascii_lowercase() == *b)
 }
 
 /// Whether `text` begins with `lower` (which is written in lower case) without regard to ASCII case.
 #[inline]
 pub fn starts_with_ignore_case(text: &[u8], lower: &[u8]) -> bool {
-    text.get(..lower.len())
-        .is_some_and(|head| eq_ignore_case(head, lower))
+    text.get(..lower.len()).is_some_and(|head| eq_ignore_case(head, lower))
 }
 
 /// `text` without blanks on both sides.
@@ -106,9 +104,7 @@ fn take_double_quoted<'a>(mut text: &'a [u8], word: &mut Vec<u8>) -> Result<&'a 
     loop {
         let (byte, rest) = match text {
             [b'"', rest @ ..] => return Ok(rest),
-            [b'\\', b'x', high, low, rest @ ..]
-                if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
-            {
+            [b'\\', b'x', high, low, rest @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
                 (hex_value(*high) << 4 | hex_value(*low), rest)
             }
             [b'\\', escaped, rest @ ..] => (unescape(*escaped), rest),
@@ -193,11 +189,7 @@ pub fn fuzz_text(data: &[u8]) {
         quote_repr(arg, &mut line);
         line.push(b' ');
     }
-    assert_eq!(
-        split_args(&line),
-        Ok(args),
-        "quoted words split to themselves"
-    );
+    assert_eq!(split_args(&line), Ok(args), "quoted words split to themselves");
 }
 
 #[cfg(test)]
@@ -207,10 +199,7 @@ mod tests {
 
     fn split(line: &str) -> Result<Vec<String>, Unbalanced> {
         let args = split_args(line.as_bytes())?;
-        Ok(args
-            .into_iter()
-            .map(|arg| String::from_utf8_lossy(&arg).into_owned())
-            .collect())
+        Ok(args.into_iter().map(|arg| String::from_utf8_lossy(&arg).into_owned()).collect())
     }
 
     #[test]
@@ -234,18 +223,7 @@ mod tests {
         for (line, args) in good {
             assert_eq!(split(line).unwrap(), args, "{line}");
         }
-        for line in [
-            "\"",
-            "'",
-            "\"a",
-            "a \"b\\\"",
-            "\"a\"b",
-            "'a'b",
-            "\"a\"\"b\"",
-            "'a\\'",
-            "\"a\0\"",
-            "\"\\",
-        ] {
+        for line in ["\"", "'", "\"a", "a \"b\\\"", "\"a\"b", "'a'b", "\"a\"\"b\"", "'a\\'", "\"a\0\"", "\"\\"] {
             assert_eq!(split(line), Err(Unbalanced), "{line}");
         }
     }
@@ -253,22 +231,18 @@ mod tests {
     #[test]
     fn repr_prints_ascii_and_escapes_the_rest() {
         assert_eq!(quoted(b""), "\"\"");
-        assert_eq!(
-            quoted(b"a b~\"\\\n\r\t\x07\x08\0\x7f\xff"),
-            "\"a b~\\\"\\\\\\n\\r\\t\\a\\b\\x00\\x7f\\xff\""
-        );
+        assert_eq!(quoted(b"a b~\"\\\n\r\t\x07\x08\0\x7f\xff"), "\"a b~\\\"\\\\\\n\\r\\t\\a\\b\\x00\\x7f\\xff\"");
     }
 
     #[test]
     fn repr_and_split_are_inverse_for_random_bytes() {
-        let mut rng = Rng::from_seed(21);
+        let mut rng = Rng::seeded(21);
         for _ in 0..2_000 {
             let mut line = Vec::new();
             let words: Vec<Vec<u8>> = (0..rng.below(5))
                 .map(|_| {
-                    let mut word = vec![0; rng.index_below(12)];
-                    rng.fill_bytes(&mut word);
-                    word
+                    let len = rng.below(12);
+                    (0..len).map(|_| rng.next_u64() as u8).collect()
                 })
                 .collect();
             for word in &words {
@@ -281,12 +255,10 @@ mod tests {
 
     #[test]
     fn any_bytes_may_be_split() {
-        let mut rng = Rng::from_seed(22);
+        let mut rng = Rng::seeded(22);
         let letters = b"ab \"'\\xn4f\t\r\n\0\x0b";
         for _ in 0..5_000 {
-            let line: Vec<u8> = (0..rng.below(16))
-                .map(|_| letters[rng.index_below(letters.len())])
-                .collect();
+            let line: Vec<u8> = (0..rng.below(16)).map(|_| letters[rng.below(letters.len() as u64) as usize]).collect();
             fuzz_text(&line);
         }
     }

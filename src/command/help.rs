@@ -110,9 +110,9 @@ mod tests {
                 ..Command::BLANK
             },
         ];
-        let container = Command { name: "thing", subcommands: SUBS, ..Command::BLANK };
+        const CONTAINER: Command = Command { name: "thing", subcommands: SUBS, ..Command::BLANK };
         assert_eq!(
-            lines(&container),
+            lines(&CONTAINER),
             [
                 "THING <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
                 "GET <pattern> [<pattern> ...]",

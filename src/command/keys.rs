@@ -114,11 +114,11 @@ mod tests {
             let words: Vec<&[u8]> = words.split(' ').map(str::as_bytes).collect();
             keys_of(command, OwnedArgv::of(&words).argv()).map(|found| found.iter().map(|(at, _)| *at).collect::<Vec<_>>())
         };
-        let eval = Command { flags: flag::NO_MANDATORY_KEYS, keys: &[KeySpec::count(2, 1, kf::RW)], ..Command::BLANK };
-        assert_eq!(of(&eval, "eval s 2 a b c"), Ok(vec![3, 4]));
-        assert_eq!((of(&eval, "eval s 0"), of(&eval, "eval s 5 b")), (Ok(vec![]), Ok(vec![])));
-        let union = Command { keys: &[KeySpec::at(1, kf::OW), KeySpec::count(2, 1, kf::RO)], ..Command::BLANK };
-        assert_eq!(of(&union, "zunionstore d 2 a b"), Ok(vec![1, 3, 4]));
-        assert_eq!(of(&union, "zunionstore d 3 a b"), Err(Unfit));
+        const EVAL: Command = Command { flags: flag::NO_MANDATORY_KEYS, keys: &[KeySpec::count(2, 1, kf::RW)], ..Command::BLANK };
+        assert_eq!(of(&EVAL, "eval s 2 a b c"), Ok(vec![3, 4]));
+        assert_eq!((of(&EVAL, "eval s 0"), of(&EVAL, "eval s 5 b")), (Ok(vec![]), Ok(vec![])));
+        const UNION: Command = Command { keys: &[KeySpec::at(1, kf::OW), KeySpec::count(2, 1, kf::RO)], ..Command::BLANK };
+        assert_eq!(of(&UNION, "zunionstore d 2 a b"), Ok(vec![1, 3, 4]));
+        assert_eq!(of(&UNION, "zunionstore d 3 a b"), Err(Unfit));
     }
 }

@@ -45,6 +45,17 @@ impl Sorted {
         &self.table
     }
 
+    /// The score of the member that seems to have this hash; its item is read, its name is not compared.
+    #[inline]
+    pub fn glance_score(&self, hash: u64) -> Option<f64> {
+        self.table.glance(hash).map(ScoredRef::score)
+    }
+
+    /// Brings what searches for these scores read into the cache, all at once.
+    pub fn prefetch_scores(&self, scores: &[f64]) {
+        self.tree.prefetch(scores);
+    }
+
     /// The score of a member.
     #[inline]
     pub fn score(&self, member: &[u8]) -> Option<f64> {

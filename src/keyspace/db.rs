@@ -112,7 +112,7 @@ impl Book {
     #[inline]
     pub fn fresh_access(&self, now: Now) -> u32 {
         match self.touch {
-            Touch::Lru => clock::lru_clock(now),
+            Touch::Lru => clock::lru_pack(now, false),
             Touch::Lfu { .. } => clock::lfu_pack(clock::lfu_minutes(now), clock::LFU_INIT),
         }
     }
@@ -121,7 +121,7 @@ impl Book {
     #[inline]
     pub fn touched_access(&mut self, old: u32, now: Now) -> u32 {
         match self.touch {
-            Touch::Lru => clock::lru_clock(now),
+            Touch::Lru => clock::lru_pack(now, true),
             Touch::Lfu { log_factor, decay_minutes } => {
                 let minutes = clock::lfu_minutes(now);
                 let (counter, then) = clock::lfu_unpack(old);
@@ -446,11 +446,8 @@ impl DbView<'_> {
         let book = &mut self.space.book;
         match db.table.find(key.hash, key.bytes) {
             Some(mut occupied) => {
-                let access = match book.touch {
-                    Touch::Lru => book.fresh_access(now),
-                    // An overwrite keeps how often the key was used.
-                    Touch::Lfu { .. } => book.touched_access(occupied.get().lru(), now),
-                };
+                // An overwrite is a use, and keeps how often the key was used.
+                let access = book.touched_access(occupied.get().lru(), now);
                 let old_deadline = occupied.get().deadline();
                 let mut entry = occupied.get_mut();
                 let fresh = change(Some(&mut entry), access);

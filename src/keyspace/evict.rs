@@ -19,6 +19,9 @@ const COMMON_SHARE: usize = 4;
 /// Most items of the index looked at for one sample.
 const MOST_ITEMS: usize = 4096;
 
+/// By how much a key that was never used since it was made counts as older, half seconds.
+const USED_GRACE_HALF_SECS: u64 = 3;
+
 /// By what a key is chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rank {
@@ -115,7 +118,11 @@ fn score(policy: Policy, entry: EntryRef<'_>, now: Now) -> Option<u64> {
         return None;
     }
     Some(match policy.rank {
-        Rank::Idle => u64::from(clock::lru_idle_secs(entry.lru(), now)),
+        Rank::Idle => {
+            // The clock counts seconds: a key in use may look a second older than one that was made after its last use.
+            let grace = if clock::lru_is_used(entry.lru()) { 0 } else { USED_GRACE_HALF_SECS };
+            2 * u64::from(clock::lru_idle_secs(entry.lru(), now)) + grace
+        }
         Rank::Rare { decay_minutes } => {
             let (counter, then) = clock::lfu_unpack(entry.lru());
             u64::from(u8::MAX - clock::lfu_decay(counter, then, clock::lfu_minutes(now), decay_minutes))
@@ -236,21 +243,27 @@ fn sample_table(db: &Db, book: &mut Book, index: usize, now: Now, policy: Policy
 fn sample_index(db: &mut Db, book: &mut Book, hasher: Hasher, index: usize, now: Now, policy: Policy, samples: usize) {
     let mut hashes = Vec::with_capacity(samples.min(MOST_ITEMS));
     if policy.rank == Rank::Deadline {
-        db.deadlines.earliest(samples.max(POOL), &mut hashes);
+        // Taken out, so that stale items in front do not hide the others for ever.
+        db.deadlines.take_earliest(samples.max(POOL), &mut hashes);
     }
-    // Also when the earliest are stale, which they may all be.
-    if policy.rank != Rank::Deadline || samples > POOL {
+    let taken = !hashes.is_empty();
+    if !taken {
         db.deadlines.sample(book.rng.next_u64(), samples, &mut hashes);
     }
     for hash in hashes {
+        let mut deadline = None;
         db.table.find_by_hash(hash, |entry| {
-            if hasher.hash(entry.key()) == hash {
+            if deadline.is_none() && hasher.hash(entry.key()) == hash {
                 if let Some(score) = score(policy, entry, now) {
                     book.pool.offer(Candidate { score, db: index as u32, hash });
+                    deadline = entry.deadline();
                 }
             }
             false
         });
+        if let Some(at) = deadline.filter(|_| taken) {
+            db.deadlines.add(hash, at);
+        }
     }
 }
 
@@ -365,15 +378,15 @@ mod tests {
     #[test]
     fn only_keys_with_a_deadline_go_when_only_they_may() {
         for rank in [Rank::Idle, Rank::Rare { decay_minutes: 1 }, Rank::Random, Rank::Deadline] {
-            for volatile in [7, 300, 1900] {
+            for volatile in [7, 200, 900] {
                 let mut space = space();
-                for i in 0..2000 {
+                for i in 0..1000 {
                     let deadline = (i < volatile).then_some(at(100 + i).unix_ms.0);
                     set(&mut space, 0, &format!("k{i}"), at(0), deadline);
                 }
                 let policy = Policy { only_volatile: true, rank };
                 assert_eq!(shrink(&mut space, policy, 5, 0, at(1)), Room::Full, "{rank:?}");
-                assert_eq!(space.total_keys(), 2000 - volatile as usize, "{rank:?} of {volatile}");
+                assert_eq!(space.total_keys(), 1000 - volatile as usize, "{rank:?} of {volatile}");
                 assert_eq!(space.dbs[0].volatile, 0);
             }
         }
@@ -382,13 +395,14 @@ mod tests {
     #[test]
     fn the_nearest_deadlines_go_first() {
         let mut space = space();
+        crate::keyspace::expire::step(&mut space, at(0), 100);
         for i in 0..1000 {
             set(&mut space, 0, &format!("k{i}"), at(0), Some(at(100 + i).unix_ms.0));
         }
         let policy = Policy { only_volatile: true, rank: Rank::Deadline };
         assert_eq!(shrink(&mut space, policy, 5, 500, at(0)), Room::Fits);
         let late = (500..1000).filter(|i| has(&mut space, 0, &format!("k{i}"), at(0))).count();
-        assert!(late > 475, "{late} of 500");
+        assert!(late > 490, "{late} of 500");
     }
 
     #[test]

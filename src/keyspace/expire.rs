@@ -227,11 +227,10 @@ impl Deadlines {
         while let Some(mut first) = self.late.first_entry().filter(|first| *first.key() < due_end) {
             let tick = *first.key();
             let (n, freed) = first.get_mut().pop(&mut batch);
-            self.bytes -= freed;
-            if n == 0 {
+            if first.get().len() == 0 {
                 first.remove();
-                continue;
             }
+            self.bytes -= freed;
             self.check(&batch[..n], tick, probe);
             if is_over(end) {
                 return Progress::More;
@@ -348,17 +347,27 @@ impl Deadlines {
         }
     }
 
-    /// Some `n` items of those that come up first.
-    pub(super) fn earliest(&self, n: usize, out: &mut Vec<u64>) {
-        let end = out.len() + n;
-        let mut at: Vec<u64> = (0..self.levels.len()).map(|l| unit_of(self.cursor, l)).collect();
-        self.late.values().for_each(|slot| slot.copy_into(end, out));
-        while out.len() < end {
-            let next = |(l, level): (usize, &Level)| level.next_filled_within(unit_of(self.cursor, l), at[l]).map(|unit| (first_tick(unit, l), l, unit));
-            let Some((_, l, unit)) = self.levels.iter().enumerate().filter_map(next).min() else { return };
-            self.levels[l].slot(unit).copy_into(end, out);
-            at[l] = unit + 1;
+    /// Takes out some `n` items of those that come up first; the caller adds the true ones again.
+    pub(super) fn take_earliest(&mut self, n: usize, out: &mut Vec<u64>) {
+        let mut batch = [0; BATCH];
+        let before = out.len();
+        while out.len() - before < n {
+            let room = (n - (out.len() - before)).min(BATCH);
+            let (popped, freed) = if let Some(mut first) = self.late.first_entry() {
+                let popped = first.get_mut().pop(&mut batch[..room]);
+                if first.get().len() == 0 {
+                    first.remove();
+                }
+                popped
+            } else {
+                let next = |(l, level): (usize, &Level)| level.next_filled(unit_of(self.cursor, l)).map(|unit| (first_tick(unit, l), l, unit));
+                let Some((_, l, unit)) = self.levels.iter().enumerate().filter_map(next).min() else { break };
+                self.levels[l].pop(unit, &mut batch[..room])
+            };
+            self.bytes -= freed;
+            out.extend_from_slice(&batch[..popped]);
         }
+        self.items -= out.len() - before;
     }
 
     #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::Server;
 use crate::base::clock::Now;
+use crate::base::float::parse_double;
 use crate::command::{Ctx, Row, refuse_protocol};
 use crate::keyspace::DbIndex;
 use crate::net::Input;
@@ -30,6 +31,8 @@ struct Request {
     hash: u64,
     /// Hash of the member within that key's value; 0 if the row names none.
     member_hash: u64,
+    /// The score that the member is to get, where the row says that the word before it is one.
+    new_score: Option<f64>,
 }
 
 /// The requests of a batch and the memory they are decoded into; kept from turn to turn.
@@ -135,7 +138,7 @@ impl Server {
                     let row = argv.get(0).and_then(|name| self.table.find(name));
                     let key_word = row.map_or(0, |row| self.table.first_key(row.id));
                     let mut request =
-                        Request { cursor: index, first: first as u32, argc: argc as u32, key_word: 0, db: session.db, row, hash: 0, member_hash: 0 };
+                        Request { cursor: index, first: first as u32, argc: argc as u32, key_word: 0, db: session.db, row, hash: 0, member_hash: 0, new_score: None };
                     if key_word > 0 {
                         if let Some(key) = argv.get(key_word) {
                             request.key_word = key_word as u32;
@@ -144,6 +147,10 @@ impl Server {
                         let member = row.map_or(0, |row| row.command.member);
                         if member > 0 {
                             request.member_hash = argv.get(member).map_or(0, |member| hasher.hash(member));
+                            // A member that is not the word after the key comes after its score.
+                            if member > key_word + 1 {
+                                request.new_score = argv.get(member - 1).and_then(parse_double);
+                            }
                         }
                     }
                     batch.requests.push(request);
@@ -178,9 +185,25 @@ impl Server {
         }
         // The entries are in the cache now; what a large one holds is brought in the same way.
         let find = |r: &Request| table(r).glance(r.hash).and_then(|entry| entry.big());
-        let bigs: Vec<(&Big, u64)> = with_member().filter_map(|r| Some((find(r)?, r.member_hash))).collect();
+        let bigs: Vec<(&Big, u64, Option<f64>)> =
+            with_member().filter_map(|r| Some((find(r)?, r.member_hash, r.new_score))).collect();
         for stage in [Stage::Segment, Stage::Bucket, Stage::Item] {
-            bigs.iter().for_each(|(big, hash)| big.prefetch_member(*hash, stage));
+            bigs.iter().for_each(|(big, hash, _)| big.prefetch_member(*hash, stage));
+        }
+        Self::prefetch_order(&bigs);
+    }
+
+    /// Sorted sets: the places in the order where members are and will be, all their misses together.
+    fn prefetch_order(bigs: &[(&Big, u64, Option<f64>)]) {
+        let mut scores: Vec<f64> = Vec::new();
+        for group in bigs.chunk_by(|a, b| std::ptr::eq(a.0, b.0)) {
+            let Big::ZSet(sorted) = group[0].0 else { continue };
+            scores.clear();
+            for (_, hash, new_score) in group {
+                scores.extend(new_score.iter().copied());
+                scores.extend(sorted.glance_score(*hash));
+            }
+            sorted.prefetch_scores(&scores);
         }
     }
 

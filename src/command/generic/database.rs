@@ -3,7 +3,7 @@
 use super::super::args::Args;
 use super::super::ctx::{Ctx, Flow, Outcome};
 use super::super::error::CmdError;
-use super::db_index;
+use super::{db_arg, db_index};
 use crate::base::number;
 use crate::keyspace::DbIndex;
 
@@ -17,9 +17,8 @@ pub(super) fn dbsize(cx: &mut Ctx<'_>, _args: &mut Args<'_>) -> Outcome {
 /// SIZE: of databases, or of keys in one.
 pub(super) fn size(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let n = if args.more() {
-        let number = args.int()?;
+        let index = db_arg(cx, args)?;
         args.end()?;
-        let index = db_index(cx, number)?;
         cx.db.other(index).db_ref().table.len()
     } else {
         cx.db.space.dbs.len()

@@ -3,7 +3,7 @@
 use super::super::args::Args;
 use super::super::ctx::{Ctx, Flow, Outcome};
 use super::super::error::CmdError;
-use super::db_index;
+use super::db_arg;
 use crate::keyspace::{DbIndex, DbView, Event, Key};
 use crate::types::{self, Entry};
 
@@ -55,8 +55,7 @@ pub(super) fn renamenx(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
 /// MOVE.
 pub(super) fn move_key(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let key = args.key()?;
-    let number = args.int_in(i64::from(i32::MIN), i64::from(i32::MAX), CmdError::NOT_INTEGER)?;
-    let (from, to) = (cx.db.index, db_index(cx, number)?);
+    let (from, to) = (cx.db.index, db_arg(cx, args)?);
     if from == to {
         return Err(CmdError::SAME_OBJECT);
     }
@@ -82,8 +81,7 @@ fn copy_options(cx: &Ctx<'_>, args: &mut Args<'_>) -> Result<CopyOptions, CmdErr
         if args.accept("replace") {
             options.replace = true;
         } else if args.left() >= 2 && args.accept("db") {
-            let number = args.int()?;
-            options.db = db_index(cx, number)?;
+            options.db = db_arg(cx, args)?;
         } else {
             return Err(CmdError::SYNTAX);
         }

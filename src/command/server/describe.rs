@@ -277,7 +277,7 @@ mod tests {
     fn syntax_shows_options_in_brackets() {
         const CHOICE: &[Arg] = &[Arg::word("nx", "NX"), Arg::int("seconds").token("EX")];
         const PAIR: &[Arg] = &[Arg::key("key"), Arg::string("value")];
-        let command = Command {
+        const COMMAND: Command = Command {
             args: &[
                 Arg::block("data", PAIR).multiple(),
                 Arg::one_of("how", CHOICE).optional(),
@@ -287,7 +287,7 @@ mod tests {
             ..Command::BLANK
         };
         assert_eq!(
-            syntax("config|set", &command),
+            syntax("config|set", &COMMAND),
             "CONFIG SET key value [key value ...] [NX | EX seconds] <NX | EX seconds> [GET pattern [GET pattern ...]]"
         );
     }

@@ -11,6 +11,7 @@
 //! Fills at either end leave full leaves behind. Source: Comer, "The Ubiquitous B-Tree", 1979; counts as in order-statistic
 //! trees (Cormen et al., chapter 14).
 
+use crate::ds::prefetch::prefetch_read;
 use crate::ds::record::ScoredRef;
 use std::ptr::NonNull;
 
@@ -20,6 +21,10 @@ const FAN: usize = 42;
 const MERGE_LEAF: usize = 48;
 const MERGE_FAN: usize = 30;
 const MAX_HEIGHT: usize = 12;
+/// Scores prefetched together.
+const PREFETCH: usize = 32;
+/// Among so many equal scores an entry is looked for by its address first, which touches no member.
+const SHORT_RUN: usize = 16;
 const NONE: u32 = u32::MAX;
 
 type Address = NonNull<u8>;
@@ -79,7 +84,28 @@ impl<T> Pool<T> {
     }
 }
 
+/// Brings the parts that a search reads into the cache, all at once.
+#[inline]
+fn prefetch_lines<T: ?Sized>(node: &T, bytes: usize) {
+    let start = std::ptr::from_ref(node).cast::<u8>();
+    for offset in (0..bytes).step_by(64) {
+        prefetch_read(start.wrapping_add(offset));
+    }
+}
+
 impl Leaf {
+    #[inline]
+    fn prefetch(&self) {
+        prefetch_lines(&self.scores, size_of::<[f64; LEAF]>());
+        prefetch_read(&raw const self.len);
+    }
+
+    /// The addresses from an index on: what an insert or a removal there moves.
+    #[inline]
+    fn prefetch_addresses(&self, from: usize) {
+        prefetch_lines(&self.addresses[from..self.len().max(from)], (self.len() - from) * size_of::<Address>());
+    }
+
     fn empty() -> Leaf {
         Leaf { scores: [0.0; LEAF], addresses: [NonNull::dangling(); LEAF], prev: NONE, next: NONE, len: 0 }
     }
@@ -107,6 +133,11 @@ impl Leaf {
 }
 
 impl Inner {
+    #[inline]
+    fn prefetch(&self) {
+        prefetch_lines(self, size_of::<Inner>());
+    }
+
     fn empty() -> Inner {
         Inner { scores: [0.0; FAN], addresses: [NonNull::dangling(); FAN], counts: [0; FAN], children: [0; FAN], len: 0 }
     }
@@ -183,17 +214,35 @@ impl Default for Tree {
     }
 }
 
-/// Whether the entry (a) comes before (b).
+/// Number of entries before (score, address) in a node's sorted arrays. Scores are searched without a branch on data; members
+/// are looked at among equal scores only, and not at all where the address itself turns up.
 ///
 /// # Safety
-/// Both addresses are of live items.
+/// `address` and `addresses` are of live items.
 #[inline]
-unsafe fn before(a_score: f64, a: Address, b_score: f64, b: Address) -> bool {
-    if a_score != b_score {
-        return a_score < b_score;
+unsafe fn position(scores: &[f64], addresses: &[Address], score: f64, address: Address) -> usize {
+    let first = below(scores, |s| s < score);
+    if first == scores.len() || scores[first] != score {
+        return first;
+    }
+    let equal = below(&scores[first..], |s| s <= score);
+    let run = &addresses[first..first + equal];
+    if equal <= SHORT_RUN {
+        if let Some(at) = run.iter().position(|a| *a == address) {
+            return first + at;
+        }
     }
     // SAFETY: the caller's promise.
-    a != b && unsafe { ScoredRef::from_ptr(a).member() < ScoredRef::from_ptr(b).member() }
+    let member = unsafe { ScoredRef::from_ptr(address) }.member();
+    // SAFETY: the caller's promise.
+    first + partition(equal, |i| run[i] != address && unsafe { ScoredRef::from_ptr(run[i]) }.member() < member)
+}
+
+/// Number of leading scores for which `is_below` holds: all are counted, several at a time, since which way a search would
+/// go can't be predicted.
+#[inline]
+fn below(scores: &[f64], is_below: impl Fn(f64) -> bool) -> usize {
+    scores.iter().map(|s| u64::from(is_below(*s))).sum::<u64>() as usize
 }
 
 /// Number of leading elements for which `is_before` holds; it holds for a prefix.
@@ -236,6 +285,60 @@ impl Tree {
         path
     }
 
+    /// The way to the leaf where an entry is, or belongs.
+    ///
+    /// # Safety
+    /// `address` and all addresses in the tree are of live items.
+    #[inline]
+    unsafe fn find(&self, score: f64, address: Address) -> Path {
+        let mut path = Path { steps: [(0, 0); MAX_HEIGHT], len: self.height, leaf: self.root };
+        for level in 0..self.height {
+            let inner = self.inners.at(path.leaf);
+            let len = inner.len();
+            // SAFETY: the caller's promise. A separator that is the entry itself leads to its right.
+            let mut behind = unsafe { position(&inner.scores[1..len], &inner.addresses[1..len], score, address) };
+            behind += usize::from(behind + 1 < len && inner.addresses[behind + 1] == address);
+            path.steps[level] = (path.leaf, behind);
+            path.leaf = inner.children[behind];
+            if level + 1 == self.height {
+                self.leaves.at(path.leaf).prefetch();
+            } else {
+                self.inners.at(path.leaf).prefetch();
+            }
+        }
+        path
+    }
+
+    /// Brings the leaves that belong to these scores into the cache, level by level for all of them, so that their misses
+    /// overlap; then the members that a search would compare.
+    pub(super) fn prefetch(&self, scores: &[f64]) {
+        if self.root == NONE {
+            return;
+        }
+        let mut nodes = [self.root; PREFETCH];
+        for scores in scores.chunks(PREFETCH) {
+            nodes.fill(self.root);
+            for level in 0..self.height {
+                for (node, score) in nodes.iter_mut().zip(scores) {
+                    let inner = self.inners.at(*node);
+                    *node = inner.children[below(&inner.scores[1..inner.len()], |s| s < *score)];
+                    if level + 1 == self.height {
+                        self.leaves.at(*node).prefetch();
+                    } else {
+                        self.inners.at(*node).prefetch();
+                    }
+                }
+            }
+            for (node, score) in nodes.iter().zip(scores) {
+                let leaf = self.leaves.at(*node);
+                let at = below(&leaf.scores[..leaf.len()], |s| s < *score);
+                leaf.prefetch_addresses(at);
+                let equal = leaf.scores[at..leaf.len()].iter().take(4).take_while(|s| **s == *score).count();
+                leaf.addresses[at..at + equal].iter().for_each(|a| prefetch_read(a.as_ptr()));
+            }
+        }
+    }
+
     /// Adds an entry that is not there.
     ///
     /// # Safety
@@ -249,14 +352,14 @@ impl Tree {
             return;
         }
         // SAFETY: the caller's promise.
-        let path = self.descend(|s, a| unsafe { before(s, a, score, address) });
+        let path = unsafe { self.find(score, address) };
         for &(id, child) in &path.steps[..path.len] {
             self.inners.at_mut(id).counts[child] += 1;
         }
         let leaf = self.leaves.at_mut(path.leaf);
         let len = leaf.len();
         // SAFETY: the caller's promise.
-        let at = partition(len, |i| unsafe { before(leaf.scores[i], leaf.addresses[i], score, address) });
+        let at = unsafe { position(&leaf.scores[..len], &leaf.addresses[..len], score, address) };
         if len < LEAF {
             leaf.insert(at, score, address);
         } else {
@@ -344,16 +447,22 @@ impl Tree {
         if self.root == NONE {
             return false;
         }
-        let path = {
-            // SAFETY: the caller's promise.
-            self.descend(|s, a| a == address || unsafe { before(s, a, score, address) })
-        };
-        let leaf = self.leaves.at_mut(path.leaf);
         // SAFETY: the caller's promise.
-        let at = partition(leaf.len(), |i| unsafe { before(leaf.scores[i], leaf.addresses[i], score, address) });
-        if at >= leaf.len() || leaf.addresses[at] != address {
+        let path = unsafe { self.find(score, address) };
+        let leaf = self.leaves.at(path.leaf);
+        let len = leaf.len();
+        // SAFETY: the caller's promise.
+        let at = unsafe { position(&leaf.scores[..len], &leaf.addresses[..len], score, address) };
+        if at >= len || leaf.addresses[at] != address {
             return false;
         }
+        self.remove_at(&path, at);
+        true
+    }
+
+    /// Removes the entry at an index of the leaf that a path leads to.
+    fn remove_at(&mut self, path: &Path, at: usize) {
+        let leaf = self.leaves.at_mut(path.leaf);
         leaf.remove(at);
         self.len -= 1;
         for &(id, child) in &path.steps[..path.len] {
@@ -362,12 +471,11 @@ impl Tree {
         let leaf = self.leaves.at(path.leaf);
         if at == 0 && leaf.len > 0 {
             let first = (leaf.scores[0], leaf.addresses[0]);
-            self.set_first(&path, path.len, first);
+            self.set_first(path, path.len, first);
         }
         if leaf_is_small(self.leaves.at(path.leaf)) {
-            self.mend_leaf(&path);
+            self.mend_leaf(path);
         }
-        true
     }
 
     /// The subtree below level `level` of the path has another first entry: the separator that names it follows.
@@ -512,10 +620,11 @@ impl Tree {
     /// `address` and all addresses in the tree are of live items, and this one is in the tree under `old`.
     pub(super) unsafe fn update(&mut self, old: f64, new: f64, address: Address) {
         // SAFETY: the caller's promise.
-        let path = self.descend(|s, a| a == address || unsafe { before(s, a, old, address) });
+        let path = unsafe { self.find(old, address) };
         let leaf = self.leaves.at_mut(path.leaf);
+        let len = leaf.len();
         // SAFETY: the caller's promise.
-        let at = partition(leaf.len(), |i| unsafe { before(leaf.scores[i], leaf.addresses[i], old, address) });
+        let at = unsafe { position(&leaf.scores[..len], &leaf.addresses[..len], old, address) };
         debug_assert_eq!(leaf.addresses[at], address);
         let fits_left = at > 0 && leaf.scores[at - 1] < new;
         let fits_right = at + 1 < leaf.len() && leaf.scores[at + 1] > new;
@@ -523,11 +632,9 @@ impl Tree {
             leaf.scores[at] = new;
             return;
         }
+        self.remove_at(&path, at);
         // SAFETY: the caller's promise.
-        unsafe {
-            self.remove(old, address);
-            self.insert(new, address);
-        }
+        unsafe { self.insert(new, address) };
     }
 
     /// Number of entries before one that is in the tree.
@@ -536,7 +643,17 @@ impl Tree {
     /// `address` and all addresses in the tree are of live items.
     pub(super) unsafe fn rank(&self, score: f64, address: Address) -> usize {
         // SAFETY: the caller's promise.
-        self.before(|s, a| unsafe { before(s, a, score, address) })
+        let path = unsafe { self.find(score, address) };
+        let leaf = self.leaves.at(path.leaf);
+        let len = leaf.len();
+        // SAFETY: the caller's promise.
+        self.skipped(&path) + unsafe { position(&leaf.scores[..len], &leaf.addresses[..len], score, address) }
+    }
+
+    /// Number of entries in the leaves before the one that a path leads to.
+    fn skipped(&self, path: &Path) -> usize {
+        let left = |&(id, child): &(u32, usize)| self.inners.at(id).counts[..child].iter().map(|c| *c as usize).sum::<usize>();
+        path.steps[..path.len].iter().map(left).sum()
     }
 
     /// Number of entries for which `is_before` holds; it holds for a prefix.
@@ -545,12 +662,8 @@ impl Tree {
             return 0;
         }
         let path = self.descend(&mut is_before);
-        let skipped: usize = path.steps[..path.len]
-            .iter()
-            .map(|&(id, child)| self.inners.at(id).counts[..child].iter().map(|c| *c as usize).sum::<usize>())
-            .sum();
         let leaf = self.leaves.at(path.leaf);
-        skipped + partition(leaf.len(), |i| is_before(leaf.scores[i], leaf.addresses[i]))
+        self.skipped(&path) + partition(leaf.len(), |i| is_before(leaf.scores[i], leaf.addresses[i]))
     }
 
     /// Entries from an index on, upward or downward.
@@ -616,6 +729,16 @@ impl Tree {
         }
         total
     }
+}
+
+/// Whether the entry (a) comes before (b).
+///
+/// # Safety
+/// Both addresses are of live items.
+unsafe fn before(a_score: f64, a: Address, b_score: f64, b: Address) -> bool {
+    // SAFETY: the caller's promise.
+    let members = || unsafe { (ScoredRef::from_ptr(a).member(), ScoredRef::from_ptr(b).member()) };
+    a_score < b_score || (a_score == b_score && members().0 < members().1)
 }
 
 fn leaf_is_small(leaf: &Leaf) -> bool {

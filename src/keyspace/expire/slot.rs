@@ -90,14 +90,6 @@ impl Slot {
     pub(super) fn get(&self, position: usize) -> Option<u64> {
         self.chunks.get(position / CHUNK)?.get(position % CHUNK).copied()
     }
-
-    /// Copies items until `out` has `end` of them.
-    pub(super) fn copy_into(&self, end: usize, out: &mut Vec<u64>) {
-        for chunk in &self.chunks {
-            let n = chunk.len().min(end.saturating_sub(out.len()));
-            out.extend_from_slice(&chunk[..n]);
-        }
-    }
 }
 
 /// A ring of slots.
@@ -117,10 +109,6 @@ fn place(unit: u64) -> usize {
 }
 
 impl Level {
-    pub(super) fn slot(&self, unit: u64) -> &Slot {
-        &self.slots[place(unit)]
-    }
-
     /// As `Slot::push`.
     #[inline]
     pub(super) fn push(&mut self, unit: u64, hash: u64) -> usize {
@@ -174,7 +162,7 @@ impl Level {
 
     #[cfg(test)]
     pub(super) fn last_filled(&self, current: u64) -> Option<u64> {
-        (current..current + RING as u64).rev().find(|unit| self.slot(*unit).len() > 0)
+        (current..current + RING as u64).rev().find(|unit| self.slots[place(*unit)].len() > 0)
     }
 
     /// Checks the marks and the chunks; returns the number of items.

@@ -1,0 +1,85 @@
+//! Generated commands to our server and to a real redis-server in turn: replies are compared byte for byte, then the key
+//! spaces. A failing seed is printed with the smallest script that still differs.
+//!
+//! ```text
+//! REDSTART_DIFFERENTIAL_COMMANDS  how many commands (60,000)
+//! REDSTART_DIFFERENTIAL_SEED      the first seed (one per day otherwise, so that the tests see new ones)
+//! REDSTART_DIFFERENTIAL_FAMILY    only the families that begin so, comma between
+//! REDSTART_DIFFERENTIAL_FAILURES  how many different failures are collected before it gives up (4)
+//! REDSTART_NO_ORACLE              leaves the test out
+//! REDSTART_BIN                    another binary in our place
+//! ```
+
+#[path = "differential/check.rs"]
+mod check;
+#[path = "differential/episode.rs"]
+mod episode;
+#[path = "differential/forms.rs"]
+mod forms;
+#[path = "differential/grammar.rs"]
+mod grammar;
+#[path = "differential/known.rs"]
+mod known;
+#[path = "differential/pair.rs"]
+mod pair;
+#[path = "differential/pools.rs"]
+mod pools;
+#[path = "differential/random.rs"]
+mod random;
+#[path = "differential/shrink.rs"]
+mod shrink;
+mod support;
+
+use episode::Book;
+use pair::Pair;
+use std::collections::BTreeSet;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+const DEFAULT_COMMANDS: u64 = 60_000;
+const DEFAULT_FAILURES: u64 = 4;
+const DAY_SECONDS: u64 = 86_400;
+
+/// A seed that changes from day to day; within a day a failure comes again.
+fn seed_of_today() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |d| d.as_secs() / DAY_SECONDS) * 1_000_000
+}
+
+#[test]
+fn our_replies_are_those_of_the_reference() {
+    let Some(oracle) = support::oracle("differential test") else { return };
+    let commands = support::env_number("REDSTART_DIFFERENTIAL_COMMANDS", DEFAULT_COMMANDS);
+    let first_seed = support::env_number("REDSTART_DIFFERENTIAL_SEED", seed_of_today());
+    let most_failures = support::env_number("REDSTART_DIFFERENTIAL_FAILURES", DEFAULT_FAILURES) as usize;
+    let family = std::env::var("REDSTART_DIFFERENTIAL_FAMILY").ok();
+
+    let mut pair = Pair::start(&oracle);
+    let missing: Vec<String> = all_commands().into_iter().filter(|c| !pair.has(c)).collect();
+    if !missing.is_empty() {
+        println!("LEFT OUT: our server has no {}", missing.join(", "));
+    }
+    let book = Book::new(|command| !missing.iter().any(|m| m == command), family.as_deref());
+    let mut failures: Vec<String> = Vec::new();
+    let mut signatures = BTreeSet::new();
+    let (mut seed, mut sent) = (first_seed, 0);
+    while sent < commands && signatures.len() < most_failures {
+        let before = pair.commands;
+        let batches = book.episode(seed);
+        let found = pair.play(&batches);
+        sent += pair.commands - before;
+        if let Some(difference) = found.filter(|d| signatures.insert(d.signature())) {
+            let minimal = shrink::shrink(&mut pair, &batches, difference);
+            println!("REDSTART_DIFFERENTIAL_SEED={seed}:\n{minimal}\n");
+            failures.push(minimal.difference.signature());
+        }
+        seed += 1;
+    }
+    println!("{sent} commands from seed {first_seed}; known differences met:\n{}", known::report().join("\n"));
+    assert!(failures.is_empty(), "{} differences: {failures:?}; run with --nocapture to see the scripts", failures.len());
+}
+
+/// Every command that a form names.
+fn all_commands() -> Vec<String> {
+    let forms = forms::FAMILIES.iter().filter(|f| f.name != "connection").flat_map(|f| f.forms);
+    let commands: BTreeSet<String> = forms.flat_map(|form| grammar::Grammar::parse(form.text).commands()).collect();
+    commands.into_iter().collect()
+}

@@ -1,0 +1,91 @@
+//! The reviewed list of known differences from the reference, each with its reason. The reference here is Debian's 7.0.15;
+//! we answer as 7.2 and 8 do.
+
+use super::support::client::Value;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// One difference: a pattern for the command's words and one for each rendered reply (`*` any text, `?` any character).
+pub struct Known {
+    pub command: &'static str,
+    pub theirs: &'static str,
+    pub ours: &'static str,
+    pub why: &'static str,
+}
+
+/// The list.
+pub const KNOWN: &[Known] = &[
+    Known {
+        command: "object encoding of set *",
+        theirs: "\"hashtable\"",
+        ours: "\"listpack\"",
+        why: "since 7.2 a small set of strings is a listpack",
+    },
+    Known {
+        command: "object encoding of list *",
+        theirs: "\"quicklist\"",
+        ours: "\"listpack\"",
+        why: "since 7.2 a list of one node is a listpack",
+    },
+];
+
+/// How often each row explained a difference, and at the end the text of doubles.
+static USED: [AtomicU64; KNOWN.len() + 1] = [const { AtomicU64::new(0) }; KNOWN.len() + 1];
+
+/// Commands whose replies carry doubles.
+const DOUBLE_COMMANDS: &[&[u8]] = &[b"z", b"state of zset"];
+/// Why doubles differ.
+const DOUBLE_WHY: &str = "7.0 writes 17 digits of a double, since 7.2 it is the shortest text that reads back the same";
+
+/// Whether the difference is on the list.
+pub fn explains(argv: &[Vec<u8>], ours: &Value, theirs: &Value) -> bool {
+    let command = argv.iter().map(|w| w.escape_ascii().to_string()).collect::<Vec<_>>().join(" ").to_ascii_lowercase();
+    if DOUBLE_COMMANDS.iter().any(|name| command.as_bytes().starts_with(name)) && same_but_doubles(ours, theirs) {
+        USED[KNOWN.len()].fetch_add(1, Ordering::Relaxed);
+        return true;
+    }
+    let (ours, theirs) = (ours.render(), theirs.render());
+    let fits = |k: &Known| {
+        matches(k.command.as_bytes(), command.as_bytes())
+            && matches(k.theirs.as_bytes(), theirs.as_bytes())
+            && matches(k.ours.as_bytes(), ours.as_bytes())
+    };
+    let row = KNOWN.iter().position(fits);
+    if let Some(row) = row {
+        USED[row].fetch_add(1, Ordering::Relaxed);
+    }
+    row.is_some()
+}
+
+/// A line for each row: how often it was met, and why it is there.
+pub fn report() -> Vec<String> {
+    let whys = KNOWN.iter().map(|k| (k.command, k.why)).chain([("doubles", DOUBLE_WHY)]);
+    whys.zip(&USED).map(|((command, why), used)| format!("{:>8} x  {command}: {why}", used.load(Ordering::Relaxed))).collect()
+}
+
+fn same_but_doubles(ours: &Value, theirs: &Value) -> bool {
+    if ours.kind != theirs.kind || ours.children.len() != theirs.children.len() {
+        return false;
+    }
+    if !ours.children.is_empty() {
+        return ours.children.iter().zip(&theirs.children).all(|(a, b)| same_but_doubles(a, b));
+    }
+    ours.text == theirs.text
+        || matches!(ours.kind, b'$' | b',')
+            && ours.text.len() <= theirs.text.len()
+            && double(&ours.text).is_some_and(|d| double(&theirs.text).is_some_and(|t| t.to_bits() == d.to_bits()))
+}
+
+/// The double that a text is, if it is one.
+pub fn double(text: &[u8]) -> Option<f64> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+fn matches(pattern: &[u8], text: &[u8]) -> bool {
+    match (pattern.split_first(), text.split_first()) {
+        (None, None) => true,
+        (Some((b'*', rest)), _) => matches(rest, text) || !text.is_empty() && matches(pattern, &text[1..]),
+        (Some((b'?', rest)), Some((_, tail))) => matches(rest, tail),
+        (Some((p, rest)), Some((t, tail))) => p == t && matches(rest, tail),
+        _ => false,
+    }
+}
