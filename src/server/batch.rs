@@ -82,6 +82,7 @@ enum Filled {
 impl Server {
     /// Decodes and executes all that arrived this turn.
     pub(super) fn run_batches(&mut self, inputs: &[Input], shared: &[u8], now: Now) {
+        self.account_inputs(inputs);
         let mut batch = std::mem::take(&mut self.batch);
         let mut cursors: Vec<Cursor<'_>> = inputs.iter().map(|input| self.open_cursor(input, shared, now)).collect();
         let mut next = 0;
