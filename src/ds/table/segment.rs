@@ -328,7 +328,7 @@ impl Segment {
             assert_eq!(filled, bucket.len(), "filled slots come first");
             count += filled;
         }
-        assert_eq!(count, self.count.into());
+        assert_eq!(count, usize::from(self.count));
         assert!(
             self.bucket_count < 2 || count < self.bucket_count() * SLOTS,
             "a free slot ends every search"
