@@ -23,6 +23,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -151,7 +152,7 @@ fn prepare(config: &mut Config) -> Result<(Logging, bool), StartError> {
     let logfile = (!config.logfile.is_empty()).then(|| config.logfile.path().to_owned());
     let logfile = logfile.map(|path| std::path::absolute(&path).unwrap_or(path));
     if let Some(path) = &logfile {
-        let opened = std::fs::OpenOptions::new().append(true).create(true).open(path);
+        let opened = std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path);
         opened.map_err(|error| StartError::System("Can't open the log file", error))?;
     }
     let logging = Logging::init(log_options::settings(config, logfile.clone()))
