@@ -74,10 +74,19 @@ pub struct Server {
 
 impl Server {
     /// A server with nothing in it, of these options.
-    pub fn new(config: Config, facts: Facts, families: &[&'static [crate::command::Command]], mut rng: Rng, now: Now) -> Server {
+    pub fn new(
+        config: Config,
+        facts: Facts,
+        families: &[&'static [crate::command::Command]],
+        mut rng: Rng,
+        now: Now,
+    ) -> Server {
         let seed = [rng.next_u64(), rng.next_u64(), rng.next_u64(), rng.next_u64()];
-        let renamed: Vec<(String, String)> =
-            config.rename_command.iter().map(|(old, new)| (old.lossy().into_owned(), new.lossy().into_owned())).collect();
+        let renamed: Vec<(String, String)> = config
+            .rename_command
+            .iter()
+            .map(|(old, new)| (old.lossy().into_owned(), new.lossy().into_owned()))
+            .collect();
         let table = Table::new(families, &renamed);
         let keyspace = Keyspace::new(config.databases as usize, Hasher::seeded(seed), Rng::seeded(rng.next_u64()));
         let mut server = Server {

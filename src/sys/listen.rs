@@ -4,8 +4,8 @@
 use super::socket;
 use std::fmt;
 use std::io;
-use std::ops::Deref;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::ops::Deref;
 use std::os::fd::RawFd;
 
 /// Why an address is not listened on.
