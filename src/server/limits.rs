@@ -139,8 +139,11 @@ impl Server {
         let timeout_ms = u64::from(config.timeout) * 1000;
         let peak_reset_ms = u64::try_from(debug.reply_buffer_peak_reset_ms.unwrap_or(PEAK_RESET_MS)).unwrap_or(u64::MAX);
         let (mut silent, mut over): (Vec<ConnId>, Vec<ConnId>) = (Vec::new(), Vec::new());
+        let (mut largest_input, mut largest_output) = (0, 0);
         let (next, part) = self.sessions.part(self.next_client, places);
         for session in part {
+            largest_input = largest_input.max(session.decoder.alloc_bytes());
+            largest_output = largest_output.max(session.outbox.alloc_bytes());
             let idle_ms = now.mono_ms().saturating_sub(session.active.mono_ms());
             if timeout_ms > 0 && idle_ms > timeout_ms && !session.is(mode::MONITOR | mode::BLOCKED) {
                 silent.push(session.conn);
@@ -156,6 +159,8 @@ impl Server {
             }
         }
         self.next_client = next;
+        self.stats.recent_input_bytes.record(now.unix_secs(), largest_input as u64);
+        self.stats.recent_output_bytes.record(now.unix_secs(), largest_output as u64);
         for conn in silent {
             log::debug!("Closing idle client");
             self.close_soon(conn);

@@ -1,4 +1,4 @@
-//! The system's calls, wrapped once: allocator, process, sockets, clocks, crash reports.
+//! The system's calls, wrapped once: allocator, process, sockets, clocks, log, crash reports.
 
 pub mod alloc;
 pub mod crash;
