@@ -569,7 +569,6 @@ fn store_algebra(cx: &mut Ctx<'_>, args: &mut Args<'_>, algebra: Algebra, name: 
         true
     });
     let len = set.view().len();
-    drop(set);
     if len == 0 {
         cx.db.delete(target, false, Event::generic("del"));
     } else {
