@@ -230,6 +230,7 @@ mod tests {
             "ERR unknown subcommand 'x'. Try CONFIG HELP."
         );
     }
+
     #[test]
     fn a_clients_word_is_shown_up_to_a_nul_and_not_too_long() {
         let words: [&[u8]; 3] = [b"foo", b"a\0b", &[b'x'; 500]];

@@ -453,6 +453,9 @@ fn srandmember(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         cx.reply.array(usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX));
         for _ in 0..count.unsigned_abs() {
             reply_elem_opt(&mut cx.reply, set.random(&mut random));
+            if cx.reply.is_over(cx.reply_limit_bytes) {
+                break;
+            }
         }
         return Ok(Flow::Done);
     }
@@ -574,7 +577,6 @@ fn store_algebra(cx: &mut Ctx<'_>, args: &mut Args<'_>, algebra: Algebra, name: 
         true
     });
     let len = set.view().len();
-    drop(set);
     if len == 0 {
         cx.db.delete(target, false, Event::generic("del"));
     } else {

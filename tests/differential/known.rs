@@ -122,7 +122,7 @@ fn same_but_doubles(ours: &Value, theirs: &Value) -> bool {
     }
     ours.text == theirs.text
         || matches!(ours.kind, b'$' | b',')
-            && double(&ours.text).is_some_and(|d| double(&theirs.text).is_some_and(|t| t.to_bits() == d.to_bits()))
+            && double(&ours.text).is_some_and(|d| double(&theirs.text) == Some(d))
 }
 
 /// The double that a text is, if it is one.

@@ -40,7 +40,7 @@ fn add_words(args: &mut Args<'_>) -> Result<AddWords, CmdError> {
     if how.nx && how.xx {
         return Err(CmdError::text("ERR XX and NX options at the same time are not compatible"));
     }
-    if (how.gt && how.nx) || (how.lt && how.nx) || (how.gt && how.lt) {
+    if (how.nx && (how.gt || how.lt)) || (how.gt && how.lt) {
         return Err(CmdError::text("ERR GT, LT, and/or NX options at the same time are not compatible"));
     }
     if how.incr && args.left() > 2 {
