@@ -14,6 +14,9 @@ use bytes::Bytes;
 /// Requests decoded before they are executed. More would push each other's lines out of the first-level cache.
 const BATCH: usize = 64;
 
+/// Room for words that is kept from turn to turn; one request of very many words must not hold its own for ever.
+const KEPT_SPANS: usize = 8192;
+
 /// One decoded request.
 struct Request {
     /// Index into the turn's cursors.
@@ -97,6 +100,9 @@ impl Server {
             self.run_batch(&batch, &cursors, now);
         }
         batch.bigs.clear();
+        if batch.spans.capacity() > KEPT_SPANS {
+            batch.spans = Vec::new();
+        }
         self.batch = batch;
         for cursor in cursors {
             self.close_cursor(cursor, now);
@@ -138,8 +144,17 @@ impl Server {
                     let argv = Argv::new(buf, &batch.spans[first..], &batch.bigs);
                     let row = argv.get(0).and_then(|name| self.table.find(name));
                     let key_word = row.map_or(0, |row| self.table.first_key(row.id));
-                    let mut request =
-                        Request { cursor: index, first: first as u32, argc: argc as u32, key_word: 0, db: session.db, row, hash: 0, member_hash: 0, new_score: None };
+                    let mut request = Request {
+                        cursor: index,
+                        first: first as u32,
+                        argc: argc as u32,
+                        key_word: 0,
+                        db: session.db,
+                        row,
+                        hash: 0,
+                        member_hash: 0,
+                        new_score: None,
+                    };
                     if key_word > 0 {
                         if let Some(key) = argv.get(key_word) {
                             request.key_word = key_word as u32;

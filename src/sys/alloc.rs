@@ -21,8 +21,9 @@ use tikv_jemalloc_sys as ffi;
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// Options that jemalloc reads before `main`: one arena, and freed pages go back to the system over two and a half seconds.
-const OPTIONS: &CStr = c"narenas:1,dirty_decay_ms:2500,muzzy_decay_ms:0";
+/// Options that jemalloc reads before `main`: one arena, and freed pages go back to the system over a
+/// fifth of a second: what the loop frees in one turn it mostly takes again in the next, and what is left is not kept.
+const OPTIONS: &CStr = c"narenas:1,dirty_decay_ms:200,muzzy_decay_ms:0,max_background_threads:1";
 
 /// The symbol jemalloc looks for; it wants the address of the first byte of `OPTIONS`.
 // SAFETY: the name is jemalloc's documented hook and nobody else in the process defines it.
@@ -31,9 +32,8 @@ const OPTIONS: &CStr = c"narenas:1,dirty_decay_ms:2500,muzzy_decay_ms:0";
 // SAFETY: a C string literal has at least its NUL byte, is never null and lives for ever.
 static MALLOC_CONF: Option<&'static c_char> = Some(unsafe { &*OPTIONS.as_ptr() });
 
-/// Every arena at once, in `arena.<i>.*` names.
+/// The control that purges; 4096 stands for every arena.
 const ALL_ARENAS_PURGE: &CStr = c"arena.4096.purge";
-const ALL_ARENAS_DECAY: &CStr = c"arena.4096.decay";
 
 /// Where one running thread's totals live.
 #[derive(Clone, Copy)]
@@ -75,10 +75,7 @@ pub struct ThreadGuard {
 impl Drop for ThreadGuard {
     fn drop(&mut self) {
         let mut threads = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(at) = threads
-            .iter()
-            .position(|m| m.allocated == self.meter.allocated)
-        {
+        if let Some(at) = threads.iter().position(|m| m.allocated == self.meter.allocated) {
             threads.swap_remove(at);
             ENDED.fetch_add(self.meter.balance(), Ordering::Relaxed);
         }
@@ -98,14 +95,8 @@ pub fn register_thread() -> io::Result<ThreadGuard> {
             freed: raw::read(b"thread.deallocatedp\0").map_err(to_io)?,
         }
     };
-    THREADS
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .push(meter);
-    Ok(ThreadGuard {
-        meter,
-        _bound: std::marker::PhantomData,
-    })
+    THREADS.lock().unwrap_or_else(PoisonError::into_inner).push(meter);
+    Ok(ThreadGuard { meter, _bound: std::marker::PhantomData })
 }
 
 /// Bytes that are allocated now, rounded to size classes, by all registered threads: some ten nanoseconds.
@@ -122,9 +113,7 @@ pub fn used_bytes() -> usize {
 
 fn sum_of(threads: &[Meter]) -> i64 {
     let ended = ENDED.load(Ordering::Relaxed);
-    let sum = threads
-        .iter()
-        .fold(ended, |sum, m| sum.wrapping_add(m.balance()));
+    let sum = threads.iter().fold(ended, |sum, m| sum.wrapping_add(m.balance()));
     LAST.store(sum, Ordering::Relaxed);
     sum
 }
@@ -139,11 +128,7 @@ pub const fn size_class(len: usize) -> usize {
         129..=32_768 => 1 << ((len - 1).ilog2() - 2),
         _ => 4096,
     };
-    if len == 0 {
-        8
-    } else {
-        (len + step - 1) & !(step - 1)
-    }
+    if len == 0 { 8 } else { (len + step - 1) & !(step - 1) }
 }
 
 /// The bytes that the allocation at `p` may use.
@@ -199,13 +184,14 @@ pub fn purge() -> io::Result<()> {
     run(ALL_ARENAS_PURGE)
 }
 
-/// Returns the freed pages whose time has come. An idle process allocates nothing and so would keep them; the loop's timer
-/// calls this once a second or so.
+/// Starts or stops jemalloc's own thread that returns freed pages when their time has come. Without it the loop's allocations
+/// do so now and then, and one of them takes about a millisecond (worst of 8 M inserts; with the thread some 0.3 ms); and an
+/// idle process keeps what it freed. Call it after the last `fork` of start-up: threads do not survive one.
 ///
 /// # Errors
-/// jemalloc's error number.
-pub fn decay() -> io::Result<()> {
-    run(ALL_ARENAS_DECAY)
+/// jemalloc's, where threads are not supported or cannot be made.
+pub fn set_background_purge(on: bool) -> io::Result<()> {
+    tikv_jemalloc_ctl::background_thread::write(on).map_err(to_io)
 }
 
 /// The allocator's whole account in words (MEMORY MALLOC-STATS): some milliseconds.
@@ -223,11 +209,7 @@ fn run(name: &CStr) -> io::Result<()> {
     let null = std::ptr::null_mut();
     // SAFETY: `name` ends with NUL; null pointers say that nothing is read or written.
     let code = unsafe { ffi::mallctl(name.as_ptr(), null, null.cast(), null, 0) };
-    if code == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::from_raw_os_error(code))
-    }
+    if code == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(code)) }
 }
 
 /// The allocator's name and version, as in `jemalloc-5.3.1`.
@@ -301,7 +283,8 @@ mod tests {
         assert!(stats.resident >= stats.active && stats.metadata > 0);
         assert!(version().starts_with("jemalloc-5."), "{}", version());
         purge().expect("purge is allowed");
-        decay().expect("decay is allowed");
+        set_background_purge(true).expect("threads are supported");
+        set_background_purge(false).expect("threads are supported");
         // SAFETY: a live vector's allocation.
         assert!(unsafe { usable_size(kept.as_ptr()) } >= 1 << 20);
     }

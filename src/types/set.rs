@@ -171,7 +171,11 @@ impl<E: DerefMut<Target = Entry>> SetMut<E> {
     /// A member that is no integer ends the integer encoding.
     fn add_text_to_ints(&mut self, member: &[u8]) -> bool {
         let fits = member.len() <= self.limits.set_value && intset::len(self.entry.value()) < self.limits.set_entries;
-        if fits && self.longest_int() <= self.limits.set_value { self.to_pack() } else { self.to_table() }
+        if fits && self.longest_int() <= self.limits.set_value {
+            self.to_pack()
+        } else {
+            self.to_table()
+        }
         self.add(member)
     }
 

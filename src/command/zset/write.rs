@@ -136,7 +136,12 @@ pub(super) fn zrem(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     Ok(Flow::Done)
 }
 
-fn remove_span(cx: &mut Ctx<'_>, key: Key<'_>, span: impl FnOnce(usize) -> Span<'static>, name: &'static str) -> Outcome {
+fn remove_span(
+    cx: &mut Ctx<'_>,
+    key: Key<'_>,
+    span: impl FnOnce(usize) -> Span<'static>,
+    name: &'static str,
+) -> Outcome {
     let Some(mut edit) = cx.db.edit::<ZSet>(key, Missing::Skip)? else {
         cx.reply.int(0);
         return Ok(Flow::Done);
