@@ -96,7 +96,12 @@ fn replies_of_unknown_length_stop_at_the_limit() {
     for line in ["HSET h a b", "SADD s a", "ZADD z 1 a"] {
         control.ask(line);
     }
-    for line in ["HRANDFIELD h -999999999", "HRANDFIELD h -999999999 WITHVALUES", "SRANDMEMBER s -999999999", "ZRANDMEMBER z -999999999 WITHSCORES"] {
+    for line in [
+        "HRANDFIELD h -999999999",
+        "HRANDFIELD h -999999999 WITHVALUES",
+        "SRANDMEMBER s -999999999",
+        "ZRANDMEMBER z -999999999 WITHSCORES",
+    ] {
         let mut client = server.client();
         client.send(line);
         assert!(client.is_closed(), "{line}");

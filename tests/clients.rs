@@ -49,8 +49,18 @@ fn a_line_has_every_field_in_order() {
     assert_eq!(names.join(" "), FIELDS);
     let own = text.trim_end();
     for (name, value) in [
-        ("flags", "N"), ("db", "0"), ("multi", "-1"), ("watch", "0"), ("qbuf", "26"), ("argv-mem", "10"),
-        ("multi-mem", "0"), ("obl", "0"), ("events", "r"), ("cmd", "client|list"), ("user", "default"), ("redir", "-1"),
+        ("flags", "N"),
+        ("db", "0"),
+        ("multi", "-1"),
+        ("watch", "0"),
+        ("qbuf", "26"),
+        ("argv-mem", "10"),
+        ("multi-mem", "0"),
+        ("obl", "0"),
+        ("events", "r"),
+        ("cmd", "client|list"),
+        ("user", "default"),
+        ("redir", "-1"),
         ("resp", "2"),
     ] {
         assert_eq!(field(own, name), value, "{name}");
@@ -72,11 +82,17 @@ fn lines_follow_what_the_client_does() {
     client.ask("GET a");
     client.ask("CLIENT INFO");
     let line = line_of(&mut other, "me").expect("it is connected");
-    assert_eq!((field(&line, "flags"), field(&line, "multi"), field(&line, "cmd")), ("x".into(), "2".into(), "client|info".into()));
+    assert_eq!(
+        (field(&line, "flags"), field(&line, "multi"), field(&line, "cmd")),
+        ("x".into(), "2".into(), "client|info".into())
+    );
     assert_ne!(field(&line, "multi-mem"), "0");
     let reply = client.ask("EXEC");
     let within = reply.children[1].string();
-    assert_eq!((field(&within, "cmd"), field(&within, "multi"), field(&within, "qbuf")), ("exec".into(), "2".into(), "14".into()));
+    assert_eq!(
+        (field(&within, "cmd"), field(&within, "multi"), field(&within, "qbuf")),
+        ("exec".into(), "2".into(), "14".into())
+    );
     other.send_raw(b"*2\r\n$4\r\nECHO\r\n$3\r\nab").expect("the server listens");
     wait_until("the incomplete request is held", || {
         field(&line_of(&mut client, "other").expect("it is connected"), "qbuf") == "20"
@@ -335,7 +351,10 @@ fn nothing_expires_during_a_pause_but_dead_keys_are_not_shown() {
         control.ask(line);
     }
     wait_until("their time has come", || control.say("EXISTS a b") == ":0");
-    assert_eq!((control.say("GET a"), control.say("STRLEN b"), control.say("MGET a b")), ("($null)".into(), ":0".into(), "*[($null) ($null)]".into()));
+    assert_eq!(
+        (control.say("GET a"), control.say("STRLEN b"), control.say("MGET a b")),
+        ("($null)".into(), ":0".into(), "*[($null) ($null)]".into())
+    );
     assert_eq!(control.say("DBSIZE"), ":2");
     assert!(control.ask("INFO stats").string().contains("\r\nexpired_keys:0\r\n"));
     let key = control.say("RANDOMKEY");

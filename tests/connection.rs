@@ -170,7 +170,8 @@ fn hello_tells_about_the_server_and_changes_the_protocol() {
 fn reset_puts_everything_back_but_the_library() {
     let server = start(&[]);
     let mut client = server.client();
-    for line in ["CLIENT SETNAME me", "CLIENT SETINFO lib-name lib", "CLIENT NO-EVICT ON", "CLIENT NO-TOUCH ON", "SELECT 3"]
+    for line in
+        ["CLIENT SETNAME me", "CLIENT SETINFO lib-name lib", "CLIENT NO-EVICT ON", "CLIENT NO-TOUCH ON", "SELECT 3"]
     {
         assert_eq!(client.say(line), "+OK");
     }
@@ -179,7 +180,10 @@ fn reset_puts_everything_back_but_the_library() {
     assert_eq!(client.say("MULTI"), "+OK");
     assert_eq!(client.say("RESET"), "+RESET");
     let line = client.say("CLIENT INFO");
-    assert!(line.contains(" name= ") && line.contains(" flags=N db=0 ") && line.contains(" multi=-1 watch=0 "), "{line}");
+    assert!(
+        line.contains(" name= ") && line.contains(" flags=N db=0 ") && line.contains(" multi=-1 watch=0 "),
+        "{line}"
+    );
     assert!(line.contains(" resp=2 lib-name=lib "), "{line}");
     assert_eq!(client.say("EXEC"), "-ERR EXEC without MULTI");
 }
@@ -210,7 +214,9 @@ fn a_half_closed_client_is_forgotten() {
     let server = start(&[]);
     let (mut watcher, client) = (server.client(), server.client());
     client.close_write().expect("the socket is open");
-    support::wait_until("one client is left", || watcher.ask("INFO clients").string().contains("connected_clients:1\r\n"));
+    support::wait_until("one client is left", || {
+        watcher.ask("INFO clients").string().contains("connected_clients:1\r\n")
+    });
 }
 
 #[test]
@@ -225,9 +231,6 @@ fn monitor_hides_passwords() {
     let line = |text: String| text.split_once("] ").expect("a line of MONITOR").1.to_owned();
     assert_eq!(line(monitor.hear()), "\"AUTH\" \"(redacted)\"");
     assert_eq!(line(monitor.hear()), "\"AUTH\" \"(redacted)\" \"(redacted)\"");
-    assert_eq!(
-        line(monitor.hear()),
-        "\"HELLO\" \"3\" \"AUTH\" \"(redacted)\" \"(redacted)\" \"SETNAME\" \"me\""
-    );
+    assert_eq!(line(monitor.hear()), "\"HELLO\" \"3\" \"AUTH\" \"(redacted)\" \"(redacted)\" \"SETNAME\" \"me\"");
     assert!(monitor.hear().contains(" [3 "), "the database is the one after the command");
 }

@@ -342,7 +342,8 @@ fn twenty_writers_never_show_half_of_a_write() {
     std::thread::scope(|scope| {
         for writer in 0..20 {
             let mut client = server.client();
-            scope.spawn(move || (0..200).for_each(|n| drop(client.ask(&format!("MSET a {writer}.{n} b {writer}.{n}")))));
+            scope
+                .spawn(move || (0..200).for_each(|n| drop(client.ask(&format!("MSET a {writer}.{n} b {writer}.{n}")))));
         }
         let mut reader = server.client();
         for _ in 0..500 {
