@@ -24,6 +24,8 @@ struct Watcher {
     was_expired: bool,
 }
 
+/// A watched key and its database.
+type Name = (DbIndex, Box<[u8]>);
 /// The watched keys of one database.
 type Keys = HashMap<Box<[u8]>, Vec<Watcher>>;
 
