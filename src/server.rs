@@ -10,9 +10,10 @@
 mod batch;
 mod cron;
 mod limits;
-mod log_options;
+mod logs;
 mod reconfigure;
 mod start;
+mod title;
 
 pub use start::{StartError, run};
 
@@ -28,7 +29,6 @@ use crate::net::{Input, Peer, Service};
 use crate::resp::{Argv, Outbox, Reply};
 use crate::session::{ConnId, Session, Sessions, mode};
 use crate::stats::{Hidden, Stats};
-use crate::sys::logging::Logging;
 use crate::sys::{alloc, ticks};
 use batch::Batch;
 use std::net::TcpListener;
@@ -65,8 +65,8 @@ pub struct Server {
     accounting: bool,
     cron: cron::Cron,
     ending: Option<cron::Ending>,
-    /// The log; a server in a test has none.
-    logging: Option<Logging>,
+    /// Commands executed when the turn began.
+    commands_before_turn: u64,
     /// TCP sockets for the reactor to exchange.
     listeners: Option<Vec<TcpListener>>,
 }
@@ -100,17 +100,16 @@ impl Server {
             accounting: false,
             cron: cron::Cron::new(now),
             ending: None,
-            logging: None,
+            commands_before_turn: 0,
             listeners: None,
         };
         derived::apply(&server.config, &mut server.keyspace, &mut server.stats);
         server
     }
 
-    /// The start is over: what is in use now is what the server itself needs, and this is its log.
-    fn started(&mut self, logging: Logging) {
+    /// What is in use now counts as what the server itself needs.
+    fn note_startup_memory(&mut self) {
         self.facts.startup_used_bytes = alloc::used_bytes();
-        self.logging = Some(logging);
     }
 
     /// Runs `f` with one client's context. The client is taken out of the others meanwhile.
@@ -300,7 +299,8 @@ impl Service for Server {
     }
 
     fn handle_turn_end(&mut self, busy_ticks: u64) {
-        self.stats.totals.busy_ticks += busy_ticks;
+        self.stats.turn_ended(busy_ticks, self.commands_before_turn);
+        self.commands_before_turn = self.stats.totals.commands;
     }
 
     fn before_wait(&mut self, now: Now) {

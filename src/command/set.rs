@@ -446,6 +446,9 @@ fn srandmember(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         cx.reply.array(usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX));
         for _ in 0..count.unsigned_abs() {
             reply_elem_opt(&mut cx.reply, set.random(&mut random));
+            if cx.reply.is_over(cx.reply_limit_bytes) {
+                break;
+            }
         }
         return Ok(Flow::Done);
     }

@@ -178,7 +178,7 @@ fn evict_one(space: &mut Keyspace, now: Now, policy: Policy, samples: usize) -> 
 
 /// Whether a database has keys that may go.
 fn has_any(db: &Db, policy: Policy) -> bool {
-    if policy.only_volatile { db.volatile > 0 } else { db.table.len() > 0 }
+    if policy.only_volatile { db.volatile > 0 } else { !db.table.is_empty() }
 }
 
 fn evict_random(space: &mut Keyspace, now: Now, policy: Policy) -> bool {
@@ -272,7 +272,8 @@ fn remove(space: &mut Keyspace, now: Now, policy: Policy, candidate: Candidate) 
     let hasher = space.hasher();
     let Some(db) = space.dbs.get_mut(candidate.db as usize) else { return false };
     let found = db.table.find_by_hash(candidate.hash, |entry| {
-        hasher.hash(entry.key()) == candidate.hash && score(policy, entry, now).is_some_and(|score| score >= candidate.score)
+        hasher.hash(entry.key()) == candidate.hash
+            && score(policy, entry, now).is_some_and(|score| score >= candidate.score)
     });
     let Some(occupied) = found else { return false };
     let entry = occupied.remove();
@@ -308,7 +309,9 @@ mod tests {
         let mut view = space.view(DbIndex(db), now);
         let key = view.key(name.as_bytes());
         let event = Event::string("set");
-        view.put(key, Deadline::At(deadline), event, |old, access| Encoded::of(b"value", None).store(key.bytes, old, access));
+        view.put(key, Deadline::At(deadline), event, |old, access| {
+            Encoded::of(b"value", None).store(key.bytes, old, access)
+        });
     }
 
     fn has(space: &mut Keyspace, db: u32, name: &str, now: Now) -> bool {

@@ -264,7 +264,8 @@ impl Deadlines {
 
     /// The first tick of the first filled slot of any level.
     fn first_filled(&self) -> Option<u64> {
-        let first = |(l, level): (usize, &Level)| level.next_filled(unit_of(self.cursor, l)).map(|unit| first_tick(unit, l));
+        let first =
+            |(l, level): (usize, &Level)| level.next_filled(unit_of(self.cursor, l)).map(|unit| first_tick(unit, l));
         self.levels.iter().enumerate().filter_map(first).min()
     }
 
@@ -307,7 +308,11 @@ impl Deadlines {
                 self.sweep_step(volatile, probe, budget.early);
             }
         }
-        self.wake_ms = if busy || self.sweep.is_some() { now_ms + i64::from(progress == Progress::Done) } else { self.find_wake() };
+        self.wake_ms = if busy || self.sweep.is_some() {
+            now_ms + i64::from(progress == Progress::Done)
+        } else {
+            self.find_wake()
+        };
         progress
     }
 
@@ -360,7 +365,9 @@ impl Deadlines {
                 }
                 popped
             } else {
-                let next = |(l, level): (usize, &Level)| level.next_filled(unit_of(self.cursor, l)).map(|unit| (first_tick(unit, l), l, unit));
+                let next = |(l, level): (usize, &Level)| {
+                    level.next_filled(unit_of(self.cursor, l)).map(|unit| (first_tick(unit, l), l, unit))
+                };
                 let Some((_, l, unit)) = self.levels.iter().enumerate().filter_map(next).min() else { break };
                 self.levels[l].pop(unit, &mut batch[..room])
             };
@@ -376,7 +383,8 @@ impl Deadlines {
         let late: usize = self.late.values().map(Slot::len).sum();
         let swept = self.sweep.as_ref().map_or(0, |sweep| sweep.len());
         assert_eq!(filled + late + swept, self.items, "items are counted");
-        let bytes: usize = self.levels.iter().flat_map(Level::filled_slots).chain(self.late.values()).map(Slot::alloc_bytes).sum();
+        let bytes: usize =
+            self.levels.iter().flat_map(Level::filled_slots).chain(self.late.values()).map(Slot::alloc_bytes).sum();
         assert_eq!(bytes + self.sweep.as_ref().map_or(0, |sweep| sweep.alloc_bytes()), self.bytes, "bytes are counted");
         for (l, level) in self.levels.iter().enumerate() {
             let current = unit_of(self.cursor, l);

@@ -332,6 +332,10 @@ impl Decoder {
         if at > 0 {
             buf.drain(..at);
         }
+        if buf.is_empty() {
+            // A connection without a tail owns no buffer.
+            buf = Vec::new();
+        }
         if let Some(partial) = &self.partial {
             if partial.big.is_some() {
                 buf.truncate(partial.pos);

@@ -14,6 +14,9 @@ use bytes::Bytes;
 /// Requests decoded before they are executed. More would push each other's lines out of the first-level cache.
 const BATCH: usize = 64;
 
+/// Room for words that is kept from turn to turn; one request of very many words must not hold its own for ever.
+const KEPT_SPANS: usize = 8192;
+
 /// One decoded request.
 struct Request {
     /// Index into the turn's cursors.
@@ -79,6 +82,7 @@ enum Filled {
 impl Server {
     /// Decodes and executes all that arrived this turn.
     pub(super) fn run_batches(&mut self, inputs: &[Input], shared: &[u8], now: Now) {
+        self.account_inputs(inputs);
         let mut batch = std::mem::take(&mut self.batch);
         let mut cursors: Vec<Cursor<'_>> = inputs.iter().map(|input| self.open_cursor(input, shared, now)).collect();
         let mut next = 0;
@@ -96,6 +100,9 @@ impl Server {
             self.run_batch(&batch, &cursors, now);
         }
         batch.bigs.clear();
+        if batch.spans.capacity() > KEPT_SPANS {
+            batch.spans = Vec::new();
+        }
         self.batch = batch;
         for cursor in cursors {
             self.close_cursor(cursor, now);

@@ -1,6 +1,7 @@
 //! Limits of clients: silence, replies and requests that pile up, and the memory of all clients together.
 //!
 //! ```text
+//! before requests run   maxmemory-clients, with what was just read
 //! after each request   hard limit of its replies (a huge pipeline must not fill memory before the turn ends)
 //! end of a turn        both limits for all that have something to be sent; then maxmemory-clients, largest first
 //! ten times a second   silent clients, soft limits of those that send nothing, buffers that are not needed
@@ -11,6 +12,7 @@
 use super::Server;
 use crate::base::clock::Now;
 use crate::command::Ctx;
+use crate::net::Input;
 use crate::config::{Config, MemoryOrPercent, OutputBufferLimit};
 use crate::session::{ConnId, Session, mode};
 
@@ -93,6 +95,14 @@ impl Server {
             }
         }
         self.limit_memory();
+    }
+
+    /// What has just been read counts before it is executed: a request may itself be too much.
+    pub(super) fn account_inputs(&mut self, inputs: &[Input]) {
+        if self.accounting {
+            inputs.iter().for_each(|input| self.sessions.account(input.conn));
+            self.limit_memory();
+        }
     }
 
     fn cut_off_other(&mut self, conn: ConnId) {

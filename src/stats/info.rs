@@ -15,6 +15,7 @@ use crate::session::{Session, Sessions, mode};
 use crate::sys::host::{self, Who};
 use crate::sys::{alloc, ticks};
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::fmt::Write as _;
 
 /// What INFO says about the process.
@@ -28,6 +29,8 @@ pub struct Process<'a> {
     pub started: Now,
     /// Path of the program.
     pub executable: &'a str,
+    /// Bytes in use when it had started.
+    pub startup_used_bytes: u64,
 }
 
 /// All that INFO looks at.
@@ -50,13 +53,21 @@ pub struct Source<'a> {
     pub stats: &'a Stats,
     /// Full name and figures of each command.
     pub commands: Vec<(&'a str, &'a CommandStats)>,
-    /// Where the memory is, if that is asked for.
-    pub memory: Option<MemoryFigures>,
+    /// Bytes in use before this look took any: the report's own text is not part of the data.
+    pub used_bytes: usize,
+    /// Taken once, when first asked for.
+    pub memory: OnceCell<MemoryFigures>,
 }
 
 impl Source<'_> {
-    fn memory(&self) -> MemoryFigures {
-        self.memory.unwrap_or_default()
+    /// Where the memory is.
+    pub fn memory(&self) -> &MemoryFigures {
+        self.memory.get_or_init(|| {
+            let clients: usize = self.sessions.iter().map(Session::alloc_bytes).sum();
+            let clients = (clients + self.session.alloc_bytes()) as u64;
+            let peak = self.stats.totals.peak_used_bytes;
+            MemoryFigures::gather(self.used_bytes as u64, peak, self.process.startup_used_bytes, clients, self.keyspace)
+        })
     }
 
     fn uptime_secs(&self) -> u64 {
@@ -119,6 +130,8 @@ pub struct Section {
     pub name: &'static str,
     /// Shown when nothing is asked for.
     pub default: bool,
+    /// Shown only when it is named.
+    pub hidden: bool,
     /// Its fields.
     pub fields: &'static [Field],
     /// Lines of which there are as many as there are things.
@@ -134,11 +147,11 @@ fn to_value<V: Into<Value>>(value: fn(&Source<'_>) -> V, source: &Source<'_>) ->
 }
 
 const fn section(name: &'static str, fields: &'static [Field]) -> Section {
-    Section { name, default: true, fields, list: None }
+    Section { name, default: true, hidden: false, fields, list: None }
 }
 
 const fn listing(name: &'static str, default: bool, list: fn(&Source<'_>, &mut String)) -> Section {
-    Section { name, default, fields: &[], list: Some(list) }
+    Section { name, default, hidden: false, fields: &[], list: Some(list) }
 }
 
 /// All sections, in the order in which they are shown.
@@ -156,6 +169,7 @@ pub static SECTIONS: &[Section] = &[
     listing("Latencystats", false, latencystats),
     section("Cluster", fields! { "cluster_enabled" => |s| s.config.cluster_enabled; }),
     listing("Keyspace", true, keyspace),
+    Section { default: false, hidden: true, ..section("Debug", DEBUG) },
 ];
 
 const SERVER: &[Field] = fields! {
@@ -252,6 +266,7 @@ const MEMORY: &[Field] = fields! {
     "mem_clients_normal" => |s| s.memory().clients;
     "mem_cluster_links" => |_| 0;
     "mem_aof_buffer" => |_| 0;
+    "mem_overhead_db_hashtable_rehashing" => |_| 0;
     "mem_allocator" => |_| alloc::version();
     "active_defrag_running" => |_| 0;
     "lazyfree_pending_objects" => |s| s.keyspace.book.lazyfree.as_ref().map_or(0, |thread| thread.pending());
@@ -375,6 +390,13 @@ const REPLICATION: &[Field] = fields! {
     "repl_backlog_histlen" => |_| 0;
 };
 
+const DEBUG: &[Field] = fields! {
+    "eventloop_duration_aof_sum" => |_| 0;
+    "eventloop_duration_cron_sum" => |s| ticks::to_us(s.stats.totals.cron_ticks);
+    "eventloop_duration_max" => |s| ticks::to_us(s.stats.totals.longest_turn_ticks);
+    "eventloop_cmd_per_cycle_max" => |s| s.stats.totals.most_turn_commands;
+};
+
 const CPU: &[Field] = fields! {
     "used_cpu_sys" => |_| seconds(host::cpu_times(Who::Process).system_us);
     "used_cpu_user" => |_| seconds(host::cpu_times(Who::Process).user_us);
@@ -457,7 +479,7 @@ pub fn wanted(words: &[&[u8]]) -> Vec<&'static Section> {
     let usual = words.is_empty() || words.iter().any(|word| is(word, "default"));
     let all = words.iter().any(|word| is(word, "all") || is(word, "everything"));
     let named = |section: &Section| words.iter().any(|word| is(word, section.name));
-    SECTIONS.iter().filter(|section| all || (usual && section.default) || named(section)).collect()
+    SECTIONS.iter().filter(|section| (all && !section.hidden) || (usual && section.default) || named(section)).collect()
 }
 
 /// The text of some sections.
@@ -497,7 +519,8 @@ mod tests {
     fn words_choose_sections() {
         assert_eq!(names(&["KEYSPACE", "nothing", "server"]), ["Server", "Keyspace"]);
         assert_eq!(names(&["nothing"]), Vec::<&str>::new());
-        assert_eq!(names(&["all"]).len(), SECTIONS.len());
+        assert_eq!(names(&["all"]).len(), SECTIONS.len() - 1);
+        assert_eq!(names(&["debug"]), ["Debug"]);
         assert_eq!(names(&[]), names(&["default", "nothing"]));
         assert!(!names(&[]).contains(&"Commandstats") && names(&["default", "commandstats"]).contains(&"Commandstats"));
     }

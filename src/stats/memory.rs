@@ -25,9 +25,9 @@ pub struct MemoryFigures {
 }
 
 impl MemoryFigures {
-    /// Takes the figures. `peak`: the highest seen before; `clients`: what they use.
-    pub fn gather(peak: u64, startup: u64, clients: u64, keyspace: &Keyspace) -> MemoryFigures {
-        let used = alloc::used_bytes() as u64;
+    /// Takes the figures. `used`: bytes before the report itself took any; `peak`: the highest seen before; `clients`: what
+    /// they use.
+    pub fn gather(used: u64, peak: u64, startup: u64, clients: u64, keyspace: &Keyspace) -> MemoryFigures {
         MemoryFigures {
             used,
             peak: peak.max(used),

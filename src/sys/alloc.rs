@@ -21,8 +21,9 @@ use tikv_jemalloc_sys as ffi;
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// Options that jemalloc reads before `main`: one arena, and freed pages go back to the system over two and a half seconds.
-const OPTIONS: &CStr = c"narenas:1,dirty_decay_ms:2500,muzzy_decay_ms:0";
+/// Options that jemalloc reads before `main`: one arena, and freed pages go back to the system over a
+/// fifth of a second: what the loop frees in one turn it mostly takes again in the next, and what is left is not kept.
+const OPTIONS: &CStr = c"narenas:1,dirty_decay_ms:200,muzzy_decay_ms:0,max_background_threads:1";
 
 /// The symbol jemalloc looks for; it wants the address of the first byte of `OPTIONS`.
 // SAFETY: the name is jemalloc's documented hook and nobody else in the process defines it.
@@ -31,9 +32,8 @@ const OPTIONS: &CStr = c"narenas:1,dirty_decay_ms:2500,muzzy_decay_ms:0";
 // SAFETY: a C string literal has at least its NUL byte, is never null and lives for ever.
 static MALLOC_CONF: Option<&'static c_char> = Some(unsafe { &*OPTIONS.as_ptr() });
 
-/// Every arena at once, in `arena.<i>.*` names.
+/// The control that purges; 4096 stands for every arena.
 const ALL_ARENAS_PURGE: &CStr = c"arena.4096.purge";
-const ALL_ARENAS_DECAY: &CStr = c"arena.4096.decay";
 
 /// Where one running thread's totals live.
 #[derive(Clone, Copy)]
@@ -199,13 +199,14 @@ pub fn purge() -> io::Result<()> {
     run(ALL_ARENAS_PURGE)
 }
 
-/// Returns the freed pages whose time has come. An idle process allocates nothing and so would keep them; the loop's timer
-/// calls this once a second or so.
+/// Starts or stops jemalloc's own thread that returns freed pages when their time has come. Without it the loop's allocations
+/// do so now and then, and one of them takes about a millisecond (worst of 8 M inserts; with the thread some 0.3 ms); and an
+/// idle process keeps what it freed. Call it after the last `fork` of start-up: threads do not survive one.
 ///
 /// # Errors
-/// jemalloc's error number.
-pub fn decay() -> io::Result<()> {
-    run(ALL_ARENAS_DECAY)
+/// jemalloc's, where threads are not supported or cannot be made.
+pub fn set_background_purge(on: bool) -> io::Result<()> {
+    tikv_jemalloc_ctl::background_thread::write(on).map_err(to_io)
 }
 
 /// The allocator's whole account in words (MEMORY MALLOC-STATS): some milliseconds.
@@ -301,7 +302,8 @@ mod tests {
         assert!(stats.resident >= stats.active && stats.metadata > 0);
         assert!(version().starts_with("jemalloc-5."), "{}", version());
         purge().expect("purge is allowed");
-        decay().expect("decay is allowed");
+        set_background_purge(true).expect("threads are supported");
+        set_background_purge(false).expect("threads are supported");
         // SAFETY: a live vector's allocation.
         assert!(unsafe { usable_size(kept.as_ptr()) } >= 1 << 20);
     }

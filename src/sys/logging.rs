@@ -26,13 +26,16 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use log::{Level, LevelFilter, Log, Metadata, Record, SetLoggerError};
 
 /// Target of records that are written without time and severity: `log::info!(target: RAW, "...")`.
 pub const RAW: &str = "raw";
+
+/// The modules whose records are shown at every severity: those of this crate.
+const OWN: &str = env!("CARGO_PKG_NAME");
 
 /// Longest message, in bytes; what follows is left out.
 const MESSAGE_MAX: usize = 4096;
@@ -135,6 +138,9 @@ impl Default for LogSettings {
     }
 }
 
+/// The process's one log, once there is one.
+static CURRENT: OnceLock<Logging> = OnceLock::new();
+
 /// The handle to the process's one log; copies are the same log.
 #[derive(Clone, Debug)]
 pub struct Logging {
@@ -157,7 +163,12 @@ impl Logging {
         let logging = Self { shared: Arc::new(Mutex::new(Shared { settings, syslog: false })) };
         log::set_boxed_logger(Box::new(Tee { lines: logging.lines(), logging: logging.clone() }))?;
         log::set_max_level(level);
-        Ok(logging)
+        Ok(CURRENT.get_or_init(|| logging).clone())
+    }
+
+    /// The log that was started, for those who change its settings later.
+    pub fn current() -> Option<&'static Self> {
+        CURRENT.get()
     }
 
     /// The lowest severity logged from now on.
@@ -214,7 +225,10 @@ impl Logging {
     fn lines(&self) -> env_logger::Logger {
         let logging = self.clone();
         env_logger::Builder::new()
-            .filter_level(LevelFilter::Trace) // `log::max_level` decides, it can change
+            // Of our own records `log::max_level` decides, since it can change; libraries only warn.
+            .filter_level(LevelFilter::Warn)
+            .filter_module(OWN, LevelFilter::Trace)
+            .filter_module(RAW, LevelFilter::Trace)
             .format(move |out, record| {
                 let mut line = String::new();
                 let (level, message) = (record.level(), record.args().to_string());
@@ -238,7 +252,7 @@ impl Log for Tee {
     }
 
     fn log(&self, record: &Record<'_>) {
-        if !self.enabled(record.metadata()) {
+        if !self.enabled(record.metadata()) || !self.lines.matches(record) {
             return;
         }
         self.lines.log(record);
@@ -510,11 +524,12 @@ mod tests {
         // Not the process's logger: other tests may log.
         let lines = logging.lines();
         let log = |level, text: &str| {
-            lines.log(&Record::builder().level(level).target("t").args(format_args!("{text}")).build());
+            lines.log(&Record::builder().level(level).target(OWN).args(format_args!("{text}")).build());
         };
         log(Level::Info, "one");
         std::fs::rename(&first, &second).expect("rotated");
         log(Level::Warn, "two");
+        lines.log(&Record::builder().level(Level::Info).target("mio::poll").args(format_args!("not ours")).build());
         assert!(read(&second).ends_with("* one\n") && read(&first).ends_with("# two\n"));
         logging.set_file(Some(second.clone())).expect("it can be written");
         logging.set_format(LogFormat::Json);

@@ -66,7 +66,8 @@ pub(super) fn flushall(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
 
 /// SWAPDB.
 pub(super) fn swapdb(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
-    let number = |bytes: &[u8], text| number::parse_i64(bytes).filter(|n| i32::try_from(*n).is_ok()).ok_or(CmdError::text(text));
+    let number =
+        |bytes: &[u8], text| number::parse_i64(bytes).filter(|n| i32::try_from(*n).is_ok()).ok_or(CmdError::text(text));
     let first = number(args.bytes()?, "ERR invalid first DB index")?;
     let second = number(args.bytes()?, "ERR invalid second DB index")?;
     let (first, second) = (db_index(cx, first)?, db_index(cx, second)?);

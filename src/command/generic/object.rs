@@ -114,9 +114,14 @@ fn refcount(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
             cx.reply.null();
             return Ok(Flow::Done);
         }
-        Some(Type::String) => matches!(cx.db.look::<Str>(key), Some(StrRef::Int(n)) if (0..SHARED_INTEGERS).contains(&n)),
+        Some(Type::String) => {
+            matches!(cx.db.look::<Str>(key), Some(StrRef::Int(n)) if (0..SHARED_INTEGERS).contains(&n))
+        }
         Some(_) => false,
     };
-    cx.reply.int(if small { SHARED_REFCOUNT } else { 1 });
+    // Values that are evicted by use can't be shared: each has a use of its own.
+    let policy = cx.config.maxmemory_policy;
+    let shares = cx.config.maxmemory == 0 || !(policy.uses_lru() || policy.uses_lfu());
+    cx.reply.int(if small && shares { SHARED_REFCOUNT } else { 1 });
     Ok(Flow::Done)
 }

@@ -123,6 +123,10 @@ fn usage(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     Ok(Flow::Done)
 }
 
+fn figures(cx: &Ctx<'_>) -> MemoryFigures {
+    *cx.info_source().memory()
+}
+
 /// A figure of MEMORY STATS.
 enum Figure {
     Int(u64),
@@ -132,7 +136,7 @@ enum Figure {
 
 fn stats(cx: &mut Ctx<'_>, _args: &mut Args<'_>) -> Outcome {
     use Figure::{Double, Int, Signed};
-    let m = cx.memory_figures();
+    let m = figures(cx);
     let keys = cx.db.space.total_keys() as u64;
     let per_key = m.used.saturating_sub(m.startup).checked_div(keys).unwrap_or(0);
     let before = [
@@ -147,7 +151,12 @@ fn stats(cx: &mut Ctx<'_>, _args: &mut Args<'_>) -> Outcome {
         ("lua.caches", Int(0)),
         ("functions.caches", Int(0)),
     ];
+    let tables = cx.db.space.table_bytes() as u64;
     let after = [
+        // Tables here never rehash: a segment splits alone.
+        ("overhead.db.hashtable.lut", Int(tables)),
+        ("overhead.db.hashtable.rehashing", Int(0)),
+        ("db.dict.rehashing.count", Int(0)),
         ("overhead.total", Int(m.overhead)),
         ("keys.count", Int(keys)),
         ("keys.bytes-per-key", Int(per_key)),
@@ -192,7 +201,7 @@ fn reply_figure(cx: &mut Ctx<'_>, (name, figure): (&str, Figure)) {
 
 fn doctor(cx: &mut Ctx<'_>, _args: &mut Args<'_>) -> Outcome {
     let clients = cx.sessions.len() as u64;
-    let report = diagnosis(&cx.memory_figures(), clients);
+    let report = diagnosis(&figures(cx), clients);
     cx.reply.verbatim("txt", report.as_bytes());
     Ok(Flow::Done)
 }

@@ -369,6 +369,9 @@ pub(super) fn zrandmember(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         for _ in 0..wanted {
             let Some((member, score)) = zset.random(&mut random) else { break };
             reply_member(&mut cx.reply, member, score, with_scores, nested);
+            if cx.reply.is_over(cx.reply_limit_bytes) {
+                break;
+            }
         }
         return Ok(Flow::Done);
     }

@@ -229,7 +229,8 @@ mod tests {
     fn same_bytes_is_equality() {
         let base: Vec<u8> = (0..70).collect();
         for len in 0..=base.len() {
-            assert!(same_bytes(&base[..len], &base[..len].to_vec()));
+            let copy = base[..len].to_vec();
+            assert!(same_bytes(&base[..len], &copy));
             for wrong in 0..len {
                 let mut other = base[..len].to_vec();
                 other[wrong] ^= 0x80;

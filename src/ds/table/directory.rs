@@ -5,9 +5,8 @@ use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 
 use super::bucket::{SLOTS, Slot};
-use super::segment::{Segment, WIDEST, size_for};
+use super::segment::{Filler, Segment, WIDEST, size_for};
 use super::{Item, Table, near_bits};
-use crate::ds::prefetch::prefetch_read;
 
 /// The directory never has more than 2^32 entries.
 const MAX_BITS: u8 = 32;
@@ -20,9 +19,6 @@ const SPLIT_LOAD: usize = 85;
 const SHRINK_LOAD: usize = 70;
 /// Segments merge when both together have at most this many items: three quarters of 64 buckets.
 const MERGE_COUNT: usize = 64 * SLOTS * 3 / 4;
-/// How many items ahead the key of an item is fetched when a segment is split by its keys.
-const AHEAD: usize = 16;
-
 /// The directory of every empty table: read, never written.
 struct Shared(Segment);
 // SAFETY: a constant handle of no buckets.
@@ -68,9 +64,7 @@ impl<T: Item> Table<T> {
     /// Writes a segment into all entries of its run, which starts at `index`, and counts its buckets.
     pub(super) fn put(&mut self, index: usize, segment: Segment) {
         let run = self.run(segment);
-        debug_assert!(
-            self.segments > 0 && index.is_multiple_of(run) && index + run <= self.directory_len()
-        );
+        debug_assert!(self.segments > 0 && index % run == 0 && index + run <= self.directory_len());
         for i in index..index + run {
             // SAFETY: below the length; the directory is ours, not the shared static, once there are segments.
             unsafe { self.directory.as_ptr().add(i).write(segment) };
@@ -109,21 +103,16 @@ impl<T: Item> Table<T> {
     }
 
     fn may_double(&self) -> bool {
-        self.bits < MAX_BITS && self.directory_len() < MAX_SPARSENESS * self.segments as usize
+        self.bits < MAX_BITS && 2 * self.directory_len() <= MAX_SPARSENESS * self.segments as usize
     }
 
     /// Moves a segment's slots into another number of buckets.
     fn resize(&mut self, index: usize, bucket_count: u16) {
         let old = self.entry(index);
-        let mut new = Segment::with_buckets(bucket_count, old.depth(), old.epoch());
-        new.count = old.count;
-        // SAFETY: both live, `new` has room for all and is not shared yet.
-        unsafe {
-            old.slots().for_each(|slot| {
-                new.place(slot);
-            });
-        }
-        self.put(index, new);
+        let mut new = Filler::new(bucket_count, old.depth(), old.epoch());
+        // SAFETY: `old` is live and stays as it is; `new` has room for all.
+        unsafe { old.each(|slot| new.push(slot)) };
+        self.put(index, new.finish());
         self.discard(old);
     }
 
@@ -133,48 +122,35 @@ impl<T: Item> Table<T> {
         let depth = old.depth();
         // 1. The bit is one of the slot's near bits: count first, so that both halves get buckets that fit.
         let is_high = |slot: Slot| slot.near() >> (2 - depth % 3) & 1 == 1;
-        // SAFETY: the segment is live and not changed here.
-        let high = unsafe { old.slots() }.filter(|&slot| is_high(slot)).count();
-        let half = |count: usize| {
-            let mut half =
-                Segment::with_buckets(size_for(count, SPLIT_LOAD), depth + 1, old.epoch());
-            half.count = count as u16;
-            half
-        };
-        let halves = [half(usize::from(old.count) - high), half(high)];
+        let mut high = 0;
+        // SAFETY: `old` is live and stays as it is.
+        unsafe { old.each(|slot| high += usize::from(is_high(slot))) };
+        let half = |count| Filler::new(size_for(count, SPLIT_LOAD), depth + 1, old.epoch());
+        let mut halves = [half(usize::from(old.count) - high), half(high)];
         // 2. Hand the slots over; when their near bits are used up, take three new ones from the keys.
-        let hand_over = |slot: Slot, with: Slot| {
-            // SAFETY: the half was made large enough for all it gets and is not shared yet.
-            unsafe { halves[usize::from(is_high(slot))].place(with) };
-        };
-        if (depth + 1).is_multiple_of(3) {
-            self.each_rehashed(old, depth + 1, hand_over);
+        if (depth + 1) % 3 == 0 {
+            let renewed = |slot: Slot| {
+                let item = slot.item().expect("only filled slots are listed");
+                // SAFETY: the item is in the table.
+                let hash = self.hasher.hash(unsafe { T::key(item) });
+                slot.with_near(near_bits(hash, depth + 1))
+            };
+            // SAFETY: as above; the half was made large enough for all it gets.
+            unsafe {
+                old.each_fetched(|slot| halves[usize::from(is_high(slot))].push(renewed(slot)));
+            }
         } else {
-            // SAFETY: the segment is live and not changed here.
-            unsafe { old.slots() }.for_each(|slot| hand_over(slot, slot));
+            // SAFETY: as above.
+            unsafe { old.each(|slot| halves[usize::from(is_high(slot))].push(slot)) };
         }
         // 3. Two segments own what one did.
-        self.put(index, halves[0]);
-        self.put(index + self.run(halves[1]), halves[1]);
+        let [low, high] = halves.map(Filler::finish);
+        self.put(index, low);
+        self.put(index + self.run(high), high);
         self.discard(old);
         self.segments += 1;
         if depth + 1 == u32::from(self.bits) {
             self.deepest += 2;
-        }
-    }
-
-    /// Calls `f` with each slot, as it is and with the near bits of another depth, read from the keys; fetches keys ahead.
-    fn each_rehashed(&self, segment: Segment, depth: u32, mut f: impl FnMut(Slot, Slot)) {
-        // SAFETY: the segment is live and not changed here (nor by `f`, which has other segments).
-        let (slots, mut ahead) = unsafe { (segment.slots(), segment.slots()) };
-        let fetch = |slot: Slot| prefetch_read(slot.address());
-        ahead.by_ref().take(AHEAD).for_each(fetch);
-        for slot in slots {
-            ahead.next().into_iter().for_each(fetch);
-            let item = slot.item().expect("only filled slots are listed");
-            // SAFETY: the item is in the table.
-            let hash = self.hasher.hash(unsafe { T::key(item) });
-            f(slot, slot.with_near(near_bits(hash, depth)));
         }
     }
 
@@ -267,30 +243,25 @@ impl<T: Item> Table<T> {
             return false;
         }
         let depth = segment.depth() - 1;
-        let mut parent = Segment::with_buckets(size_for(count, SPLIT_LOAD), depth, segment.epoch());
-        parent.count = count as u16;
+        let mut parent = Filler::new(size_for(count, SPLIT_LOAD), depth, segment.epoch());
         for (half, at) in [(segment, index), (buddy, index ^ run)] {
             // Three bits up the hash: they are the end of the half's prefix, the same for all its items.
             let prefix = (at / run) as u64 & 7;
-            let wanted = |slot: Slot| {
+            let renewed = |slot: Slot| {
                 if depth % 3 == 2 {
                     slot.with_near(prefix)
                 } else {
                     slot
                 }
             };
-            // SAFETY: both live, the parent has room for all and is not shared yet.
-            unsafe {
-                half.slots().for_each(|slot| {
-                    parent.place(wanted(slot));
-                });
-            }
+            // SAFETY: both are live and stay as they are; the parent has room for all.
+            unsafe { half.each(|slot| parent.push(renewed(slot))) };
         }
         if segment.depth() == u32::from(self.bits) {
             self.deepest -= 2;
         }
         self.segments -= 1;
-        self.put(index & !run, parent);
+        self.put(index & !run, parent.finish());
         self.discard(segment);
         self.discard(buddy);
         true
@@ -327,16 +298,11 @@ impl<T: Item> Table<T> {
 impl<T: Item> Drop for Table<T> {
     fn drop(&mut self) {
         for (_, segment) in self.owners() {
-            // SAFETY: live until the memory is freed below.
-            let (slots, mut ahead) = unsafe { (segment.slots(), segment.slots()) };
-            let fetch = |slot: Slot| prefetch_read(slot.address());
-            ahead.by_ref().take(AHEAD).for_each(fetch);
-            for slot in slots {
-                ahead.next().into_iter().for_each(fetch);
-                // SAFETY: the slot owns the item and is not read again.
-                slot.item()
-                    .into_iter()
-                    .for_each(|item| drop(unsafe { T::from_raw(item) }));
+            // SAFETY: live until the memory is freed below; each slot owns its item and is not read again.
+            unsafe {
+                segment.each_fetched(|slot| {
+                    slot.item().into_iter().for_each(|p| drop(T::from_raw(p)))
+                });
             }
         }
         self.free_memory();

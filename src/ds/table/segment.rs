@@ -15,6 +15,7 @@ use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 
 use super::bucket::{Bucket, SLOTS, Slot};
+use crate::ds::prefetch::prefetch_read;
 
 /// Bucket counts: each a size class of the allocator (times 64 bytes), each at most a third more than the one before.
 const SIZES: [u16; 20] = [
@@ -279,6 +280,50 @@ impl Segment {
         out
     }
 
+    /// Calls `f` with every filled slot, bucket by bucket.
+    ///
+    /// # Safety
+    /// The segment is live, and `f` leaves it as it is.
+    #[inline(always)]
+    pub(super) unsafe fn each(self, mut f: impl FnMut(Slot)) {
+        for b in 0..self.bucket_count() {
+            // SAFETY: a bucket number; the segment stays as it is, says the caller.
+            let bucket = unsafe { self.bucket(b) };
+            for &slot in bucket.slots.iter().take_while(|slot| !slot.is_empty()) {
+                f(slot);
+            }
+        }
+    }
+
+    /// As `each`, for an `f` that reads the items: those of the buckets to come are prefetched.
+    ///
+    /// # Safety
+    /// As `each`.
+    #[inline(always)]
+    pub(super) unsafe fn each_fetched(self, mut f: impl FnMut(Slot)) {
+        /// Buckets ahead: a dozen items or so, about as many as a core can wait for.
+        const AHEAD: usize = 2;
+        for b in 0..self.bucket_count() + AHEAD {
+            if b < self.bucket_count() {
+                // SAFETY: a bucket number; the segment stays as it is, says the caller.
+                let bucket = unsafe { self.bucket(b) };
+                bucket
+                    .slots
+                    .iter()
+                    .for_each(|slot| prefetch_read(slot.address()));
+            }
+            if let Some(b) = b.checked_sub(AHEAD) {
+                // SAFETY: as above.
+                let bucket = unsafe { self.bucket(b) };
+                bucket
+                    .slots
+                    .iter()
+                    .take_while(|slot| !slot.is_empty())
+                    .for_each(|&slot| f(slot));
+            }
+        }
+    }
+
     /// Every filled slot, bucket by bucket.
     ///
     /// # Safety
@@ -333,6 +378,56 @@ impl Segment {
             self.bucket_count < 2 || count < self.bucket_count() * SLOTS,
             "a free slot ends every search"
         );
+    }
+}
+
+/// A segment that is being filled from scratch: how full each bucket is lies in one short array, so that the buckets are
+/// only written. Like `place`, slot by slot.
+pub(super) struct Filler {
+    segment: Segment,
+    filled: [u8; Filler::LIMIT],
+}
+
+impl Filler {
+    /// Segments of more buckets are filled by `place`.
+    const LIMIT: usize = 128;
+
+    /// An empty segment to be filled.
+    pub(super) fn new(bucket_count: u16, depth: u32, epoch: u32) -> Filler {
+        Filler {
+            segment: Segment::with_buckets(bucket_count, depth, epoch),
+            filled: [0; Filler::LIMIT],
+        }
+    }
+
+    /// Adds a slot.
+    ///
+    /// # Safety
+    /// The segment has a free slot.
+    #[inline(always)]
+    pub(super) unsafe fn push(&mut self, slot: Slot) {
+        self.segment.count += 1;
+        if self.segment.bucket_count() > Filler::LIMIT {
+            // SAFETY: nobody else knows the segment; it has a free slot, says the caller.
+            unsafe { self.segment.place(slot) };
+            return;
+        }
+        let mut b = self.segment.home(slot.tag());
+        loop {
+            let filled = &mut self.filled[b & (Filler::LIMIT - 1)];
+            if usize::from(*filled) < SLOTS {
+                // SAFETY: a bucket number, and a slot below eight.
+                unsafe { (*self.segment.bucket_ptr(b)).slots[usize::from(*filled)] = slot };
+                *filled += 1;
+                return;
+            }
+            b = self.segment.after(b);
+        }
+    }
+
+    /// The filled segment, its items counted.
+    pub(super) fn finish(self) -> Segment {
+        self.segment
     }
 }
 

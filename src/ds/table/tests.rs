@@ -435,3 +435,30 @@ fn a_table_may_go_to_another_thread() {
         .expect("no panic");
     assert_eq!(left, 1_000);
 }
+
+#[test]
+fn hashes_that_share_many_bits_cost_time_but_no_directory() {
+    // Ten equal top bits: no seeded hash does that by itself, so only keys that happen to have them are taken.
+    let keys: Vec<_> = (0..)
+        .map(key)
+        .filter(|k| hasher().hash(k) >> 54 == 0)
+        .take(2_500)
+        .collect();
+    let mut table = members();
+    for key in &keys {
+        table.insert_new(hasher().hash(key), Member::new(key));
+    }
+    table.check();
+    assert!(table.stats().directory_len <= 64 * table.stats().segments);
+    assert!(
+        keys.iter()
+            .all(|key| table.get(hasher().hash(key), key).is_some())
+    );
+    assert_eq!(scan_all(&mut table, 100, |_| {}).len(), keys.len());
+    let mut dice = Dice(3);
+    assert!(table.random(&mut || dice.next()).is_some());
+    for key in &keys {
+        assert!(table.remove(hasher().hash(key), key).is_some());
+    }
+    assert_eq!(table.table_bytes(), 0);
+}

@@ -157,7 +157,9 @@ impl Level {
 
     pub(super) fn filled_slots(&self) -> impl Iterator<Item = &Slot> {
         let words = self.filled.iter().enumerate();
-        words.flat_map(|(w, &word)| (0..64).filter(move |bit| word >> bit & 1 == 1).map(move |bit| w * 64 + bit)).map(|at| &self.slots[at])
+        words
+            .flat_map(|(w, &word)| (0..64).filter(move |bit| word >> bit & 1 == 1).map(move |bit| w * 64 + bit))
+            .map(|at| &self.slots[at])
     }
 
     #[cfg(test)]
@@ -171,7 +173,10 @@ impl Level {
         for (at, slot) in self.slots.iter().enumerate() {
             assert_eq!(self.filled[at / 64] >> (at % 64) & 1 == 1, slot.len() > 0, "slot {at} is marked as it is");
             for (i, chunk) in slot.chunks.iter().enumerate() {
-                assert!(!chunk.is_empty() && (chunk.len() == CHUNK || i + 1 == slot.chunks.len()), "only the last chunk has room");
+                assert!(
+                    !chunk.is_empty() && (chunk.len() == CHUNK || i + 1 == slot.chunks.len()),
+                    "only the last chunk has room"
+                );
             }
         }
         self.slots.iter().map(Slot::len).sum()

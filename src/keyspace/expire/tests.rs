@@ -137,7 +137,10 @@ fn each_key_goes_within_a_tick_of_its_time() {
         both.settle(ENDLESS);
         let now_ms = both.model.now_ms;
         for (hash, deadline) in both.model.expired.drain(..) {
-            assert!(deadline <= now_ms && now_ms - deadline < 2 * TICK_MS as i64, "{hash} at {deadline} went at {now_ms}");
+            assert!(
+                deadline <= now_ms && now_ms - deadline < 2 * TICK_MS as i64,
+                "{hash} at {deadline} went at {now_ms}"
+            );
             assert!(by_time.remove(&(deadline, hash)).is_some());
         }
     }
