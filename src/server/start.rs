@@ -55,7 +55,9 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StartError::System(what, error) => write!(f, "{what}: {error}"),
-            StartError::Folder(path, error) => write!(f, "Can't use '{}' as the data folder (dir): {error}", path.display()),
+            StartError::Folder(path, error) => {
+                write!(f, "Can't use '{}' as the data folder (dir): {error}", path.display())
+            }
             StartError::Listen(error) => {
                 write!(f, "{error}\nFailed listening on port {} (tcp), aborting.", error.port)
             }
@@ -189,7 +191,13 @@ fn enter_folder(dir: &Path) -> io::Result<bool> {
 /// The first lines of the log: version and process id, where the options come from, what is amiss.
 fn greet(config: &Config, start: &Start, made_folder: bool) {
     if !start.quiet {
-        log::info!("Redstart {} (Redis {}), {} bit, PID: {}", version::REDSTART, version::REDIS, usize::BITS, std::process::id());
+        log::info!(
+            "Redstart {} (Redis {}), {} bit, PID: {}",
+            version::REDSTART,
+            version::REDIS,
+            usize::BITS,
+            std::process::id()
+        );
         match &config.config_file {
             Some(path) => log::info!("Configuration: {}", path.display()),
             None if start.stdin => log::info!("Configuration: standard input"),
@@ -208,7 +216,8 @@ fn greet(config: &Config, start: &Start, made_folder: bool) {
 }
 
 fn serve(config: &mut Config, start: &Start, executable: String) -> Result<(), StartError> {
-    let _metered = alloc::register_thread().map_err(|error| StartError::System("The allocator has no statistics", error))?;
+    let _metered =
+        alloc::register_thread().map_err(|error| StartError::System("The allocator has no statistics", error))?;
     if let Err(error) = alloc::set_background_purge(true) {
         log::warn!("The allocator's own thread can't be started, freed memory goes back to the system later: {error}");
     }
@@ -218,7 +227,8 @@ fn serve(config: &mut Config, start: &Start, executable: String) -> Result<(), S
     limit_clients(config);
     ticks::calibrate();
     let clock = Clock::default();
-    let mut rng = Rng::from_entropy().map_err(|error| StartError::System("The system has no randomness", io::Error::other(error)))?;
+    let mut rng = Rng::from_entropy()
+        .map_err(|error| StartError::System("The system has no randomness", io::Error::other(error)))?;
     let system = |error| StartError::System("The event loop can't be made", error);
     let mut reactor = Reactor::new(clock, &[libc::SIGTERM, libc::SIGINT]).map_err(system)?;
     let tcp = listen::open_all(&config.bind, config.port, config.tcp_backlog).map_err(StartError::Listen)?;

@@ -467,7 +467,7 @@ fn latencystats(s: &Source<'_>, out: &mut String) {
 
 fn keyspace(s: &Source<'_>, out: &mut String) {
     for (index, db) in s.keyspace.dbs.iter().enumerate() {
-        if db.table.len() > 0 {
+        if !db.table.is_empty() {
             line!(out, "db{index}:keys={},expires={},avg_ttl={}", db.table.len(), db.volatile, db.avg_ttl_ms);
         }
     }

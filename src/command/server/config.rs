@@ -152,7 +152,8 @@ fn raise_limit(maxclients: u32) -> Result<(), Failure> {
     let possible = host::raise_open_files(wanted).unwrap_or(wanted);
     if possible < wanted {
         let most = possible.saturating_sub(RESERVED_FILES);
-        let cause = format!("The operating system is not able to handle the specified number of clients, try with {most}");
+        let cause =
+            format!("The operating system is not able to handle the specified number of clients, try with {most}");
         return Err(("maxclients", cause));
     }
     Ok(())

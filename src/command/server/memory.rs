@@ -175,8 +175,15 @@ fn stats(cx: &mut Ctx<'_>, _args: &mut Args<'_>) -> Outcome {
         ("fragmentation", Double(m.fragmentation().ratio)),
         ("fragmentation.bytes", Signed(m.fragmentation().bytes)),
     ];
-    let dbs: Vec<(usize, usize, usize)> = cx.db.space.dbs.iter().enumerate().filter(|(_, db)| !db.table.is_empty())
-        .map(|(index, db)| (index, db.table.table_bytes(), db.deadlines.alloc_bytes())).collect();
+    let dbs: Vec<(usize, usize, usize)> = cx
+        .db
+        .space
+        .dbs
+        .iter()
+        .enumerate()
+        .filter(|(_, db)| !db.table.is_empty())
+        .map(|(index, db)| (index, db.table.table_bytes(), db.deadlines.alloc_bytes()))
+        .collect();
     cx.reply.map(before.len() + dbs.len() + after.len());
     before.into_iter().for_each(|figure| reply_figure(cx, figure));
     for (index, main, expires) in dbs {
