@@ -10,7 +10,7 @@
 mod batch;
 mod cron;
 mod limits;
-mod logs;
+mod log_options;
 mod reconfigure;
 mod start;
 mod title;
@@ -29,6 +29,7 @@ use crate::net::{Input, Peer, Service};
 use crate::resp::{Argv, Outbox, Reply};
 use crate::session::{ConnId, Session, Sessions, mode};
 use crate::stats::{Hidden, Stats};
+use crate::sys::logging::Logging;
 use crate::sys::{alloc, ticks};
 use batch::Batch;
 use std::net::TcpListener;
@@ -65,6 +66,8 @@ pub struct Server {
     accounting: bool,
     cron: cron::Cron,
     ending: Option<cron::Ending>,
+    /// The log; a server in a test has none.
+    logging: Option<Logging>,
     /// Commands executed when the turn began.
     commands_before_turn: u64,
     /// TCP sockets for the reactor to exchange.
@@ -73,10 +76,19 @@ pub struct Server {
 
 impl Server {
     /// A server with nothing in it, of these options.
-    pub fn new(config: Config, facts: Facts, families: &[&'static [crate::command::Command]], mut rng: Rng, now: Now) -> Server {
+    pub fn new(
+        config: Config,
+        facts: Facts,
+        families: &[&'static [crate::command::Command]],
+        mut rng: Rng,
+        now: Now,
+    ) -> Server {
         let seed = [rng.next_u64(), rng.next_u64(), rng.next_u64(), rng.next_u64()];
-        let renamed: Vec<(String, String)> =
-            config.rename_command.iter().map(|(old, new)| (old.lossy().into_owned(), new.lossy().into_owned())).collect();
+        let renamed: Vec<(String, String)> = config
+            .rename_command
+            .iter()
+            .map(|(old, new)| (old.lossy().into_owned(), new.lossy().into_owned()))
+            .collect();
         let table = Table::new(families, &renamed);
         let keyspace = Keyspace::new(config.databases as usize, Hasher::seeded(seed), Rng::seeded(rng.next_u64()));
         let mut server = Server {
@@ -100,6 +112,7 @@ impl Server {
             accounting: false,
             cron: cron::Cron::new(now),
             ending: None,
+            logging: None,
             commands_before_turn: 0,
             listeners: None,
         };
@@ -107,9 +120,10 @@ impl Server {
         server
     }
 
-    /// What is in use now counts as what the server itself needs.
-    fn note_startup_memory(&mut self) {
+    /// The start is over: what is in use now is what the server itself needs, and this is its log.
+    fn started(&mut self, logging: Logging) {
         self.facts.startup_used_bytes = alloc::used_bytes();
+        self.logging = Some(logging);
     }
 
     /// Runs `f` with one client's context. The client is taken out of the others meanwhile.

@@ -520,7 +520,12 @@ fn begin_pairs(reply: &mut crate::resp::Reply<'_>, count: usize, with_values: bo
     nested
 }
 
-fn reply_pair(reply: &mut crate::resp::Reply<'_>, (field, value): (Elem<'_>, Elem<'_>), with_values: bool, nested: bool) {
+fn reply_pair(
+    reply: &mut crate::resp::Reply<'_>,
+    (field, value): (Elem<'_>, Elem<'_>),
+    with_values: bool,
+    nested: bool,
+) {
     if nested {
         reply.array(2);
     }

@@ -144,8 +144,17 @@ impl Server {
                     let argv = Argv::new(buf, &batch.spans[first..], &batch.bigs);
                     let row = argv.get(0).and_then(|name| self.table.find(name));
                     let key_word = row.map_or(0, |row| self.table.first_key(row.id));
-                    let mut request =
-                        Request { cursor: index, first: first as u32, argc: argc as u32, key_word: 0, db: session.db, row, hash: 0, member_hash: 0, new_score: None };
+                    let mut request = Request {
+                        cursor: index,
+                        first: first as u32,
+                        argc: argc as u32,
+                        key_word: 0,
+                        db: session.db,
+                        row,
+                        hash: 0,
+                        member_hash: 0,
+                        new_score: None,
+                    };
                     if key_word > 0 {
                         if let Some(key) = argv.get(key_word) {
                             request.key_word = key_word as u32;

@@ -12,8 +12,8 @@
 use super::Server;
 use crate::base::clock::Now;
 use crate::command::Ctx;
-use crate::net::Input;
 use crate::config::{Config, MemoryOrPercent, OutputBufferLimit};
+use crate::net::Input;
 use crate::session::{ConnId, Session, mode};
 
 /// Replies that a client may let pile up before it has logged in, bytes.
@@ -124,7 +124,12 @@ impl Server {
         while self.accounting && self.sessions.counted_bytes() as u64 > limit {
             let Some(conn) = self.sessions.largest() else { break };
             if let Some(session) = self.sessions.get(conn) {
-                log::info!("Evicting client: id={} addr={} tot-mem={}", session.id, session.peer, session.alloc_bytes());
+                log::info!(
+                    "Evicting client: id={} addr={} tot-mem={}",
+                    session.id,
+                    session.peer,
+                    session.alloc_bytes()
+                );
             }
             self.stats.totals.evicted_clients += 1;
             self.close_soon(conn);
@@ -147,7 +152,8 @@ impl Server {
         let places = (self.sessions.places() / PARTS).max(PART_PLACES);
         let (config, debug) = (&self.config, &self.facts.debug);
         let timeout_ms = u64::from(config.timeout) * 1000;
-        let peak_reset_ms = u64::try_from(debug.reply_buffer_peak_reset_ms.unwrap_or(PEAK_RESET_MS)).unwrap_or(u64::MAX);
+        let peak_reset_ms =
+            u64::try_from(debug.reply_buffer_peak_reset_ms.unwrap_or(PEAK_RESET_MS)).unwrap_or(u64::MAX);
         let (mut silent, mut over): (Vec<ConnId>, Vec<ConnId>) = (Vec::new(), Vec::new());
         let (mut largest_input, mut largest_output) = (0, 0);
         let (next, part) = self.sessions.part(self.next_client, places);
@@ -215,8 +221,7 @@ mod tests {
 
     #[test]
     fn a_share_of_no_memory_is_no_limit() {
-        let mut config = Config::default();
-        config.maxmemory_clients = MemoryOrPercent::Percent(7);
+        let mut config = Config { maxmemory_clients: MemoryOrPercent::Percent(7), ..Config::default() };
         assert_eq!(memory_limit(&config), 0);
         config.maxmemory = 1_000_000;
         assert_eq!(memory_limit(&config), 70_000);

@@ -1,13 +1,16 @@
 //! What a CONFIG SET entails outside the command that it was: done after its unit.
 
-use super::{Server, logs, title};
+use super::{Server, log_options, title};
 use crate::sys::process;
 use std::os::fd::AsRawFd;
 
 impl Server {
     /// These options have new values. What is kept of them in another form is up to date already (`Ctx::apply_config`).
     pub(super) fn reconfigure(&mut self, names: &[&'static str]) {
-        logs::follow(&self.config, names);
+        if let Some(logging) = &self.logging {
+            logging.set_level(log_options::level(&self.config));
+            logging.set_format(log_options::format(&self.config));
+        }
         title::follow(&self.config, names);
         if names.contains(&"watchdog-period") && self.config.watchdog_period == 0 {
             process::set_alarm(0);

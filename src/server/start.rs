@@ -6,7 +6,7 @@
 //!
 //! Everything that can be refused is tried before the first client is taken. What is only a pity is a warning of one line.
 
-use super::{Server, logs, title};
+use super::{Server, log_options, title};
 use crate::base::clock::Clock;
 use crate::base::rng::Rng;
 use crate::base::version;
@@ -15,6 +15,7 @@ use crate::command::{Debug, FAMILIES, Facts};
 use crate::config::{Config, Invocation, Start, Supervised, Text, render_faults};
 use crate::net::{Listener, Reactor};
 use crate::sys::listen::{self, ListenError};
+use crate::sys::logging::Logging;
 use crate::sys::{alloc, crash, host, process, ticks, warm};
 use sd_notify::NotifyState;
 use std::ffi::OsString;
@@ -115,9 +116,9 @@ fn version_line() -> String {
 
 fn launch(mut config: Config, start: &Start, program: &OsString) -> ExitCode {
     let executable = absolute(Path::new(program));
-    let ended = prepare(&mut config).and_then(|made_folder| {
+    let ended = prepare(&mut config).and_then(|(logging, made_folder)| {
         greet(&config, start, made_folder);
-        serve(&mut config, start, executable)
+        serve(&mut config, start, executable, logging)
     });
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -143,8 +144,8 @@ fn absolute(program: &Path) -> String {
     found.map(|path| path.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// All that concerns the process: folder, background, log, crash report, signals, limits. Whether the folder was made.
-fn prepare(config: &mut Config) -> Result<bool, StartError> {
+/// All that concerns the process: folder, background, log, crash report, signals. The log, and whether the folder was made.
+fn prepare(config: &mut Config) -> Result<(Logging, bool), StartError> {
     let dir = config.dir.path().to_owned();
     let made_folder = enter_folder(&dir).map_err(|error| StartError::Folder(dir, error))?;
     if config.daemonize {
@@ -156,7 +157,11 @@ fn prepare(config: &mut Config) -> Result<bool, StartError> {
         let opened = std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path);
         opened.map_err(|error| StartError::System("Can't open the log file", error))?;
     }
-    logs::start(config, logfile.clone());
+    let logging = Logging::init(log_options::settings(config, logfile.clone()))
+        .map_err(|error| StartError::System("Can't start the log", io::Error::other(error)))?;
+    if config.syslog_enabled {
+        logging.set_syslog(Some((&config.syslog_ident.lossy(), log_options::facility(config))));
+    }
     title::show(config);
     if config.crash_log_enabled {
         let installed = crash::install(logfile.as_deref(), config.use_exit_on_panic);
@@ -175,7 +180,7 @@ fn prepare(config: &mut Config) -> Result<bool, StartError> {
             config.unixsocket = Text::from(path.as_os_str().as_bytes());
         }
     }
-    Ok(made_folder)
+    Ok((logging, made_folder))
 }
 
 fn enter_folder(dir: &Path) -> io::Result<bool> {
@@ -215,7 +220,7 @@ fn greet(config: &Config, start: &Start, made_folder: bool) {
     }
 }
 
-fn serve(config: &mut Config, start: &Start, executable: String) -> Result<(), StartError> {
+fn serve(config: &mut Config, start: &Start, executable: String, logging: Logging) -> Result<(), StartError> {
     let _metered =
         alloc::register_thread().map_err(|error| StartError::System("The allocator has no statistics", error))?;
     if let Err(error) = alloc::set_background_purge(true) {
@@ -258,7 +263,7 @@ fn serve(config: &mut Config, start: &Start, executable: String) -> Result<(), S
         log::warn!("Unable to write oom_score_adj: {error}");
     }
     let mut server = Server::new(config.clone(), facts, FAMILIES, rng, clock.read());
-    server.note_startup_memory();
+    server.started(logging);
     announce(config, start, sockets);
     let ended = reactor.run(&mut server);
     tell_manager(&[NotifyState::Stopping]);

@@ -9,5 +9,5 @@ pub mod logging;
 pub mod process;
 pub mod socket;
 pub mod ticks;
-pub mod warm;
 pub mod title;
+pub mod warm;
