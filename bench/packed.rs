@@ -9,22 +9,11 @@ use redstart::ds::{intset, listpack};
 use std::hint::black_box;
 use std::time::Instant;
 
-#[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
-
 const BIG: usize = 10_000_000;
 
 fn main() {
-    let sections: [(&str, fn()); 4] = [
-        ("ends", ends),
-        ("middle", middle),
-        ("range", range),
-        ("small", small),
-    ];
-    let wanted: Vec<String> = std::env::args()
-        .skip(1)
-        .filter(|arg| !arg.starts_with("--"))
-        .collect();
+    let sections: [(&str, fn()); 4] = [("ends", ends), ("middle", middle), ("range", range), ("small", small)];
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
     for (name, section) in sections {
         if wanted.is_empty() || wanted.iter().any(|want| want == name) {
             section();
@@ -104,11 +93,8 @@ fn ends() {
     // The same memory again and again: what the code costs without the kernel's fresh pages.
     let mut list = QuickList::new(Fill::default());
     for front in [false, true] {
-        let what = if front {
-            "front, warm: 10,000 pushes, then drops"
-        } else {
-            "back, warm: 10,000 pushes, then drops"
-        };
+        let what =
+            if front { "front, warm: 10,000 pushes, then drops" } else { "back, warm: 10,000 pushes, then drops" };
         time(what, 7, COUNT, || {
             for _ in 0..COUNT / 10_000 {
                 if front {
@@ -143,9 +129,7 @@ fn middle() {
     (0..BIG).for_each(|n| list.push_back(&element(n)));
     let mut random = 1_u64;
     let mut draw = move |limit: usize| {
-        random = random
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         ((u128::from(random) * limit as u128) >> 64) as usize
     };
     time("get(5 M) of 10 M", 5, 100_000, || {
@@ -159,10 +143,7 @@ fn middle() {
         }
     });
     time("positions over 10 M, an element", 3, BIG, || {
-        black_box(
-            list.positions(b"element:x00000000000", false, usize::MAX)
-                .count(),
-        );
+        black_box(list.positions(b"element:x00000000000", false, usize::MAX).count());
     });
     time("insert(random)", 1, 100_000, || {
         (0..100_000).for_each(|n| assert!(list.insert(draw(BIG), &element(n))));
@@ -174,10 +155,7 @@ fn middle() {
     time("trim to nothing, an element", 1, element_count, || {
         assert_eq!(list.trim(1, 0), element_count);
     });
-    let mut squeezed = QuickList::new(Fill {
-        compress_depth: 1,
-        ..Fill::default()
-    });
+    let mut squeezed = QuickList::new(Fill { compress_depth: 1, ..Fill::default() });
     time("push_back with compress depth 1", 1, 500_000, || {
         (0..500_000).for_each(|n| squeezed.push_back(&element(n)));
     });
@@ -189,10 +167,7 @@ fn range() {
     let mut list = QuickList::new(Fill::default());
     (0..COUNT).for_each(|n| list.push_back(&element(n)));
     let mut bytes = Vec::with_capacity(1 << 20);
-    for (what, start) in [
-        ("range(0, 600), copied", 0),
-        ("range(250 k, 600), copied", COUNT / 2),
-    ] {
+    for (what, start) in [("range(0, 600), copied", 0), ("range(250 k, 600), copied", COUNT / 2)] {
         time(what, 5, 1_000, || {
             for _ in 0..1_000 {
                 bytes.clear();
@@ -221,8 +196,7 @@ fn range() {
     time("range(0, 600).for_each, copied", 5, 1_000, || {
         for _ in 0..1_000 {
             bytes.clear();
-            list.range(black_box(0), 600)
-                .for_each(|value| value.write_to(&mut bytes));
+            list.range(black_box(0), 600).for_each(|value| value.write_to(&mut bytes));
         }
     });
 }
@@ -232,43 +206,26 @@ fn small() {
     for n in 0..128 {
         let field = format!("field:{n}");
         let value = format!("value of {n}");
-        listpack::push_back_all(
-            &mut pairs,
-            &[Value::Str(field.as_bytes()), Value::Str(value.as_bytes())],
-        );
+        listpack::push_back_all(&mut pairs, &[Value::Str(field.as_bytes()), Value::Str(value.as_bytes())]);
     }
     time("listpack: find last of 128 fields", 5, 100_000, || {
         for _ in 0..100_000 {
-            black_box(listpack::find(
-                &pairs,
-                black_box(b"field:127"),
-                listpack::HEADER_BYTES,
-                2,
-            ));
+            black_box(listpack::find(&pairs, black_box(b"field:127"), listpack::HEADER_BYTES, 2));
         }
     });
     time("listpack: replace of equal size", 5, 100_000, || {
         for n in 0..100_000 {
-            listpack::replace(
-                &mut pairs,
-                2,
-                if n % 2 == 0 { b"field:0" } else { b"field:x" },
-            );
+            listpack::replace(&mut pairs, 2, if n % 2 == 0 { b"field:0" } else { b"field:x" });
         }
     });
-    time(
-        "listpack: push_back of 20 bytes, 128 times",
-        5,
-        128_000,
-        || {
-            let mut pack = Vec::with_capacity(4096);
-            for _ in 0..1_000 {
-                pack.clear();
-                (0..128).for_each(|n| listpack::push_back(&mut pack, &element(n)));
-            }
-            black_box(&pack);
-        },
-    );
+    time("listpack: push_back of 20 bytes, 128 times", 5, 128_000, || {
+        let mut pack = Vec::with_capacity(4096);
+        for _ in 0..1_000 {
+            pack.clear();
+            (0..128).for_each(|n| listpack::push_back(&mut pack, &element(n)));
+        }
+        black_box(&pack);
+    });
     let set = intset::from_numbers(&mut (0..512).map(|n| n * 977).collect::<Vec<_>>());
     time("intset: contains among 512", 5, 512_000, || {
         for n in 0..512_000_i64 {

@@ -24,10 +24,7 @@ fn main() {
     while let Some(arg) = args.next() {
         match (arg.as_str(), args.next()) {
             ("--items", Some(list)) => {
-                sizes = list
-                    .split(',')
-                    .map(|n| n.parse().expect("--items takes numbers"))
-                    .collect();
+                sizes = list.split(',').map(|n| n.parse().expect("--items takes numbers")).collect();
             }
             ("--only", Some(name)) => only = Some(name),
             _ => {}
@@ -36,40 +33,22 @@ fn main() {
     let _guard = register_thread().expect("jemalloc counts");
     set_background_purge(true).expect("jemalloc's thread can be made");
     let hasher = Hasher::seeded([0x1234, 0x5678, 0x9abc, 0xdef0]);
-    println!(
-        "{:>12} {:>9}  {}",
-        "",
-        "items",
-        COLUMNS.map(|c| format!("{c:>9}")).join(" ")
-    );
+    println!("{:>12} {:>9}  {}", "", "items", COLUMNS.map(|c| format!("{c:>9}")).join(" "));
     for items in sizes {
         if only.as_deref() != Some("hashbrown") {
-            report(
-                "ours",
-                items,
-                run(|| Ours(Table::new(hasher)), hasher, items),
-            );
+            report("ours", items, run(|| Ours(Table::new(hasher)), hasher, items));
         }
         if only.as_deref() != Some("ours") {
-            report(
-                "hashbrown",
-                items,
-                run(|| Theirs(HashTable::new(), hasher), hasher, items),
-            );
+            report("hashbrown", items, run(|| Theirs(HashTable::new(), hasher), hasher, items));
         }
     }
     memory_curve(hasher);
 }
 
-const COLUMNS: [&str; 9] = [
-    "insert", "hit", "hit x16", "miss", "touch", "set", "remove", "worst us", "B/item",
-];
+const COLUMNS: [&str; 9] = ["insert", "hit", "hit x16", "miss", "touch", "set", "remove", "worst us", "B/item"];
 
 fn report(name: &str, items: usize, row: [f64; 9]) {
-    println!(
-        "{name:>12} {items:>9}  {}",
-        row.map(|x| format!("{x:>9.1}")).join(" ")
-    );
+    println!("{name:>12} {items:>9}  {}", row.map(|x| format!("{x:>9.1}")).join(" "));
 }
 
 /// What both tables can do.
@@ -86,8 +65,7 @@ struct Ours(Table<Entry>);
 
 impl Map for Ours {
     fn insert(&mut self, hash: u64, key: &[u8]) {
-        self.0
-            .insert_new(hash, Record::new(key, 1, b"0123456789", 0, None));
+        self.0.insert_new(hash, Record::new(key, 1, b"0123456789", 0, None));
     }
 
     fn get(&self, hash: u64, key: &[u8]) -> Option<usize> {
@@ -95,19 +73,10 @@ impl Map for Ours {
     }
 
     fn get_batch(&self, batch: &[(u64, [u8; 16])]) -> usize {
-        batch
-            .iter()
-            .for_each(|(hash, _)| self.0.prefetch_segment(*hash));
-        batch
-            .iter()
-            .for_each(|(hash, _)| self.0.prefetch_bucket(*hash));
-        batch
-            .iter()
-            .for_each(|(hash, _)| self.0.prefetch_item(*hash));
-        batch
-            .iter()
-            .filter_map(|(hash, key)| self.get(*hash, key))
-            .sum()
+        batch.iter().for_each(|(hash, _)| self.0.prefetch_segment(*hash));
+        batch.iter().for_each(|(hash, _)| self.0.prefetch_bucket(*hash));
+        batch.iter().for_each(|(hash, _)| self.0.prefetch_item(*hash));
+        batch.iter().filter_map(|(hash, key)| self.get(*hash, key)).sum()
     }
 
     fn touch(&mut self, hash: u64, key: &[u8]) {
@@ -130,31 +99,20 @@ struct Theirs(HashTable<Entry>, Hasher);
 impl Map for Theirs {
     fn insert(&mut self, hash: u64, key: &[u8]) {
         let hasher = self.1;
-        self.0
-            .insert_unique(hash, Record::new(key, 1, b"0123456789", 0, None), |r| {
-                hasher.hash(r.key())
-            });
+        self.0.insert_unique(hash, Record::new(key, 1, b"0123456789", 0, None), |r| hasher.hash(r.key()));
     }
 
     fn get(&self, hash: u64, key: &[u8]) -> Option<usize> {
-        self.0
-            .find(hash, |r| r.key() == key)
-            .map(|r| r.value().len())
+        self.0.find(hash, |r| r.key() == key).map(|r| r.value().len())
     }
 
     fn get_batch(&self, batch: &[(u64, [u8; 16])]) -> usize {
         // It offers no way to prefetch.
-        batch
-            .iter()
-            .filter_map(|(hash, key)| self.get(*hash, key))
-            .sum()
+        batch.iter().filter_map(|(hash, key)| self.get(*hash, key)).sum()
     }
 
     fn touch(&mut self, hash: u64, key: &[u8]) {
-        self.0
-            .find(hash, |r| r.key() == key)
-            .into_iter()
-            .for_each(|r| r.view().touch(7));
+        self.0.find(hash, |r| r.key() == key).into_iter().for_each(|r| r.view().touch(7));
     }
 
     fn set(&mut self, hash: u64, key: &[u8]) {
@@ -164,12 +122,10 @@ impl Map for Theirs {
     }
 
     fn remove(&mut self, hash: u64, key: &[u8]) -> bool {
-        self.0
-            .find_entry(hash, |r| r.key() == key)
-            .is_ok_and(|found| {
-                drop(found.remove().0);
-                true
-            })
+        self.0.find_entry(hash, |r| r.key() == key).is_ok_and(|found| {
+            drop(found.remove().0);
+            true
+        })
     }
 }
 
@@ -203,12 +159,8 @@ fn run<M: Map>(empty: impl Fn() -> M, hasher: Hasher, items: usize) -> [f64; 9] 
     let at = |i: usize| (i as u64).wrapping_mul(0x2545_f491_4f6c_dd1d) as usize % items;
     let hits: Vec<_> = (0..PROBES).map(|i| key(at(i))).collect();
     let misses: Vec<_> = (0..PROBES).map(|i| key(items + at(i))).collect();
-    let hit = time(hasher, &hits, |hash, key| {
-        assert!(black_box(map.get(hash, key)).is_some())
-    });
-    let miss = time(hasher, &misses, |hash, key| {
-        assert!(black_box(map.get(hash, key)).is_none())
-    });
+    let hit = time(hasher, &hits, |hash, key| assert!(black_box(map.get(hash, key)).is_some()));
+    let miss = time(hasher, &misses, |hash, key| assert!(black_box(map.get(hash, key)).is_none()));
     let start = Instant::now();
     for keys in hits.chunks_exact(BATCH) {
         let batch: [_; BATCH] = std::array::from_fn(|i| (hasher.hash(&keys[i]), keys[i]));
@@ -252,10 +204,7 @@ fn worst_insert(map: &mut impl Map, hasher: Hasher, items: usize) -> f64 {
 
 /// Processor time of this thread.
 fn cpu_ns() -> i64 {
-    let mut t = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
+    let mut t = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the call writes one `timespec`.
     unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut t) };
     t.tv_sec * 1_000_000_000 + t.tv_nsec
@@ -276,7 +225,5 @@ fn memory_curve(hasher: Hasher) {
     }
     let mean = sum / (to - from) as f64;
     println!("{:?}", table.stats());
-    println!(
-        "table bytes per item from {from} to {to}: mean {mean:.2}, least {low:.2}, most {high:.2}"
-    );
+    println!("table bytes per item from {from} to {to}: mean {mean:.2}, least {low:.2}, most {high:.2}");
 }

@@ -3,18 +3,18 @@
 #![warn(missing_docs)]
 
 pub mod base;
-#[allow(unsafe_code)]
-pub mod sys;
+pub mod command;
+pub mod config;
 #[allow(unsafe_code)]
 pub mod ds;
-pub mod resp;
-pub mod types;
-pub mod keyspace;
-pub mod journal;
-pub mod session;
 pub mod hub;
-pub mod config;
-pub mod stats;
-pub mod command;
-pub mod server;
+pub mod journal;
+pub mod keyspace;
 pub mod net;
+pub mod resp;
+pub mod server;
+pub mod session;
+pub mod stats;
+#[allow(unsafe_code)]
+pub mod sys;
+pub mod types;

@@ -10,8 +10,10 @@
 mod batch;
 mod cron;
 mod limits;
+mod log_options;
 mod reconfigure;
 mod start;
+mod title;
 
 pub use start::{StartError, run};
 
@@ -27,6 +29,7 @@ use crate::net::{Input, Peer, Service};
 use crate::resp::{Argv, Outbox, Reply};
 use crate::session::{ConnId, Session, Sessions, mode};
 use crate::stats::{Hidden, Stats};
+use crate::sys::logging::Logging;
 use crate::sys::{alloc, ticks};
 use batch::Batch;
 use std::net::TcpListener;
@@ -63,16 +66,27 @@ pub struct Server {
     accounting: bool,
     cron: cron::Cron,
     ending: Option<cron::Ending>,
+    /// The log; a server in a test has none.
+    logging: Option<Logging>,
     /// TCP sockets for the reactor to exchange.
     listeners: Option<Vec<TcpListener>>,
 }
 
 impl Server {
     /// A server with nothing in it, of these options.
-    pub fn new(config: Config, facts: Facts, families: &[&'static [crate::command::Command]], mut rng: Rng, now: Now) -> Server {
+    pub fn new(
+        config: Config,
+        facts: Facts,
+        families: &[&'static [crate::command::Command]],
+        mut rng: Rng,
+        now: Now,
+    ) -> Server {
         let seed = [rng.next_u64(), rng.next_u64(), rng.next_u64(), rng.next_u64()];
-        let renamed: Vec<(String, String)> =
-            config.rename_command.iter().map(|(old, new)| (old.lossy().into_owned(), new.lossy().into_owned())).collect();
+        let renamed: Vec<(String, String)> = config
+            .rename_command
+            .iter()
+            .map(|(old, new)| (old.lossy().into_owned(), new.lossy().into_owned()))
+            .collect();
         let table = Table::new(families, &renamed);
         let keyspace = Keyspace::new(config.databases as usize, Hasher::seeded(seed), Rng::seeded(rng.next_u64()));
         let mut server = Server {
@@ -96,15 +110,17 @@ impl Server {
             accounting: false,
             cron: cron::Cron::new(now),
             ending: None,
+            logging: None,
             listeners: None,
         };
         derived::apply(&server.config, &mut server.keyspace, &mut server.stats);
         server
     }
 
-    /// What is in use now counts as what the server itself needs.
-    fn note_startup_memory(&mut self) {
+    /// The start is over: what is in use now is what the server itself needs, and this is its log.
+    fn started(&mut self, logging: Logging) {
         self.facts.startup_used_bytes = alloc::used_bytes();
+        self.logging = Some(logging);
     }
 
     /// Runs `f` with one client's context. The client is taken out of the others meanwhile.

@@ -74,7 +74,11 @@ fn our_replies_are_those_of_the_reference() {
         seed += 1;
     }
     println!("{sent} commands from seed {first_seed}; known differences met:\n{}", known::report().join("\n"));
-    assert!(failures.is_empty(), "{} differences: {failures:?}; run with --nocapture to see the scripts", failures.len());
+    assert!(
+        failures.is_empty(),
+        "{} differences: {failures:?}; run with --nocapture to see the scripts",
+        failures.len()
+    );
 }
 
 /// Every command that a form names.

@@ -30,7 +30,11 @@ impl Now {
 
     /// A moment at this Unix millisecond: for tests and replays.
     pub fn at_unix_ms(ms: i64) -> Now {
-        Now { unix_ms: UnixMs(ms), unix_us: ms.saturating_mul(1000), mono_ns: (ms.max(0) as u64).saturating_mul(1_000_000) }
+        Now {
+            unix_ms: UnixMs(ms),
+            unix_us: ms.saturating_mul(1000),
+            mono_ns: (ms.max(0) as u64).saturating_mul(1_000_000),
+        }
     }
 }
 

@@ -37,10 +37,7 @@ mod tests {
     fn unevenness(counts: &[u32]) -> f64 {
         let total: u32 = counts.iter().sum();
         let expected = f64::from(total) / counts.len() as f64;
-        let square: f64 = counts
-            .iter()
-            .map(|&c| (f64::from(c) - expected).powi(2) / expected)
-            .sum();
+        let square: f64 = counts.iter().map(|&c| (f64::from(c) - expected).powi(2) / expected).sum();
         square / (counts.len() - 1) as f64
     }
 

@@ -49,9 +49,7 @@ pub fn parse_u64(text: &[u8]) -> Option<u64> {
 pub fn parse_len(text: &[u8]) -> Option<i64> {
     match *text {
         [ones] if is_digit(ones) => Some(i64::from(ones - b'0')),
-        [tens @ b'1'..=b'9', ones] if is_digit(ones) => {
-            Some(i64::from(tens - b'0') * 10 + i64::from(ones - b'0'))
-        }
+        [tens @ b'1'..=b'9', ones] if is_digit(ones) => Some(i64::from(tens - b'0') * 10 + i64::from(ones - b'0')),
         _ => parse_i64(text),
     }
 }
@@ -61,10 +59,7 @@ pub fn parse_len(text: &[u8]) -> Option<i64> {
 ///
 /// For the few places where the reference server is that lax (parts of stream ids).
 pub fn parse_u64_lax(text: &[u8]) -> Option<u64> {
-    let blanks = text
-        .iter()
-        .take_while(|&&b| super::text::is_blank(b))
-        .count();
+    let blanks = text.iter().take_while(|&&b| super::text::is_blank(b)).count();
     let (negative, digits) = match &text[blanks..] {
         [b'-', rest @ ..] => (true, rest),
         [b'+', rest @ ..] => (false, rest),
@@ -78,11 +73,7 @@ pub fn parse_u64_lax(text: &[u8]) -> Option<u64> {
         [] => 0,
         significant => parse_u64(significant)?,
     };
-    Some(if negative {
-        value.wrapping_neg()
-    } else {
-        value
-    })
+    Some(if negative { value.wrapping_neg() } else { value })
 }
 
 fn is_digit(byte: u8) -> bool {
@@ -198,10 +189,7 @@ pub fn parse_memory(text: &str) -> Option<u64> {
         return None;
     }
     let (number, unit) = text.split_at(digits);
-    let count = number.bytes().fold(0u64, |sum, digit| {
-        sum.saturating_mul(10)
-            .saturating_add(u64::from(digit - b'0'))
-    });
+    let count = number.bytes().fold(0u64, |sum, digit| sum.saturating_mul(10).saturating_add(u64::from(digit - b'0')));
     count.checked_mul(unit_bytes(unit)?)
 }
 
@@ -216,10 +204,7 @@ fn unit_bytes(unit: &str) -> Option<u64> {
         ("g", 1_000_000_000),
         ("gb", 1 << 30),
     ];
-    UNITS
-        .iter()
-        .find(|(name, _)| unit.eq_ignore_ascii_case(name))
-        .map(|&(_, bytes)| bytes)
+    UNITS.iter().find(|(name, _)| unit.eq_ignore_ascii_case(name)).map(|&(_, bytes)| bytes)
 }
 
 /// A memory limit given as bytes or as a share of another limit (`maxmemory-clients 5%`).
@@ -321,11 +306,7 @@ mod tests {
         let mut rng = Rng::seeded(11);
         for _ in 0..100_000 {
             let value = (rng.next_u64() >> rng.below(64)) as i64;
-            let value = if rng.below(2) == 0 {
-                value.wrapping_neg()
-            } else {
-                value
-            };
+            let value = if rng.below(2) == 0 { value.wrapping_neg() } else { value };
             let mut text = value.to_string().into_bytes();
             assert_eq!(parse_i64(&text), Some(value));
             assert_eq!(format_i64(value, &mut IntBuffer::new()), text);
@@ -342,9 +323,7 @@ mod tests {
 
     /// The rule said naively: std parses it and prints the same text again.
     fn check_against_std(text: &[u8]) {
-        let parsed = std::str::from_utf8(text)
-            .ok()
-            .and_then(|t| t.parse::<i64>().ok());
+        let parsed = std::str::from_utf8(text).ok().and_then(|t| t.parse::<i64>().ok());
         let model = parsed.filter(|value| value.to_string().as_bytes() == text);
         assert_eq!(parse_i64(text), model, "{text:?}");
         assert_eq!(parse_len(text), model, "{text:?}");
@@ -352,26 +331,10 @@ mod tests {
 
     #[test]
     fn lax_numbers_follow_strtoull() {
-        for (text, value) in [
-            ("007", 7),
-            ("+1", 1),
-            (" \t1", 1),
-            ("-1", u64::MAX),
-            ("000", 0),
-            ("-0", 0),
-        ] {
+        for (text, value) in [("007", 7), ("+1", 1), (" \t1", 1), ("-1", u64::MAX), ("000", 0), ("-0", 0)] {
             assert_eq!(parse_u64_lax(text.as_bytes()), Some(value), "{text}");
         }
-        for text in [
-            "",
-            "-",
-            " ",
-            "1 ",
-            "18446744073709551616",
-            "1-",
-            "0x1",
-            "+-1",
-        ] {
+        for text in ["", "-", " ", "1 ", "18446744073709551616", "1-", "0x1", "+-1"] {
             assert_eq!(parse_u64_lax(text.as_bytes()), None, "{text}");
         }
     }
@@ -395,29 +358,13 @@ mod tests {
         for (text, bytes) in good {
             assert_eq!(parse_memory(text), Some(bytes), "{text}");
         }
-        for text in [
-            "-1",
-            "+1",
-            " 1",
-            "1 ",
-            "1.5gb",
-            "1 mb",
-            "1tb",
-            "1kk",
-            "0x10",
-            "5%",
-            "20000000000gb",
-            "é",
-        ] {
+        for text in ["-1", "+1", " 1", "1 ", "1.5gb", "1 mb", "1tb", "1kk", "0x10", "5%", "20000000000gb", "é"] {
             assert_eq!(parse_memory(text), None, "{text}");
         }
         assert_eq!(parse_memory(&"0".repeat(127)), Some(0));
         assert_eq!(parse_memory(&"0".repeat(128)), None);
         assert_eq!(parse_memory_or_percent("5%"), Some(MemoryLimit::Percent(5)));
-        assert_eq!(
-            parse_memory_or_percent("5mb"),
-            Some(MemoryLimit::Bytes(5 << 20))
-        );
+        assert_eq!(parse_memory_or_percent("5mb"), Some(MemoryLimit::Bytes(5 << 20)));
         assert_eq!(parse_memory_or_percent("-5%"), None);
         assert_eq!(parse_memory_or_percent("%"), None);
     }

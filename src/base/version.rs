@@ -19,6 +19,7 @@ pub const DIRTY: &str = match option_env!("REDSTART_DIRTY") {
 pub fn build_id() -> String {
     let words = [REDSTART, COMMIT, DIRTY, std::env::consts::ARCH, std::env::consts::OS];
     let bytes = words.iter().flat_map(|word| word.bytes().chain([0]));
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let hash =
+        bytes.fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     format!("{hash:016x}")
 }

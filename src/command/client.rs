@@ -40,8 +40,7 @@ const LIST: &[Arg] = &[
     Arg::one_of("client-type", TYPES).token("TYPE").optional().since("5.0.0"),
     Arg::int("client-id").token("ID").multiple().optional().since("6.2.0"),
 ];
-const INFO_FIELDS: &[Arg] =
-    &[Arg::string("libname").token("LIB-NAME"), Arg::string("libver").token("LIB-VER")];
+const INFO_FIELDS: &[Arg] = &[Arg::string("libname").token("LIB-NAME"), Arg::string("libver").token("LIB-VER")];
 
 /// The family.
 pub const COMMANDS: &[Command] = &[Command {

@@ -16,8 +16,7 @@ use subtle::ConstantTimeEq;
 /// A row of this family.
 const CONNECTION: Command = Command { group: "connection", acl: acl::CONNECTION, ..Command::BLANK };
 /// Flags of what must work in any state, logged in or not.
-const GREETING: u32 =
-    flag::NOSCRIPT | flag::LOADING | flag::STALE | flag::FAST | flag::NO_AUTH | flag::ALLOW_BUSY;
+const GREETING: u32 = flag::NOSCRIPT | flag::LOADING | flag::STALE | flag::FAST | flag::NO_AUTH | flag::ALLOW_BUSY;
 
 const CREDENTIALS: &[Arg] = &[Arg::string("username"), Arg::string("password")];
 const HELLO_ARGS: &[Arg] = &[

@@ -151,11 +151,10 @@ impl Ctx<'_> {
         self.row.command.shown_name()
     }
 
-    /// Whether the client will be cut off for what it was replied already: a handler with a reply of unknown length
-    /// may stop where it is.
+    /// Whether the client will be cut off for what it was replied already.
     #[inline]
-    pub fn is_cut_off(&mut self) -> bool {
-        self.reply.outbox().len() > self.reply_limit_bytes
+    pub fn is_cut_off(&self) -> bool {
+        self.reply.is_over(self.reply_limit_bytes)
     }
 
     /// Selects a database for this client.

@@ -200,6 +200,9 @@ mod tests {
     fn the_code_is_the_first_word() {
         assert_eq!(CmdError::WRONG_TYPE.code(), "WRONGTYPE");
         assert_eq!(CmdError::arity("config|get").as_str(), "ERR wrong number of arguments for 'config|get' command");
-        assert_eq!(CmdError::unknown_subcommand(b"x", "config").as_str(), "ERR unknown subcommand 'x'. Try CONFIG HELP.");
+        assert_eq!(
+            CmdError::unknown_subcommand(b"x", "config").as_str(),
+            "ERR unknown subcommand 'x'. Try CONFIG HELP."
+        );
     }
 }

@@ -208,7 +208,8 @@ fn feed_monitors(cx: &mut Ctx<'_>, argv: Argv<'_>) {
     let mut line = Vec::with_capacity(64);
     let us = cx.now.unix_us;
     let peer = &cx.session.peer;
-    write!(line, "+{}.{:06} [{} {}]", us / 1_000_000, us % 1_000_000, cx.session.db.0, peer).expect("a vector takes all bytes");
+    write!(line, "+{}.{:06} [{} {}]", us / 1_000_000, us % 1_000_000, cx.session.db.0, peer)
+        .expect("a vector takes all bytes");
     for (index, word) in argv.iter().enumerate() {
         line.push(b' ');
         let shown = if cx.hidden.has(index) { b"(redacted)" } else { word };

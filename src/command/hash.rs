@@ -488,36 +488,55 @@ fn hrandfield(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         return Err(range);
     }
     match cx.db.read::<Hash>(key)? {
-        Some(hash) if count != 0 => {
-            let rng = &mut *cx.rng;
-            let picked = pick(hash, count, &mut || rng.next_u64());
-            reply_pairs(&mut cx.reply, &picked, with_values);
+        Some(hash) if count < 0 => {
+            // With repeats: written as drawn, and no further once the client has had too much.
+            let (wanted, rng) = (usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX), &mut *cx.rng);
+            let nested = begin_pairs(&mut cx.reply, wanted, with_values);
+            for _ in 0..wanted {
+                let Some(pair) = hash.random(&mut || rng.next_u64()) else { break };
+                reply_pair(&mut cx.reply, pair, with_values, nested);
+                if cx.reply.is_over(cx.reply_limit_bytes) {
+                    break;
+                }
+            }
+        }
+        Some(hash) if count > 0 => {
+            let (wanted, rng) = (usize::try_from(count).unwrap_or(usize::MAX), &mut *cx.rng);
+            let picked = pick(hash, wanted, &mut || rng.next_u64());
+            let nested = begin_pairs(&mut cx.reply, picked.len(), with_values);
+            for pair in picked {
+                reply_pair(&mut cx.reply, pair, with_values, nested);
+            }
         }
         _ => cx.reply.array(0),
     }
     Ok(Flow::Done)
 }
 
-fn reply_pairs(reply: &mut crate::resp::Reply<'_>, pairs: &[(Elem<'_>, Elem<'_>)], with_values: bool) {
+/// Begins an array of `count` fields or pairs; whether each pair is an array of its own.
+fn begin_pairs(reply: &mut crate::resp::Reply<'_>, count: usize, with_values: bool) -> bool {
     let nested = with_values && reply.proto() == Proto::Resp3;
-    reply.array(if with_values && !nested { pairs.len() * 2 } else { pairs.len() });
-    for (field, value) in pairs {
-        if nested {
-            reply.array(2);
-        }
-        reply_elem(reply, *field);
-        if with_values {
-            reply_elem(reply, *value);
-        }
+    reply.array(if with_values && !nested { count.saturating_mul(2) } else { count });
+    nested
+}
+
+fn reply_pair(
+    reply: &mut crate::resp::Reply<'_>,
+    (field, value): (Elem<'_>, Elem<'_>),
+    with_values: bool,
+    nested: bool,
+) {
+    if nested {
+        reply.array(2);
+    }
+    reply_elem(reply, field);
+    if with_values {
+        reply_elem(reply, value);
     }
 }
 
-/// `count` pairs: distinct ones if positive, with repeats if negative.
-fn pick<'a>(hash: HashRef<'a>, count: i64, random: &mut impl FnMut() -> u64) -> Vec<(Elem<'a>, Elem<'a>)> {
-    let wanted = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
-    if count < 0 {
-        return std::iter::from_fn(|| hash.random(random)).take(wanted).collect();
-    }
+/// `wanted` distinct pairs, at most all.
+fn pick<'a>(hash: HashRef<'a>, wanted: usize, random: &mut impl FnMut() -> u64) -> Vec<(Elem<'a>, Elem<'a>)> {
     let all = |hash: HashRef<'a>| {
         let mut pairs = Vec::with_capacity(hash.len());
         hash.for_each(|field, value| pairs.push((field, value)));

@@ -105,19 +105,25 @@ mod tests {
         assert_eq!(of(set, "set a b EX 5 GET"), [(1, kf::RW | kf::ACCESS | kf::UPDATE)]);
         assert_eq!(of(bitfield, "bitfield a get u8 0 OVERFLOW sat get u8 1"), [(1, kf::RO | kf::ACCESS)]);
         assert_eq!(of(bitfield, "bitfield a get u8 0 set u8 0 1"), [(1, kf::RW | kf::ACCESS | kf::UPDATE)]);
-        assert_eq!(of(sort, "sort a by store get store store b store c limit 0 1"), [(1, kf::RO | kf::ACCESS), (9, kf::OW | kf::UPDATE)]);
+        assert_eq!(
+            of(sort, "sort a by store get store store b store c limit 0 1"),
+            [(1, kf::RO | kf::ACCESS), (9, kf::OW | kf::UPDATE)]
+        );
     }
 
     #[test]
     fn a_request_that_does_not_fit_has_no_keys() {
         let of = |command: &Command, words: &str| {
             let words: Vec<&[u8]> = words.split(' ').map(str::as_bytes).collect();
-            keys_of(command, OwnedArgv::of(&words).argv()).map(|found| found.iter().map(|(at, _)| *at).collect::<Vec<_>>())
+            keys_of(command, OwnedArgv::of(&words).argv())
+                .map(|found| found.iter().map(|(at, _)| *at).collect::<Vec<_>>())
         };
-        const EVAL: Command = Command { flags: flag::NO_MANDATORY_KEYS, keys: &[KeySpec::count(2, 1, kf::RW)], ..Command::BLANK };
+        const EVAL: Command =
+            Command { flags: flag::NO_MANDATORY_KEYS, keys: &[KeySpec::count(2, 1, kf::RW)], ..Command::BLANK };
         assert_eq!(of(&EVAL, "eval s 2 a b c"), Ok(vec![3, 4]));
         assert_eq!((of(&EVAL, "eval s 0"), of(&EVAL, "eval s 5 b")), (Ok(vec![]), Ok(vec![])));
-        const UNION: Command = Command { keys: &[KeySpec::at(1, kf::OW), KeySpec::count(2, 1, kf::RO)], ..Command::BLANK };
+        const UNION: Command =
+            Command { keys: &[KeySpec::at(1, kf::OW), KeySpec::count(2, 1, kf::RO)], ..Command::BLANK };
         assert_eq!(of(&UNION, "zunionstore d 2 a b"), Ok(vec![1, 3, 4]));
         assert_eq!(of(&UNION, "zunionstore d 3 a b"), Err(Unfit));
     }

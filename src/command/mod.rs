@@ -15,8 +15,8 @@ mod expiry;
 mod generic;
 mod hash;
 mod help;
-mod lcs;
 pub mod keys;
+mod lcs;
 mod list;
 mod room;
 mod scan;
@@ -29,9 +29,7 @@ mod zset;
 pub use args::Args;
 pub use ctx::{Ask, Ctx, Debug, Facts, Flow, Outcome, PauseKind, Shutdown};
 pub use error::CmdError;
-pub use execute::{
-    Handled, close_vanished, deliver_events, end_unit, execute, interest, refuse_protocol, resolve,
-};
+pub use execute::{Handled, close_vanished, deliver_events, end_unit, execute, interest, refuse_protocol, resolve};
 pub use table::{Arg, ArgType, Begin, Command, Find, Handler, KeySpec, Row, Table, acl, flag, key_flag};
 
 use crate::resp::Reply;

@@ -13,8 +13,7 @@ const SET: Command = Command { group: "set", acl: acl::SET, ..Command::BLANK };
 const READ: &[KeySpec] = &[KeySpec::at(1, kf::RO | kf::ACCESS)];
 const LOOK: &[KeySpec] = &[KeySpec::at(1, kf::RO)];
 const READ_ALL: &[KeySpec] = &[KeySpec::range(1, -1, 1, kf::RO | kf::ACCESS)];
-const STORE: &[KeySpec] =
-    &[KeySpec::at(1, kf::OW | kf::UPDATE), KeySpec::range(2, -1, 1, kf::RO | kf::ACCESS)];
+const STORE: &[KeySpec] = &[KeySpec::at(1, kf::OW | kf::UPDATE), KeySpec::range(2, -1, 1, kf::RO | kf::ACCESS)];
 const KEY: Arg = Arg::key("key");
 const MEMBER: Arg = Arg::string("member");
 const DESTINATION: Arg = Arg::key("destination");
@@ -446,6 +445,9 @@ fn srandmember(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         cx.reply.array(usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX));
         for _ in 0..count.unsigned_abs() {
             reply_elem_opt(&mut cx.reply, set.random(&mut random));
+            if cx.reply.is_over(cx.reply_limit_bytes) {
+                break;
+            }
         }
         return Ok(Flow::Done);
     }
@@ -567,7 +569,6 @@ fn store_algebra(cx: &mut Ctx<'_>, args: &mut Args<'_>, algebra: Algebra, name: 
         true
     });
     let len = set.view().len();
-    drop(set);
     if len == 0 {
         cx.db.delete(target, false, Event::generic("del"));
     } else {

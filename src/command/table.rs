@@ -96,8 +96,27 @@ pub mod acl {
 
     /// The names, in the order of their bits.
     pub const NAMES: &[&str] = &[
-        "keyspace", "read", "write", "set", "sortedset", "list", "hash", "string", "bitmap", "hyperloglog", "geo", "stream",
-        "pubsub", "admin", "fast", "slow", "blocking", "dangerous", "connection", "transaction", "scripting",
+        "keyspace",
+        "read",
+        "write",
+        "set",
+        "sortedset",
+        "list",
+        "hash",
+        "string",
+        "bitmap",
+        "hyperloglog",
+        "geo",
+        "stream",
+        "pubsub",
+        "admin",
+        "fast",
+        "slow",
+        "blocking",
+        "dangerous",
+        "connection",
+        "transaction",
+        "scripting",
     ];
 }
 
@@ -234,7 +253,9 @@ impl KeySpec {
             }
             Find::KeyNum { at, first: offset, step } => {
                 let count = argv.get(first + at).and_then(crate::base::number::parse_i64);
-                let Some(count) = count.and_then(|n| usize::try_from(n).ok()).filter(|n| *n <= argc) else { return false };
+                let Some(count) = count.and_then(|n| usize::try_from(n).ok()).filter(|n| *n <= argc) else {
+                    return false;
+                };
                 if count == 0 {
                     return true;
                 }
@@ -307,7 +328,17 @@ pub struct Arg {
 impl Arg {
     /// An argument of a kind.
     pub const fn new(name: &'static str, kind: ArgType) -> Arg {
-        Arg { name, kind, token: None, key_spec: 0, optional: false, multiple: false, multiple_token: false, since: None, parts: &[] }
+        Arg {
+            name,
+            kind,
+            token: None,
+            key_spec: 0,
+            optional: false,
+            multiple: false,
+            multiple_token: false,
+            since: None,
+            parts: &[],
+        }
     }
     /// A string.
     pub const fn string(name: &'static str) -> Arg {
@@ -512,8 +543,14 @@ fn name_hash(name: &[u8]) -> usize {
 impl Table {
     /// The table over the families' rows. `rename`: (name, new name), an empty new name removes the command.
     pub fn new(families: &[&'static [Command]], rename: &[(String, String)]) -> Table {
-        let mut table =
-            Table { rows: Vec::new(), slots: vec![0; SLOTS], names: Vec::new(), commands: 0, subs: Vec::new(), first_keys: Vec::new() };
+        let mut table = Table {
+            rows: Vec::new(),
+            slots: vec![0; SLOTS],
+            names: Vec::new(),
+            commands: 0,
+            subs: Vec::new(),
+            first_keys: Vec::new(),
+        };
         let commands: Vec<&'static Command> = families.iter().flat_map(|f| f.iter()).collect();
         for command in &commands {
             table.add(command);

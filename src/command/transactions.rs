@@ -178,8 +178,7 @@ impl Ctx<'_> {
     pub fn flush(&mut self, which: Option<DbIndex>, lazy: bool) -> u64 {
         if !self.hub.watches.is_empty() {
             let (space, now) = (&*self.db.space, self.now);
-            let broken =
-                self.hub.watches.replaced(which, |db, key| (presence(space, db, key, now), Presence::Missing));
+            let broken = self.hub.watches.replaced(which, |db, key| (presence(space, db, key, now), Presence::Missing));
             self.break_watches(broken);
         }
         self.db.space.flush(which, lazy)

@@ -36,17 +36,9 @@ impl<'a> View<'a> {
         match set {
             [width @ (2 | 4 | 8), numbers @ ..] => {
                 let width = usize::from(*width);
-                Self {
-                    width,
-                    numbers,
-                    len: numbers.len() >> width.trailing_zeros(),
-                }
+                Self { width, numbers, len: numbers.len() >> width.trailing_zeros() }
             }
-            _ => Self {
-                width: 2,
-                numbers: &[],
-                len: 0,
-            },
+            _ => Self { width: 2, numbers: &[], len: 0 },
         }
     }
 
@@ -63,21 +55,15 @@ impl<'a> View<'a> {
     #[inline]
     fn array<const WIDTH: usize>(self, index: usize) -> [u8; WIDTH] {
         let at = index * WIDTH;
-        *self.numbers[at..]
-            .first_chunk()
-            .expect("the index is below the length")
+        *self.numbers[at..].first_chunk().expect("the index is below the length")
     }
 
     /// `Ok` with the index of `number`, or `Err` with the index where it would stand.
     #[inline]
     fn search(self, number: i64) -> Result<usize, usize> {
         match self.width {
-            2 => self.search_by(number, |index| {
-                i64::from(i16::from_le_bytes(self.array(index)))
-            }),
-            4 => self.search_by(number, |index| {
-                i64::from(i32::from_le_bytes(self.array(index)))
-            }),
+            2 => self.search_by(number, |index| i64::from(i16::from_le_bytes(self.array(index)))),
+            4 => self.search_by(number, |index| i64::from(i32::from_le_bytes(self.array(index)))),
             _ => self.search_by(number, |index| i64::from_le_bytes(self.array(index))),
         }
     }
@@ -93,11 +79,7 @@ impl<'a> View<'a> {
         let mut base = 0;
         while rest > 1 {
             let half = rest / 2;
-            base = if read(base + half) <= number {
-                base + half
-            } else {
-                base
-            };
+            base = if read(base + half) <= number { base + half } else { base };
             rest -= half;
         }
         match read(base) {
@@ -180,11 +162,7 @@ pub fn add(blob: &mut (impl Blob + ?Sized), number: i64) -> bool {
         return false;
     };
     let width = view.width;
-    blob.splice(
-        HEADER_BYTES + index * width,
-        0,
-        &number.to_le_bytes()[..width],
-    );
+    blob.splice(HEADER_BYTES + index * width, 0, &number.to_le_bytes()[..width]);
     true
 }
 
@@ -263,15 +241,10 @@ pub fn to_wire(set: &[u8]) -> Vec<u8> {
 /// Our form of a wire intset, checked: width, count, order.
 pub fn from_wire(wire: &[u8]) -> Result<Vec<u8>, Corrupt> {
     let corrupt = |offset, what| Err(Corrupt { offset, what });
-    let Some((&[w0, w1, w2, w3, c0, c1, c2, c3], numbers)) =
-        wire.split_first_chunk::<WIRE_HEADER_BYTES>()
-    else {
+    let Some((&[w0, w1, w2, w3, c0, c1, c2, c3], numbers)) = wire.split_first_chunk::<WIRE_HEADER_BYTES>() else {
         return corrupt(wire.len(), "intset shorter than its header");
     };
-    let (width, count) = (
-        u32::from_le_bytes([w0, w1, w2, w3]),
-        u32::from_le_bytes([c0, c1, c2, c3]),
-    );
+    let (width, count) = (u32::from_le_bytes([w0, w1, w2, w3]), u32::from_le_bytes([c0, c1, c2, c3]));
     if !matches!(width, 2 | 4 | 8) {
         return corrupt(0, "intset width is not 2, 4 or 8");
     }
@@ -282,14 +255,8 @@ pub fn from_wire(wire: &[u8]) -> Result<Vec<u8>, Corrupt> {
     set.push(width as u8);
     set.extend_from_slice(numbers);
     let followers = iter(&set).skip(1);
-    if let Some(index) = iter(&set)
-        .zip(followers)
-        .position(|(number, next)| number >= next)
-    {
-        return corrupt(
-            WIRE_HEADER_BYTES + (index + 1) * width as usize,
-            "intset numbers not ascending",
-        );
+    if let Some(index) = iter(&set).zip(followers).position(|(number, next)| number >= next) {
+        return corrupt(WIRE_HEADER_BYTES + (index + 1) * width as usize, "intset numbers not ascending");
     }
     Ok(set)
 }
@@ -301,12 +268,7 @@ pub fn fuzz_intset(data: &[u8]) {
         assert!(iter(&set).all(|number| contains(&set, number)));
     }
     let mut blob = data.to_vec();
-    std::hint::black_box((
-        min(data),
-        max(data),
-        pick(data, u64::MAX),
-        contains(data, 0),
-    ));
+    std::hint::black_box((min(data), max(data), pick(data, u64::MAX), contains(data, 0)));
     if let Some(number) = get(data, data.len() / 4) {
         add(&mut blob, number);
         remove(&mut blob, number.wrapping_add(1));
@@ -331,10 +293,7 @@ mod tests {
         assert_eq!(len(set), model.len());
         assert!(iter(set).eq(model.iter().copied()));
         assert!(iter(set).rev().eq(model.iter().rev().copied()));
-        assert_eq!(
-            (min(set), max(set)),
-            (model.first().copied(), model.last().copied())
-        );
+        assert_eq!((min(set), max(set)), (model.first().copied(), model.last().copied()));
         assert_eq!(from_wire(&to_wire(set)).as_deref(), Ok(set));
     }
 
@@ -401,9 +360,7 @@ mod tests {
         let mut set = EMPTY.to_vec();
         assert_eq!(to_wire(&set), [2, 0, 0, 0, 0, 0, 0, 0]);
         add_all(&mut set, &mut [70_000, -1, 5]);
-        let wire = [
-            4, 0, 0, 0, 3, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 5, 0, 0, 0, 0x70, 0x11, 1, 0,
-        ];
+        let wire = [4, 0, 0, 0, 3, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 5, 0, 0, 0, 0x70, 0x11, 1, 0];
         assert_eq!(to_wire(&set), wire);
         assert_eq!(from_wire(&wire), Ok(set));
     }
@@ -421,13 +378,7 @@ mod tests {
             }
         }
         let unsorted = [2, 0, 0, 0, 2, 0, 0, 0, 1, 0, 1, 0];
-        assert_eq!(
-            from_wire(&unsorted),
-            Err(Corrupt {
-                offset: 10,
-                what: "intset numbers not ascending"
-            })
-        );
+        assert_eq!(from_wire(&unsorted), Err(Corrupt { offset: 10, what: "intset numbers not ascending" }));
         fuzz_intset(&[]);
     }
 }

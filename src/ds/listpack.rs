@@ -54,9 +54,7 @@ pub fn count(pack: &[u8]) -> usize {
 
 #[inline]
 fn known_count(pack: &[u8]) -> Option<usize> {
-    let stored = pack
-        .first_chunk()
-        .map_or(0, |bytes| u16::from_le_bytes(*bytes));
+    let stored = pack.first_chunk().map_or(0, |bytes| u16::from_le_bytes(*bytes));
     (stored != COUNT_UNKNOWN).then_some(usize::from(stored))
 }
 
@@ -119,9 +117,7 @@ pub fn seek(pack: &[u8], index: i64) -> Option<usize> {
     let mut forward = usize::try_from(index).ok();
     let mut backward = usize::try_from(index.unsigned_abs()).ok()?;
     if let Some(count) = known_count(pack) {
-        let index = forward
-            .or_else(|| count.checked_sub(backward))
-            .filter(|index| *index < count)?;
+        let index = forward.or_else(|| count.checked_sub(backward)).filter(|index| *index < count)?;
         backward = count - index;
         forward = (index <= count / 2).then_some(index);
     }
@@ -143,12 +139,7 @@ pub fn get(pack: &[u8], index: i64) -> Option<Value<'_>> {
 /// Offset of the first element equal to `needle` among those at `offset` and each `stride`-th after it: a hash's fields
 /// are found from [`HEADER_BYTES`] with stride 2. Compares encodings; the needle is encoded once.
 #[inline]
-pub fn find<'v>(
-    pack: &[u8],
-    needle: impl Into<Value<'v>>,
-    offset: usize,
-    stride: usize,
-) -> Option<usize> {
+pub fn find<'v>(pack: &[u8], needle: impl Into<Value<'v>>, offset: usize, stride: usize) -> Option<usize> {
     let needle = Encoded::new(needle);
     let mut at = offset;
     loop {
@@ -176,14 +167,8 @@ impl Stage {
 
     #[inline]
     fn of(values: &[Value<'_>]) -> Self {
-        let mut stage = Self {
-            len: 0,
-            stack: [0; Self::STACK_BYTES],
-            heap: Vec::new(),
-        };
-        values
-            .iter()
-            .for_each(|value| stage.push(&Encoded::new(*value)));
+        let mut stage = Self { len: 0, stack: [0; Self::STACK_BYTES], heap: Vec::new() };
+        values.iter().for_each(|value| stage.push(&Encoded::new(*value)));
         stage
     }
 
@@ -204,11 +189,7 @@ impl Stage {
 
     #[inline]
     fn bytes(&self) -> &[u8] {
-        if self.heap.is_empty() {
-            &self.stack[..self.len]
-        } else {
-            &self.heap
-        }
+        if self.heap.is_empty() { &self.stack[..self.len] } else { &self.heap }
     }
 }
 
@@ -283,11 +264,7 @@ pub fn push_back_entries(blob: &mut (impl Blob + ?Sized), entries: &[u8], count:
 
 /// Makes the element at `offset` another one, in place if both are of one size. False if there is none.
 #[inline]
-pub fn replace<'v>(
-    blob: &mut (impl Blob + ?Sized),
-    offset: usize,
-    value: impl Into<Value<'v>>,
-) -> bool {
+pub fn replace<'v>(blob: &mut (impl Blob + ?Sized), offset: usize, value: impl Into<Value<'v>>) -> bool {
     let Some(next) = skip(blob.bytes(), offset) else {
         return false;
     };
@@ -362,11 +339,7 @@ pub fn from_values<'v>(values: impl IntoIterator<Item = Value<'v>, IntoIter: Clo
 /// Reads arbitrary bytes as a wire listpack and as one of ours: no input may panic, what is accepted must be whole.
 pub fn fuzz_listpack(data: &[u8]) {
     if let Ok(pack) = from_wire(data) {
-        assert_eq!(
-            validate(&pack),
-            Ok(()),
-            "from_wire let a broken listpack through"
-        );
+        assert_eq!(validate(&pack), Ok(()), "from_wire let a broken listpack through");
         assert_eq!(iter(&pack).count(), count(&pack));
         let mut backward: Vec<_> = iter_rev(&pack).collect();
         backward.reverse();
@@ -390,10 +363,7 @@ pub fn fuzz_listpack(data: &[u8]) {
     }
     pop_back(&mut blob);
     pop_front(&mut blob);
-    assert!(
-        !valid || validate(&blob).is_ok(),
-        "changes broke a valid listpack"
-    );
+    assert!(!valid || validate(&blob).is_ok(), "changes broke a valid listpack");
 }
 
 #[cfg(test)]

@@ -41,11 +41,7 @@ pub struct Fill {
 
 impl Default for Fill {
     fn default() -> Self {
-        Self {
-            list_max: -2,
-            compress_depth: 0,
-            packed_threshold: 0,
-        }
+        Self { list_max: -2, compress_depth: 0, packed_threshold: 0 }
     }
 }
 
@@ -53,21 +49,13 @@ impl Fill {
     /// Most bytes of a node, in wire form.
     #[inline]
     pub fn max_bytes(self) -> usize {
-        if self.list_max >= 0 {
-            COUNTED_NODE_BYTES
-        } else {
-            4096 << (self.list_max.unsigned_abs().min(5) - 1)
-        }
+        if self.list_max >= 0 { COUNTED_NODE_BYTES } else { 4096 << (self.list_max.unsigned_abs().min(5) - 1) }
     }
 
     /// Most elements of a node.
     #[inline]
     pub fn max_count(self) -> usize {
-        if self.list_max >= 0 {
-            self.list_max.unsigned_abs().max(1) as usize
-        } else {
-            usize::MAX
-        }
+        if self.list_max >= 0 { self.list_max.unsigned_abs().max(1) as usize } else { usize::MAX }
     }
 
     /// Whether a listpack of so many bytes in wire form and so many elements is within the limits: also what tells the
@@ -132,10 +120,7 @@ pub struct QuickList {
 impl QuickList {
     /// A list of nothing.
     pub fn new(fill: Fill) -> Self {
-        Self {
-            chain: Chain::default(),
-            fill,
-        }
+        Self { chain: Chain::default(), fill }
     }
 
     /// A list of the elements of a listpack, which becomes the first node if it is within the limits.
@@ -335,9 +320,7 @@ impl QuickList {
     pub fn resolve(&self, index: i64) -> Option<usize> {
         let resolved = match usize::try_from(index) {
             Ok(index) => index,
-            Err(_) => self
-                .len()
-                .checked_sub(usize::try_from(index.unsigned_abs()).ok()?)?,
+            Err(_) => self.len().checked_sub(usize::try_from(index.unsigned_abs()).ok()?)?,
         };
         (resolved < self.len()).then_some(resolved)
     }
@@ -358,21 +341,9 @@ impl QuickList {
     }
 
     /// Indices of the elements equal to `element`, from the front or the back, among the first `max_compared` seen.
-    pub fn positions<'a, 'n>(
-        &'a self,
-        element: &'n [u8],
-        from_back: bool,
-        max_compared: usize,
-    ) -> Positions<'a, 'n> {
-        let start = if from_back {
-            self.len().saturating_sub(1)
-        } else {
-            0
-        };
-        Positions::new(
-            Walk::new(&self.chain, start, max_compared, from_back),
-            element,
-        )
+    pub fn positions<'a, 'n>(&'a self, element: &'n [u8], from_back: bool, max_compared: usize) -> Positions<'a, 'n> {
+        let start = if from_back { self.len().saturating_sub(1) } else { 0 };
+        Positions::new(Walk::new(&self.chain, start, max_compared, from_back), element)
     }
 
     /// All nodes as files have them, first to last.
@@ -389,27 +360,12 @@ impl QuickList {
 
     /// What OBJECT and DEBUG say about the nodes. O(nodes).
     pub fn facts(&self) -> Facts {
-        let uncompressed = |node: &Node| {
-            node.raw_len()
-                + if node.is_plain() {
-                    0
-                } else {
-                    WIRE_OVERHEAD_BYTES
-                }
-        };
+        let uncompressed = |node: &Node| node.raw_len() + if node.is_plain() { 0 } else { WIRE_OVERHEAD_BYTES };
         let nodes = self.node_count();
         Facts {
             nodes,
-            average_count: if nodes == 0 {
-                0.0
-            } else {
-                self.len() as f64 / nodes as f64
-            },
-            compressed_nodes: self
-                .chain
-                .nodes()
-                .filter(|node| node.is_compressed())
-                .count(),
+            average_count: if nodes == 0 { 0.0 } else { self.len() as f64 / nodes as f64 },
+            compressed_nodes: self.chain.nodes().filter(|node| node.is_compressed()).count(),
             uncompressed_bytes: self.chain.nodes().map(uncompressed).sum(),
         }
     }
@@ -422,10 +378,7 @@ impl QuickList {
     /// Asserts the invariants. O(bytes), for tests and DEBUG.
     pub fn check(&self) {
         self.chain.check();
-        for end in [self.chain.front(), self.chain.back()]
-            .into_iter()
-            .flatten()
-        {
+        for end in [self.chain.front(), self.chain.back()].into_iter().flatten() {
             assert!(!end.is_compressed(), "the ends are open");
         }
     }

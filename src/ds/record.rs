@@ -4,7 +4,6 @@
 //! An item's allocation is always the size class of its length (`block`), so growing within the class costs nothing, and
 //! freeing needs no look into the allocator. All have the address's low three bits free.
 
-
 mod block;
 mod element;
 mod entry;

@@ -141,11 +141,7 @@ impl<T: Item> Table<T> {
 
     /// Bytes of directory and buckets, without items and `Self`; counted, not measured.
     pub fn table_bytes(&self) -> usize {
-        let directory = if self.segments > 0 {
-            self.directory_len() * size_of::<Segment>()
-        } else {
-            0
-        };
+        let directory = if self.segments > 0 { self.directory_len() * size_of::<Segment>() } else { 0 };
         self.bucket_bytes + directory
     }
 
@@ -155,11 +151,7 @@ impl<T: Item> Table<T> {
             count: self.len,
             slots: self.bucket_bytes / size_of::<Slot>(),
             segments: self.segments as usize,
-            directory_len: if self.segments > 0 {
-                self.directory_len()
-            } else {
-                0
-            },
+            directory_len: if self.segments > 0 { self.directory_len() } else { 0 },
         }
     }
 
@@ -175,26 +167,14 @@ impl<T: Item> Table<T> {
     #[inline]
     pub fn find(&mut self, hash: u64, key: &[u8]) -> Option<Occupied<'_, T>> {
         let slot = self.locate(hash, |p| Self::has_key(p, key))?;
-        Some(Occupied {
-            table: self,
-            slot,
-            hash,
-        })
+        Some(Occupied { table: self, slot, hash })
     }
 
     /// The first item that is accepted, among those that may have this hash: where only the hash was kept.
-    pub fn find_by_hash(
-        &mut self,
-        hash: u64,
-        mut accept: impl FnMut(T::Ref<'_>) -> bool,
-    ) -> Option<Occupied<'_, T>> {
+    pub fn find_by_hash(&mut self, hash: u64, mut accept: impl FnMut(T::Ref<'_>) -> bool) -> Option<Occupied<'_, T>> {
         // SAFETY: the item lives; the view ends with the call.
         let slot = self.locate(hash, |p| accept(unsafe { T::view(p) }))?;
-        Some(Occupied {
-            table: self,
-            slot,
-            hash,
-        })
+        Some(Occupied { table: self, slot, hash })
     }
 
     /// Adds an item; the caller knows that its key is absent. At worst one segment splits: some 800 items are moved.
@@ -215,11 +195,7 @@ impl<T: Item> Table<T> {
         self.len += 1;
         // SAFETY: the segment is live, not full, and borrowed by us alone.
         let slot = unsafe { segment.place(slot) };
-        Occupied {
-            table: self,
-            slot,
-            hash,
-        }
+        Occupied { table: self, slot, hash }
     }
 
     /// Takes the item with this key out.
@@ -252,11 +228,7 @@ impl<T: Item> Table<T> {
         let bucket = unsafe { segment.bucket(home) };
         let mut mask = bucket.tag_mask(hash as u16);
         if mask == 0 && bucket.is_full() {
-            let next = if home + 1 < segment.bucket_count() {
-                home + 1
-            } else {
-                0
-            };
+            let next = if home + 1 < segment.bucket_count() { home + 1 } else { 0 };
             // SAFETY: a bucket number.
             prefetch_read(unsafe { segment.bucket_ptr(next) });
         }
@@ -324,9 +296,7 @@ impl<'a, T: Item> Occupied<'a, T> {
     #[inline(always)]
     fn item(&self) -> NonNull<u8> {
         // SAFETY: the slot lies in the table, which is borrowed and unchanged since it was found.
-        unsafe { self.slot.as_ref() }
-            .item()
-            .expect("an occupied slot is filled")
+        unsafe { self.slot.as_ref() }.item().expect("an occupied slot is filled")
     }
 
     /// Looks at the item.
@@ -401,8 +371,5 @@ impl<T: Item> Drop for ItemMut<'_, T> {
     }
 }
 
-const _: () = assert!(
-    size_of::<Bucket>() == 64
-        && size_of::<Segment>() == 16
-        && size_of::<Table<super::record::Member>>() == 48
-);
+const _: () =
+    assert!(size_of::<Bucket>() == 64 && size_of::<Segment>() == 16 && size_of::<Table<super::record::Member>>() == 48);

@@ -27,11 +27,14 @@ struct Watcher {
 /// The watched keys of one database.
 type Keys = HashMap<Box<[u8]>, Vec<Watcher>>;
 
+/// A key of a database.
+type Name = (DbIndex, Box<[u8]>);
+
 /// Watched keys.
 #[derive(Default)]
 pub struct Watches {
     dbs: HashMap<DbIndex, Keys>,
-    by_session: HashMap<ConnId, Vec<(DbIndex, Box<[u8]>)>>,
+    by_session: HashMap<ConnId, Vec<Name>>,
 }
 
 impl Watches {

@@ -154,7 +154,10 @@ mod tests {
         let set = OwnedArgv::of(&[b"SET", b"k", b"v"]);
         effects.command_ended(true, DbIndex(3), set.argv());
         effects.close(&mut journal);
-        assert_eq!(journal.read_from(0), Some(&b"*2\r\n$6\r\nSELECT\r\n$1\r\n3\r\n*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n"[..]));
+        assert_eq!(
+            journal.read_from(0),
+            Some(&b"*2\r\n$6\r\nSELECT\r\n$1\r\n3\r\n*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n"[..])
+        );
         let mark = journal.offset();
         effects.replace(&[b"SREM", b"s", b"a"]);
         effects.replace(&[b"SREM", b"s", b"b"]);

@@ -220,7 +220,7 @@ impl Keyspace {
             removed += db.table.len() as u64;
             let old = std::mem::replace(db, Db::new(self.hasher));
             db.deadlines = Deadlines::continuing(&old.deadlines);
-            if old.table.len() == 0 {
+            if old.table.is_empty() {
                 continue;
             }
             if lazy {
@@ -440,7 +440,13 @@ impl DbView<'_> {
 
     /// Puts a whole value in place of whatever the key held; its deadline goes unless `keep_ttl`.
     /// The entry is made by `make`, which gets the old one if there was any and may reuse its allocation.
-    pub fn put(&mut self, key: Key<'_>, deadline: Deadline, event: Event, change: impl FnOnce(Option<&mut Entry>, u32) -> Option<Entry>) {
+    pub fn put(
+        &mut self,
+        key: Key<'_>,
+        deadline: Deadline,
+        event: Event,
+        change: impl FnOnce(Option<&mut Entry>, u32) -> Option<Entry>,
+    ) {
         let (now, index) = (self.now, self.index);
         let db = &mut self.space.dbs[index.0 as usize];
         let book = &mut self.space.book;
@@ -566,7 +572,13 @@ pub enum Deadline {
 }
 
 /// Keeps the deadline index and the count of volatile keys true.
-pub(super) fn set_index(deadlines: &mut Deadlines, volatile: &mut usize, hash: u64, old: Option<i64>, new: Option<i64>) {
+pub(super) fn set_index(
+    deadlines: &mut Deadlines,
+    volatile: &mut usize,
+    hash: u64,
+    old: Option<i64>,
+    new: Option<i64>,
+) {
     match (old, new) {
         (None, Some(_)) => *volatile += 1,
         (Some(_), None) => *volatile -= 1,

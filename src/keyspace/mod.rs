@@ -5,8 +5,8 @@
 
 mod db;
 mod edit;
-pub mod evict;
 mod events;
+pub mod evict;
 pub mod expire;
 mod key;
 mod lazyfree;

@@ -6,4 +6,6 @@ mod request;
 
 pub use outbox::Outbox;
 pub use reply::{Deferred, Proto, Reply};
-pub use request::{Argv, BIG_BULK_BYTES, Decoded, Decoder, OwnedArgv, ProtocolError, RequestLimits, Span, fuzz_request};
+pub use request::{
+    Argv, BIG_BULK_BYTES, Decoded, Decoder, OwnedArgv, ProtocolError, RequestLimits, Span, fuzz_request,
+};

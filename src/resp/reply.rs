@@ -48,6 +48,12 @@ impl<'a> Reply<'a> {
         self.out
     }
 
+    /// Whether more than so many bytes wait: a reply of unknown length may end where it is.
+    #[inline]
+    pub fn is_over(&self, limit_bytes: usize) -> bool {
+        self.out.len() > limit_bytes
+    }
+
     #[inline]
     fn header(&mut self, kind: u8, n: i64) {
         let tail = self.out.tail();

@@ -356,7 +356,14 @@ impl Decoder {
 
     /// Decodes one request at `at` (0 when one is being resumed). Its spans and big arguments are appended.
     #[inline]
-    pub fn decode(&mut self, buf: &[u8], at: usize, limits: RequestLimits, spans: &mut Vec<Span>, bigs: &mut Vec<Bytes>) -> Decoded {
+    pub fn decode(
+        &mut self,
+        buf: &[u8],
+        at: usize,
+        limits: RequestLimits,
+        spans: &mut Vec<Span>,
+        bigs: &mut Vec<Bytes>,
+    ) -> Decoded {
         if self.partial.is_some() {
             return self.resume(buf, at, limits, spans, bigs);
         }
@@ -389,7 +396,8 @@ impl Decoder {
                         Some((len, start)) => (Some(len), start - at),
                         None => (None, pos - at),
                     };
-                    let mut partial = Partial { args_left: argc - done, spans: own, pos, bulk, bigs: Vec::new(), big: None };
+                    let mut partial =
+                        Partial { args_left: argc - done, spans: own, pos, bulk, bigs: Vec::new(), big: None };
                     partial.begin_big(&buf[at..]);
                     self.partial = Some(Box::new(partial));
                     return Decoded::Incomplete;
@@ -401,7 +409,14 @@ impl Decoder {
     }
 
     #[cold]
-    fn resume(&mut self, buf: &[u8], at: usize, limits: RequestLimits, spans: &mut Vec<Span>, bigs: &mut Vec<Bytes>) -> Decoded {
+    fn resume(
+        &mut self,
+        buf: &[u8],
+        at: usize,
+        limits: RequestLimits,
+        spans: &mut Vec<Span>,
+        bigs: &mut Vec<Bytes>,
+    ) -> Decoded {
         let request = &buf[at..];
         let Some(partial) = self.partial.as_mut() else { return Decoded::Incomplete };
         match partial.advance(request, limits) {
@@ -605,7 +620,8 @@ mod tests {
 
     #[test]
     fn a_stream_gives_the_same_requests_wherever_it_is_split() {
-        let mut data = b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n\r\nPING \"a b\"\r\n*0\r\n*-1\r\n*3\r\n$3\r\nSET\r\n$1\r\nk\r\n".to_vec();
+        let mut data =
+            b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n\r\nPING \"a b\"\r\n*0\r\n*-1\r\n*3\r\n$3\r\nSET\r\n$1\r\nk\r\n".to_vec();
         let big = vec![b'x'; BIG_BULK_BYTES + 3];
         data.extend_from_slice(format!("${}\r\n", big.len()).as_bytes());
         data.extend_from_slice(&big);
@@ -655,8 +671,14 @@ mod tests {
         assert_eq!(fault(b"*1\r\n$16385\r\n", false), "Protocol error: unauthenticated bulk length");
         assert_eq!(fault(b"a \"b\r\n", true), "Protocol error: unbalanced quotes in request");
         assert_eq!(fault(&vec![b'a'; 70_000], true), "Protocol error: too big inline request");
-        assert_eq!(fault(&[b"*".as_slice(), &[b'1'; 70_000]].concat(), true), "Protocol error: too big mbulk count string");
-        assert_eq!(fault(&[b"*1\r\n$".as_slice(), &[b'1'; 70_000]].concat(), true), "Protocol error: too big bulk count string");
+        assert_eq!(
+            fault(&[b"*".as_slice(), &[b'1'; 70_000]].concat(), true),
+            "Protocol error: too big mbulk count string"
+        );
+        assert_eq!(
+            fault(&[b"*1\r\n$".as_slice(), &[b'1'; 70_000]].concat(), true),
+            "Protocol error: too big bulk count string"
+        );
     }
 
     #[test]

@@ -82,6 +82,7 @@ enum Filled {
 impl Server {
     /// Decodes and executes all that arrived this turn.
     pub(super) fn run_batches(&mut self, inputs: &[Input], shared: &[u8], now: Now) {
+        self.account_inputs(inputs);
         let mut batch = std::mem::take(&mut self.batch);
         let mut cursors: Vec<Cursor<'_>> = inputs.iter().map(|input| self.open_cursor(input, shared, now)).collect();
         let mut next = 0;
@@ -143,8 +144,17 @@ impl Server {
                     let argv = Argv::new(buf, &batch.spans[first..], &batch.bigs);
                     let row = argv.get(0).and_then(|name| self.table.find(name));
                     let key_word = row.map_or(0, |row| self.table.first_key(row.id));
-                    let mut request =
-                        Request { cursor: index, first: first as u32, argc: argc as u32, key_word: 0, db: session.db, row, hash: 0, member_hash: 0, new_score: None };
+                    let mut request = Request {
+                        cursor: index,
+                        first: first as u32,
+                        argc: argc as u32,
+                        key_word: 0,
+                        db: session.db,
+                        row,
+                        hash: 0,
+                        member_hash: 0,
+                        new_score: None,
+                    };
                     if key_word > 0 {
                         if let Some(key) = argv.get(key_word) {
                             request.key_word = key_word as u32;

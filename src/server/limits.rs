@@ -1,6 +1,7 @@
 //! Limits of clients: silence, replies and requests that pile up, and the memory of all clients together.
 //!
 //! ```text
+//! before requests run   maxmemory-clients, with what was just read
 //! after each request   hard limit of its replies (a huge pipeline must not fill memory before the turn ends)
 //! end of a turn        both limits for all that have something to be sent; then maxmemory-clients, largest first
 //! ten times a second   silent clients, soft limits of those that send nothing, buffers that are not needed
@@ -12,6 +13,7 @@ use super::Server;
 use crate::base::clock::Now;
 use crate::command::Ctx;
 use crate::config::{Config, MemoryOrPercent, OutputBufferLimit};
+use crate::net::Input;
 use crate::session::{ConnId, Session, mode};
 
 /// Replies that a client may let pile up before it has logged in, bytes.
@@ -95,6 +97,14 @@ impl Server {
         self.limit_memory();
     }
 
+    /// What has just been read counts before it is executed: a request may itself be too much.
+    pub(super) fn account_inputs(&mut self, inputs: &[Input]) {
+        if self.accounting {
+            inputs.iter().for_each(|input| self.sessions.account(input.conn));
+            self.limit_memory();
+        }
+    }
+
     fn cut_off_other(&mut self, conn: ConnId) {
         if let Some(session) = self.sessions.get_mut(conn) {
             log_cut_off(session);
@@ -114,7 +124,12 @@ impl Server {
         while self.accounting && self.sessions.counted_bytes() as u64 > limit {
             let Some(conn) = self.sessions.largest() else { break };
             if let Some(session) = self.sessions.get(conn) {
-                log::info!("Evicting client: id={} addr={} tot-mem={}", session.id, session.peer, session.alloc_bytes());
+                log::info!(
+                    "Evicting client: id={} addr={} tot-mem={}",
+                    session.id,
+                    session.peer,
+                    session.alloc_bytes()
+                );
             }
             self.stats.totals.evicted_clients += 1;
             self.close_soon(conn);
@@ -137,10 +152,14 @@ impl Server {
         let places = (self.sessions.places() / PARTS).max(PART_PLACES);
         let (config, debug) = (&self.config, &self.facts.debug);
         let timeout_ms = u64::from(config.timeout) * 1000;
-        let peak_reset_ms = u64::try_from(debug.reply_buffer_peak_reset_ms.unwrap_or(PEAK_RESET_MS)).unwrap_or(u64::MAX);
+        let peak_reset_ms =
+            u64::try_from(debug.reply_buffer_peak_reset_ms.unwrap_or(PEAK_RESET_MS)).unwrap_or(u64::MAX);
         let (mut silent, mut over): (Vec<ConnId>, Vec<ConnId>) = (Vec::new(), Vec::new());
+        let (mut largest_input, mut largest_output) = (0, 0);
         let (next, part) = self.sessions.part(self.next_client, places);
         for session in part {
+            largest_input = largest_input.max(session.decoder.alloc_bytes());
+            largest_output = largest_output.max(session.outbox.alloc_bytes());
             let idle_ms = now.mono_ms().saturating_sub(session.active.mono_ms());
             if timeout_ms > 0 && idle_ms > timeout_ms && !session.is(mode::MONITOR | mode::BLOCKED) {
                 silent.push(session.conn);
@@ -156,6 +175,8 @@ impl Server {
             }
         }
         self.next_client = next;
+        self.stats.recent_input_bytes.record(now.unix_secs(), largest_input as u64);
+        self.stats.recent_output_bytes.record(now.unix_secs(), largest_output as u64);
         for conn in silent {
             log::debug!("Closing idle client");
             self.close_soon(conn);
@@ -200,8 +221,7 @@ mod tests {
 
     #[test]
     fn a_share_of_no_memory_is_no_limit() {
-        let mut config = Config::default();
-        config.maxmemory_clients = MemoryOrPercent::Percent(7);
+        let mut config = Config { maxmemory_clients: MemoryOrPercent::Percent(7), ..Config::default() };
         assert_eq!(memory_limit(&config), 0);
         config.maxmemory = 1_000_000;
         assert_eq!(memory_limit(&config), 70_000);

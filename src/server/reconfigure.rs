@@ -1,15 +1,16 @@
 //! What a CONFIG SET entails outside the command that it was: done after its unit.
 
-use super::Server;
-use crate::sys::logging;
+use super::{Server, log_options, title};
 use std::os::fd::AsRawFd;
 
 impl Server {
     /// These options have new values. What is kept of them in another form is up to date already (`Ctx::apply_config`).
     pub(super) fn reconfigure(&mut self, names: &[&'static str]) {
-        if names.contains(&"loglevel") {
-            logging::set_level(self.config.loglevel);
+        if let Some(logging) = &self.logging {
+            logging.set_level(log_options::level(&self.config));
+            logging.set_format(log_options::format(&self.config));
         }
+        title::follow(&self.config, names);
         if names.contains(&"slowlog-max-len") {
             self.stats.slowlog.truncate(self.config.slowlog_max_len as usize);
         }

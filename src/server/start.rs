@@ -6,7 +6,7 @@
 //!
 //! Everything that can be refused is tried before the first client is taken. What is only a pity is a warning of one line.
 
-use super::Server;
+use super::{Server, log_options, title};
 use crate::base::clock::Clock;
 use crate::base::rng::Rng;
 use crate::base::version;
@@ -15,13 +15,15 @@ use crate::command::{Debug, FAMILIES, Facts};
 use crate::config::{Config, Invocation, Start, Supervised, Text, render_faults};
 use crate::net::{Listener, Reactor};
 use crate::sys::listen::{self, ListenError};
-use crate::sys::{alloc, crash, host, logging, process, ticks};
+use crate::sys::logging::Logging;
+use crate::sys::{alloc, crash, host, process, ticks, warm};
 use sd_notify::NotifyState;
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -54,7 +56,9 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StartError::System(what, error) => write!(f, "{what}: {error}"),
-            StartError::Folder(path, error) => write!(f, "Can't use '{}' as the data folder (dir): {error}", path.display()),
+            StartError::Folder(path, error) => {
+                write!(f, "Can't use '{}' as the data folder (dir): {error}", path.display())
+            }
             StartError::Listen(error) => {
                 write!(f, "{error}\nFailed listening on port {} (tcp), aborting.", error.port)
             }
@@ -112,9 +116,9 @@ fn version_line() -> String {
 
 fn launch(mut config: Config, start: &Start, program: &OsString) -> ExitCode {
     let executable = absolute(Path::new(program));
-    let ended = prepare(&mut config).and_then(|made_folder| {
+    let ended = prepare(&mut config).and_then(|(logging, made_folder)| {
         greet(&config, start, made_folder);
-        serve(&mut config, start, executable)
+        serve(&mut config, start, executable, logging)
     });
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -140,8 +144,8 @@ fn absolute(program: &Path) -> String {
     found.map(|path| path.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// All that concerns the process: folder, background, log, crash report, signals, limits. Whether the folder was made.
-fn prepare(config: &mut Config) -> Result<bool, StartError> {
+/// All that concerns the process: folder, background, log, crash report, signals. The log, and whether the folder was made.
+fn prepare(config: &mut Config) -> Result<(Logging, bool), StartError> {
     let dir = config.dir.path().to_owned();
     let made_folder = enter_folder(&dir).map_err(|error| StartError::Folder(dir, error))?;
     if config.daemonize {
@@ -150,10 +154,15 @@ fn prepare(config: &mut Config) -> Result<bool, StartError> {
     let logfile = (!config.logfile.is_empty()).then(|| config.logfile.path().to_owned());
     let logfile = logfile.map(|path| std::path::absolute(&path).unwrap_or(path));
     if let Some(path) = &logfile {
-        let opened = std::fs::OpenOptions::new().append(true).create(true).open(path);
+        let opened = std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path);
         opened.map_err(|error| StartError::System("Can't open the log file", error))?;
     }
-    logging::init(logfile.clone(), config.loglevel);
+    let logging = Logging::init(log_options::settings(config, logfile.clone()))
+        .map_err(|error| StartError::System("Can't start the log", io::Error::other(error)))?;
+    if config.syslog_enabled {
+        logging.set_syslog(Some((&config.syslog_ident.lossy(), log_options::facility(config))));
+    }
+    title::show(config);
     if config.crash_log_enabled {
         let installed = crash::install(logfile.as_deref(), config.use_exit_on_panic);
         installed.map_err(|error| StartError::System("Can't set signal handlers", error))?;
@@ -171,7 +180,7 @@ fn prepare(config: &mut Config) -> Result<bool, StartError> {
             config.unixsocket = Text::from(path.as_os_str().as_bytes());
         }
     }
-    Ok(made_folder)
+    Ok((logging, made_folder))
 }
 
 fn enter_folder(dir: &Path) -> io::Result<bool> {
@@ -187,7 +196,13 @@ fn enter_folder(dir: &Path) -> io::Result<bool> {
 /// The first lines of the log: version and process id, where the options come from, what is amiss.
 fn greet(config: &Config, start: &Start, made_folder: bool) {
     if !start.quiet {
-        log::info!("Redstart {} (Redis {}), {} bit, PID: {}", version::REDSTART, version::REDIS, usize::BITS, std::process::id());
+        log::info!(
+            "Redstart {} (Redis {}), {} bit, PID: {}",
+            version::REDSTART,
+            version::REDIS,
+            usize::BITS,
+            std::process::id()
+        );
         match &config.config_file {
             Some(path) => log::info!("Configuration: {}", path.display()),
             None if start.stdin => log::info!("Configuration: standard input"),
@@ -205,12 +220,20 @@ fn greet(config: &Config, start: &Start, made_folder: bool) {
     }
 }
 
-fn serve(config: &mut Config, start: &Start, executable: String) -> Result<(), StartError> {
-    let _metered = alloc::register_thread().map_err(|error| StartError::System("The allocator has no statistics", error))?;
+fn serve(config: &mut Config, start: &Start, executable: String, logging: Logging) -> Result<(), StartError> {
+    let _metered =
+        alloc::register_thread().map_err(|error| StartError::System("The allocator has no statistics", error))?;
+    if let Err(error) = alloc::set_background_purge(true) {
+        log::warn!("The allocator's own thread can't be started, freed memory goes back to the system later: {error}");
+    }
+    if let Err(error) = warm::code() {
+        log::debug!("The program's pages come as they are needed: {error}");
+    }
     limit_clients(config);
     ticks::calibrate();
     let clock = Clock::default();
-    let mut rng = Rng::from_entropy().map_err(|error| StartError::System("The system has no randomness", io::Error::other(error)))?;
+    let mut rng = Rng::from_entropy()
+        .map_err(|error| StartError::System("The system has no randomness", io::Error::other(error)))?;
     let system = |error| StartError::System("The event loop can't be made", error);
     let mut reactor = Reactor::new(clock, &[libc::SIGTERM, libc::SIGINT]).map_err(system)?;
     let tcp = listen::open_all(&config.bind, config.port, config.tcp_backlog).map_err(StartError::Listen)?;
@@ -240,7 +263,7 @@ fn serve(config: &mut Config, start: &Start, executable: String) -> Result<(), S
         log::warn!("Unable to write oom_score_adj: {error}");
     }
     let mut server = Server::new(config.clone(), facts, FAMILIES, rng, clock.read());
-    server.note_startup_memory();
+    server.started(logging);
     announce(config, start, sockets);
     let ended = reactor.run(&mut server);
     tell_manager(&[NotifyState::Stopping]);

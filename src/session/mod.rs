@@ -1,7 +1,7 @@
 //! A client's logical state: selected database, protocol version, transaction, what it will be sent. Knows no socket.
 
-mod session;
+mod client;
 mod sessions;
 
-pub use session::{ConnId, Multi, Queued, ReplyMode, Session, mode};
+pub use client::{ConnId, Multi, Queued, ReplyMode, Session, mode};
 pub use sessions::Sessions;

@@ -15,7 +15,6 @@ use crate::session::{Session, Sessions, mode};
 use crate::sys::host::{self, Who};
 use crate::sys::{alloc, ticks};
 use std::borrow::Cow;
-use std::cell::OnceCell;
 use std::fmt::Write as _;
 
 /// What INFO says about the process.
@@ -29,8 +28,6 @@ pub struct Process<'a> {
     pub started: Now,
     /// Path of the program.
     pub executable: &'a str,
-    /// Bytes in use when it had started.
-    pub startup_used_bytes: u64,
 }
 
 /// All that INFO looks at.
@@ -53,21 +50,13 @@ pub struct Source<'a> {
     pub stats: &'a Stats,
     /// Full name and figures of each command.
     pub commands: Vec<(&'a str, &'a CommandStats)>,
-    /// Bytes in use before this look took any: the report's own text is not part of the data.
-    pub used_bytes: usize,
-    /// Taken once, when first asked for.
-    pub memory: OnceCell<MemoryFigures>,
+    /// Where the memory is, if that is asked for.
+    pub memory: Option<MemoryFigures>,
 }
 
 impl Source<'_> {
-    /// Where the memory is.
-    pub fn memory(&self) -> &MemoryFigures {
-        self.memory.get_or_init(|| {
-            let clients: usize = self.sessions.iter().map(Session::alloc_bytes).sum();
-            let clients = (clients + self.session.alloc_bytes()) as u64;
-            let peak = self.stats.totals.peak_used_bytes;
-            MemoryFigures::gather(self.used_bytes as u64, peak, self.process.startup_used_bytes, clients, self.keyspace)
-        })
+    fn memory(&self) -> MemoryFigures {
+        self.memory.unwrap_or_default()
     }
 
     fn uptime_secs(&self) -> u64 {
@@ -204,7 +193,7 @@ const CLIENTS: &[Field] = fields! {
     "maxclients" => |s| s.config.maxclients;
     "client_recent_max_input_buffer" => |s| s.stats.recent_input_bytes.max(s.now.unix_secs());
     "client_recent_max_output_buffer" => |s| s.stats.recent_output_bytes.max(s.now.unix_secs());
-    "blocked_clients" => |s| s.sessions.iter().filter(|session| session.is(mode::BLOCKED)).count();
+    "blocked_clients" => |s| s.sessions.iter().filter(|session| session.is(mode::BLOCKED | mode::PAUSED)).count();
     "tracking_clients" => |_| 0;
     "pubsub_clients" => |_| 0;
     "watching_clients" => |s| s.hub.watches.sessions();
@@ -456,7 +445,7 @@ fn latencystats(s: &Source<'_>, out: &mut String) {
 
 fn keyspace(s: &Source<'_>, out: &mut String) {
     for (index, db) in s.keyspace.dbs.iter().enumerate() {
-        if db.table.len() > 0 {
+        if !db.table.is_empty() {
             line!(out, "db{index}:keys={},expires={},avg_ttl={}", db.table.len(), db.volatile, db.avg_ttl_ms);
         }
     }

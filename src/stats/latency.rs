@@ -91,7 +91,8 @@ impl Series {
         let mut text = format!("{event} - high {high} ms, low {low} ms (all time high {} ms)\n", self.max_ms);
         text.push_str(&"-".repeat(80));
         text.push('\n');
-        let columns: Vec<(u64, String)> = self.samples.iter().map(|s| (level(s.ms, low, high), age(now_secs - s.at_secs))).collect();
+        let columns: Vec<(u64, String)> =
+            self.samples.iter().map(|s| (level(s.ms, low, high), age(now_secs - s.at_secs))).collect();
         for row in (0..u64::from(GRAPH_ROWS)).rev() {
             for (level, _) in &columns {
                 text.push(mark(*level, row));
@@ -181,7 +182,10 @@ impl LatencyMonitor {
                 .to_owned();
         }
         if self.series.is_empty() {
-            return format!("No event has taken {} ms or more since the latency monitor was turned on.\n", self.threshold_ms);
+            return format!(
+                "No event has taken {} ms or more since the latency monitor was turned on.\n",
+                self.threshold_ms
+            );
         }
         let mut text = String::from("Events that took long:\n\n");
         for (nth, (event, series)) in self.series.iter().enumerate() {
@@ -214,8 +218,10 @@ impl LatencyMonitor {
 /// What usually helps against this kind of event.
 fn advice_for(event: &str, slowlog_off: bool) -> Vec<&'static str> {
     const SLOWLOG_ON: &str = "SLOWLOG GET names the commands that took long.";
-    const SLOWLOG_OFF: &str = "Turn the slow log on to learn which commands take long: CONFIG SET slowlog-log-slower-than 1000.";
-    const SPLIT: &str = "Split very large collections: commands that read, delete or store them whole take as long as they are large.";
+    const SLOWLOG_OFF: &str =
+        "Turn the slow log on to learn which commands take long: CONFIG SET slowlog-log-slower-than 1000.";
+    const SPLIT: &str =
+        "Split very large collections: commands that read, delete or store them whole take as long as they are large.";
     let slowlog = if slowlog_off { SLOWLOG_OFF } else { SLOWLOG_ON };
     match event {
         "command" => vec![slowlog, SPLIT],
@@ -251,7 +257,10 @@ mod tests {
             m.record("command", at, ms);
         }
         let series = m.get(b"COMMAND").expect("recorded");
-        assert_eq!(series.samples().copied().collect::<Vec<_>>(), [Sample { at_secs: 5, ms: 30 }, Sample { at_secs: 6, ms: 11 }]);
+        assert_eq!(
+            series.samples().copied().collect::<Vec<_>>(),
+            [Sample { at_secs: 5, ms: 30 }, Sample { at_secs: 6, ms: 11 }]
+        );
         assert_eq!((series.max_ms, series.newest().map(|s| s.ms)), (30, Some(11)));
         for at in 0..1000 {
             m.record("command", 100 + at, 10);

@@ -55,10 +55,19 @@ pub struct SlowLog {
 
 impl SlowLog {
     /// Adds a command; the oldest go so that at most `max_len` stay. `hidden`: words not to be kept.
-    pub fn add(&mut self, argv: Argv<'_>, hidden: Hidden, at_secs: i64, duration_us: u64, client: (&str, &[u8]), max_len: usize) {
+    pub fn add(
+        &mut self,
+        argv: Argv<'_>,
+        hidden: Hidden,
+        at_secs: i64,
+        duration_us: u64,
+        client: (&str, &[u8]),
+        max_len: usize,
+    ) {
         let words = shorten(argv, hidden);
         let (peer, name) = client;
-        let entry = SlowEntry { id: self.next_id, at_secs, duration_us, words, peer: peer.into(), client_name: name.into() };
+        let entry =
+            SlowEntry { id: self.next_id, at_secs, duration_us, words, peer: peer.into(), client_name: name.into() };
         self.next_id += 1;
         self.entries.push_front(entry);
         self.entries.truncate(max_len);
@@ -117,7 +126,7 @@ mod tests {
     #[test]
     fn long_commands_are_shortened_and_old_ones_go() {
         let mut log = SlowLog::default();
-        let long = vec![b'x'; 200];
+        let long = [b'x'; 200];
         let words: Vec<&[u8]> = std::iter::once(&b"rpush"[..]).chain(std::iter::repeat_n(&long[..], 40)).collect();
         let argv = OwnedArgv::of(&words);
         for _ in 0..3 {

@@ -55,7 +55,13 @@ pub fn note_command(name: &'static &'static str) {
 pub fn install(log: Option<&std::path::Path>, exit: bool) -> io::Result<()> {
     use std::os::unix::ffi::OsStrExt;
     let log = log.and_then(|path| CString::new(path.as_os_str().as_bytes()).ok());
-    let header = format!("Redstart {} (Redis {}), commit {}, pid {}", version::REDSTART, version::REDIS, version::COMMIT, std::process::id());
+    let header = format!(
+        "Redstart {} (Redis {}), commit {}, pid {}",
+        version::REDSTART,
+        version::REDIS,
+        version::COMMIT,
+        std::process::id()
+    );
     if PLAN.set(Plan { log, exit, header }).is_err() {
         return Ok(());
     }
@@ -224,7 +230,8 @@ fn on_panic(info: &std::panic::PanicHookInfo<'_>) {
     put_header(fd);
     let place = info.location().map(ToString::to_string).unwrap_or_default();
     let payload = info.payload();
-    let words = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    let words =
+        payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
     let words = words.unwrap_or("a panic without words");
     let title = if words.starts_with("ASSERTION FAILED") { "" } else { "Guru Meditation: " };
     put(fd, format!("{title}{words} at {place}\n").as_bytes());

@@ -1,4 +1,4 @@
-//! The system's calls, wrapped once: allocator, process, sockets, clocks, crash reports.
+//! The system's calls, wrapped once: allocator, process, sockets, clocks, log, crash reports.
 
 pub mod alloc;
 pub mod crash;
@@ -9,3 +9,5 @@ pub mod logging;
 pub mod process;
 pub mod socket;
 pub mod ticks;
+pub mod title;
+pub mod warm;

@@ -4,7 +4,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::fd::{BorrowedFd, RawFd};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::time::Duration;
@@ -25,15 +25,14 @@ pub fn listen_tcp(addr: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Listens on a path, not blocking. A socket that lies there from before is removed. With `permissions` other than 0 the
-/// file has them before the first connection can come.
+/// Listens on a path, not blocking. A socket that lies there from before is removed, any other file is left alone and the
+/// address is in use. With `permissions` other than 0 the file has them before the first connection can come.
 ///
 /// # Errors
 /// The system's.
 pub fn listen_unix(path: &Path, permissions: u32, backlog: u32) -> io::Result<UnixListener> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+    if std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
+        std::fs::remove_file(path)?;
     }
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.bind(&socket2::SockAddr::unix(path)?)?;
@@ -83,5 +82,35 @@ mod tests {
         let taken = first.local_addr().expect("it is bound");
         let error = listen_tcp(taken, 5).expect_err("it is taken");
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn a_unix_socket_replaces_a_stale_one_and_nothing_else() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("s");
+        drop(listen_unix(&path, 0, 5).expect("a free path"));
+        assert!(path.exists(), "what a killed server leaves");
+        let _listener = listen_unix(&path, 0o700, 5).expect("a stale socket is replaced");
+        let mode = std::fs::metadata(&path).expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        assert!(std::os::unix::net::UnixStream::connect(&path).is_ok());
+        let file = dir.path().join("dump.rdb");
+        std::fs::write(&file, "data").expect("it can be written");
+        assert_eq!(listen_unix(&file, 0, 5).expect_err("a file").kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(std::fs::read(&file).expect("it is kept"), b"data");
+    }
+
+    #[test]
+    fn keepalive_is_set_as_the_reference_sets_it() {
+        use std::os::fd::AsRawFd;
+        let listener = listen_tcp("127.0.0.1:0".parse().expect("an address"), 5).expect("a free port");
+        for (secs, interval) in [(300, 100), (2, 1)] {
+            set_keepalive(listener.as_raw_fd(), secs).expect("it can be set");
+            let socket = SockRef::from(&listener);
+            assert!(socket.keepalive().expect("told"));
+            assert_eq!(socket.tcp_keepalive_time().expect("told").as_secs(), u64::from(secs));
+            assert_eq!(socket.tcp_keepalive_interval().expect("told").as_secs(), interval);
+            assert_eq!(socket.tcp_keepalive_retries().expect("told"), 3);
+        }
     }
 }

@@ -28,9 +28,8 @@ fn hardware_ticks() -> u64 {
 /// Whether the counter runs at one rate whatever the processor does.
 fn is_constant() -> bool {
     cfg!(target_arch = "x86_64")
-        && std::fs::read_to_string("/proc/cpuinfo").is_ok_and(|text| {
-            text.lines().find(|l| l.starts_with("flags")).is_some_and(|l| l.contains("constant_tsc"))
-        })
+        && std::fs::read_to_string("/proc/cpuinfo")
+            .is_ok_and(|text| text.lines().find(|l| l.starts_with("flags")).is_some_and(|l| l.contains("constant_tsc")))
 }
 
 fn rate() -> &'static Rate {

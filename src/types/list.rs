@@ -211,7 +211,8 @@ impl ListMut<'_> {
     pub fn insert(&mut self, before: bool, pivot: &[u8], element: &[u8]) -> Option<usize> {
         self.make_room(1, element.len());
         if let Some(nodes) = self.nodes() {
-            let inserted = if before { nodes.insert_before(pivot, element) } else { nodes.insert_after(pivot, element) };
+            let inserted =
+                if before { nodes.insert_before(pivot, element) } else { nodes.insert_after(pivot, element) };
             return match inserted {
                 Inserted::Length(len) => Some(len),
                 Inserted::NoPivot => None,
@@ -231,7 +232,8 @@ impl ListMut<'_> {
         }
         let limit = if count == 0 { usize::MAX } else { usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX) };
         let mut removed = 0;
-        let mut index = if count < 0 { listpack::last(self.entry.value()) } else { listpack::first(self.entry.value()) };
+        let mut index =
+            if count < 0 { listpack::last(self.entry.value()) } else { listpack::first(self.entry.value()) };
         while let (Some(at), true) = (index, removed < limit) {
             let pack = self.entry.value();
             let equal = listpack::at(pack, at).is_some_and(|elem| elem.eq_bytes(element));

@@ -56,7 +56,9 @@ impl<'a> Encoded<'a> {
                 (Kind::Int, &int[..int_len(n)])
             }
             Encoded::Inline(bytes) => (Kind::Str, bytes),
-            Encoded::Big(bytes) => return Some(Entry::new_big(key, Kind::BigStr as u8, Box::new(Big::Str(bytes)), access, None)),
+            Encoded::Big(bytes) => {
+                return Some(Entry::new_big(key, Kind::BigStr as u8, Box::new(Big::Str(bytes)), access, None));
+            }
         };
         match old {
             // A large collection is not freed here: the caller frees what is swapped out.

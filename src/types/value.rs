@@ -1,12 +1,12 @@
 //! What the types share: the kinds of an entry, the heap payload, the limits of the packed encodings.
 
+use crate::base::hash::Hasher;
+use crate::ds::quicklist::{Fill, QuickList};
+use crate::ds::record::{Field, Member};
 use crate::ds::record::{Record, RecordRef};
 use crate::ds::sorted::Sorted;
-use crate::ds::table::{Item, ItemMut};
-use crate::base::hash::Hasher;
-use crate::ds::record::{Field, Member};
-use crate::ds::quicklist::{Fill, QuickList};
 use crate::ds::table::Table;
+use crate::ds::table::{Item, ItemMut};
 use bytes::Bytes;
 
 /// An element of a packed or big collection: an integer or bytes.

@@ -343,7 +343,8 @@ impl<E: DerefMut<Target = Entry>> ZSetMut<E> {
 
     fn insert_packed(&mut self, member: &[u8], score: f64) {
         let pack = self.entry.value();
-        let behind = |(_, elem, s): &(usize, Elem<'_>, f64)| *s > score || (*s == score && compare(*elem, member).is_gt());
+        let behind =
+            |(_, elem, s): &(usize, Elem<'_>, f64)| *s > score || (*s == score && compare(*elem, member).is_gt());
         let at = pairs(pack).find(behind).map_or(pack.len(), |(at, _, _)| at);
         with_score(score, |elem| listpack::insert_all(&mut *self.entry, at, &[member.into(), elem]));
     }

@@ -60,13 +60,13 @@ pub fn agrees(a: Answered<'_>) -> bool {
         Check::Exact | Check::Fixed | Check::Exec | Check::Silent => false,
         Check::Unordered => sorted(ours, 1, false) == sorted(theirs, 1, false),
         Check::Pairs => sorted(ours, 2, false) == sorted(theirs, 2, false),
-        Check::Near => near(ours, theirs, if argv[0].to_ascii_lowercase().starts_with(b"p") { NEAR_MS } else { NEAR_S }),
+        Check::Near => {
+            near(ours, theirs, if argv[0].to_ascii_lowercase().starts_with(b"p") { NEAR_MS } else { NEAR_S })
+        }
         Check::Kind | Check::Encoding => ours.kind == theirs.kind,
         Check::Hello => fields(ours) == fields(theirs),
         Check::Scan | Check::ScanPairs => scan(argv, ours, theirs, if check == Check::Scan { 1 } else { 2 }),
-        Check::Sample { .. } | Check::Pops { .. } => {
-            ours.kind == theirs.kind && flat(ours).len() == flat(theirs).len()
-        }
+        Check::Sample { .. } | Check::Pops { .. } => ours.kind == theirs.kind && flat(ours).len() == flat(theirs).len(),
     };
     same || known::explains(argv, ours, theirs)
 }
@@ -77,7 +77,8 @@ pub fn is_sample(argv: &[Vec<u8>], all: &Value, chosen: &Value) -> bool {
         return true;
     }
     let with = argv.last().is_some_and(|w| w.to_ascii_lowercase().starts_with(b"with"));
-    let all_width = if matches!(argv[0].to_ascii_lowercase().as_slice(), b"hrandfield" | b"zrandmember") { 2 } else { 1 };
+    let all_width =
+        if matches!(argv[0].to_ascii_lowercase().as_slice(), b"hrandfield" | b"zrandmember") { 2 } else { 1 };
     let (all, items) = (flat(all), flat(chosen));
     let mut items: Vec<&[&[u8]]> = items.chunks(if with { 2 } else { 1 }).collect();
     let known = items.iter().all(|item| all.chunks(all_width).any(|one| one.starts_with(item)));
@@ -110,13 +111,21 @@ pub fn flat(value: &Value) -> Vec<&[u8]> {
 }
 
 /// Elements in groups of `width`, sorted; `scores`: doubles in one spelling. Pairs that are arrays of two are flattened first.
-fn sorted(value: &Value, width: usize, scores: bool) -> (u8, Vec<Vec<(u8, Vec<u8>)>>) {
+/// The groups of an aggregate's elements, each element as its type byte and text.
+type Groups = Vec<Vec<(u8, Vec<u8>)>>;
+
+fn sorted(value: &Value, width: usize, scores: bool) -> (u8, Groups) {
     let nested = width == 2 && value.children.iter().all(|c| c.kind == b'*');
-    let leaves: Vec<&Value> =
-        if nested { value.children.iter().flat_map(|c| &c.children).collect() } else { value.children.iter().collect() };
+    let leaves: Vec<&Value> = if nested {
+        value.children.iter().flat_map(|c| &c.children).collect()
+    } else {
+        value.children.iter().collect()
+    };
     let mut groups: Vec<Vec<(u8, Vec<u8>)>> = leaves
         .chunks(width)
-        .map(|group| group.iter().map(|v| (v.kind, if scores { number_text(&v.text) } else { v.text.clone() })).collect())
+        .map(|group| {
+            group.iter().map(|v| (v.kind, if scores { number_text(&v.text) } else { v.text.clone() })).collect()
+        })
         .collect();
     groups.sort_unstable();
     (value.kind, groups)
@@ -148,7 +157,8 @@ fn fields(value: &Value) -> (u8, Vec<(&[u8], u8)>) {
 fn scan(argv: &[Vec<u8>], ours: &Value, theirs: &Value, width: usize) -> bool {
     let is = |name: &[u8]| argv[0].eq_ignore_ascii_case(name);
     let from_start = argv.get(if is(b"scan") { 1 } else { 2 }).is_some_and(|cursor| cursor == b"0");
-    let ([cursor, elements], [their_cursor, their_elements]) = (ours.children.as_slice(), theirs.children.as_slice()) else {
+    let ([cursor, elements], [their_cursor, their_elements]) = (ours.children.as_slice(), theirs.children.as_slice())
+    else {
         return false;
     };
     let partial = !from_start || cursor.text != b"0" || their_cursor.text != b"0";

@@ -114,7 +114,8 @@ fn weighted<'a, T>(random: &mut Random, from: &'a [T], weight: impl Fn(&T) -> u3
 fn bend(random: &mut Random, argv: &mut Vec<Vec<u8>>, form: &str) {
     if random.chance(10) {
         let at = random.below(argv.len());
-        let is_option = argv[at].iter().all(u8::is_ascii_lowercase) && form.contains(&*String::from_utf8_lossy(&argv[at]));
+        let is_option =
+            argv[at].iter().all(u8::is_ascii_lowercase) && form.contains(&*String::from_utf8_lossy(&argv[at]));
         if at == 0 || is_option && argv[at].len() > 2 {
             argv[at].make_ascii_uppercase();
         }

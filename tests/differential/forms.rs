@@ -221,7 +221,11 @@ const CONNECTION: &[Form] = &[
     form(1, Fixed, "reset"),
     form(2, Exact, "(foo|getx|objec|se) +(<v>)"),
     form(1, Exact, "(client|config|object|command) (foo|getx) [<v>]"),
-    form(3, Exact, "command getkeys (get <str>|mset <str> <v> <str> <v>|zunionstore <zset> #(<zs>)|set|ping|lmpop #(<list>) left)"),
+    form(
+        3,
+        Exact,
+        "command getkeys (get <str>|mset <str> <v> <str> <v>|zunionstore <zset> #(<zs>)|set|ping|lmpop #(<list>) left)",
+    ),
     form(1, Exact, "config get (hash-max-listpack-entries|nonsense|set-max-intset-entries|list-max-listpack-size)"),
     form(1, Exact, "config set (nonsense 1|hash-max-listpack-entries x|maxmemory -1|hz abc|databases 3|port)"),
 ];

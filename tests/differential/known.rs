@@ -59,7 +59,9 @@ pub fn explains(argv: &[Vec<u8>], ours: &Value, theirs: &Value) -> bool {
 /// A line for each row: how often it was met, and why it is there.
 pub fn report() -> Vec<String> {
     let whys = KNOWN.iter().map(|k| (k.command, k.why)).chain([("doubles", DOUBLE_WHY)]);
-    whys.zip(&USED).map(|((command, why), used)| format!("{:>8} x  {command}: {why}", used.load(Ordering::Relaxed))).collect()
+    whys.zip(&USED)
+        .map(|((command, why), used)| format!("{:>8} x  {command}: {why}", used.load(Ordering::Relaxed)))
+        .collect()
 }
 
 fn same_but_doubles(ours: &Value, theirs: &Value) -> bool {

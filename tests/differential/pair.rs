@@ -1,12 +1,12 @@
 //! The two servers: plays batches to both, compares replies and then the key spaces.
 
-use super::support::client::{Client, Value, encode};
-use super::support::{Process, our_binary};
 use super::check::{self, Answered, Check};
 use super::episode::{Batch, CONNS, Step, words};
 use super::forms::DEFAULT_LIMITS;
 use super::pools::DBS;
 use super::random::Random;
+use super::support::client::{Client, Value, encode};
+use super::support::{Process, our_binary};
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,8 @@ pub struct Difference {
 impl Difference {
     /// What two differences share that have one cause, as far as can be told.
     pub fn signature(&self) -> String {
-        let first: Vec<String> = self.argv.iter().take(1).map(|w| w.escape_ascii().to_string().to_lowercase()).collect();
+        let first: Vec<String> =
+            self.argv.iter().take(1).map(|w| w.escape_ascii().to_string().to_lowercase()).collect();
         let kind = |text: &str| text.chars().next().unwrap_or(' ');
         format!("{} {}{}", first.join(" "), kind(&self.ours), kind(&self.theirs))
     }
@@ -150,7 +151,11 @@ impl Pair {
             for (i, step) in replied.iter().enumerate() {
                 let (Some(a), Some(b)) = (ours.get(at + i), theirs.get(at + i)) else {
                     let text = |end: &io::Result<()>| end.as_ref().err().map_or("a reply".into(), ToString::to_string);
-                    return Some(Difference { argv: step.argv.clone(), ours: text(&our_end), theirs: text(&their_end) });
+                    return Some(Difference {
+                        argv: step.argv.clone(),
+                        ours: text(&our_end),
+                        theirs: text(&their_end),
+                    });
                 };
                 if let Some(difference) = self.compare(batch.conn, step, a, b) {
                     return Some(difference);
@@ -264,7 +269,10 @@ impl Pair {
         let count = random.pick(&["1", "2", "7", "10", "100"]).as_bytes().to_vec();
         let mut tail = vec![b"count".to_vec(), count];
         if random.chance(40) {
-            tail.extend([b"match".to_vec(), random.pick(&["*", "m*", "*1*", "[a-c]", "none", "?"]).as_bytes().to_vec()]);
+            tail.extend([
+                b"match".to_vec(),
+                random.pick(&["*", "m*", "*1*", "[a-c]", "none", "?"]).as_bytes().to_vec(),
+            ]);
         }
         let (head, width) = match kind {
             "set" => (words("sscan @", key), 1),
@@ -273,12 +281,18 @@ impl Pair {
             _ => (words("scan", key), 1),
         };
         if head.len() == 1 && random.chance(30) {
-            tail.extend([b"type".to_vec(), random.pick(&["string", "list", "zset", "hash", "set"]).as_bytes().to_vec()]);
+            tail.extend([
+                b"type".to_vec(),
+                random.pick(&["string", "list", "zset", "hash", "set"]).as_bytes().to_vec(),
+            ]);
         }
         let show = |result: io::Result<BTreeSet<Vec<Vec<u8>>>>| match result {
             Ok(seen) => {
                 let number = |v: &[u8]| check::double_text(v);
-                seen.iter().map(|e| e.iter().map(|v| number(v)).collect::<Vec<_>>().join("=")).collect::<Vec<_>>().join(" ")
+                seen.iter()
+                    .map(|e| e.iter().map(|v| number(v)).collect::<Vec<_>>().join("="))
+                    .collect::<Vec<_>>()
+                    .join(" ")
             }
             Err(e) => format!("error: {e}"),
         };
@@ -298,7 +312,9 @@ fn wrong_choice(steps: &[&Step], replies: &[Value]) -> Option<String> {
     }
     let fits = match step.check {
         Check::Sample { .. } => check::is_sample(&step.argv, before, chosen),
-        Check::Pops { .. } => check::is_sample(&step.argv, before, chosen) && check::is_rest(before, chosen, replies.get(2)?),
+        Check::Pops { .. } => {
+            check::is_sample(&step.argv, before, chosen) && check::is_rest(before, chosen, replies.get(2)?)
+        }
         _ => true,
     };
     (!fits).then(|| format!("of {} it chose {}", before.render(), chosen.render()))

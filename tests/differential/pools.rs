@@ -48,7 +48,9 @@ const POOLS: &[(&str, Pool)] = &[
     ("lmin", lex_bound),
     ("lmax", lex_bound),
     ("w", |r| text(r, &["1", "2", "0", "-1", "0.5", "3", "inf"], 97)),
-    ("db", |r| if r.chance(96) { r.below(DBS as usize).to_string() } else { ["15", "16", "-1", "x"][r.below(4)].into() }.into()),
+    ("db", |r| {
+        if r.chance(96) { r.below(DBS as usize).to_string() } else { ["15", "16", "-1", "x"][r.below(4)].into() }.into()
+    }),
     ("pat", |r| text(r, &["*", "?", "m*", "m1?", "[a-c]", "[^a]", "*1*", "s*", "[lz]?", "\\*", "", "[", "a\\"], 100)),
     ("scancnt", |r| text(r, &["5000", "100000"], 95)),
     ("type", |r| text(r, &["string", "list", "set", "zset", "hash", "stream", "STRING", "nonsense"], 100)),
@@ -69,9 +71,35 @@ pub fn named(name: &str) -> Pool {
 /// What stands where something else should. No small positive number: it would be a time close to now.
 pub fn junk(random: &mut Random) -> Vec<u8> {
     const JUNK: &[&[u8]] = &[
-        b"", b"x", b"1.5e", b"9223372036854775808", b"-9223372036854775809", b"-9223372036854775808", b"+1", b" 1", b"1 ",
-        b"0x10", b"nan", b"NaN", b"-nan", b"infinity", b"1e400", b"-0", b"00", b"-1", b"0", b"1\x01", b"NX", b"LIMIT",
-        b"count", b"\xff\xfe", b"1e5", b".5", b"99999999999999999999999999", b"(1", b"[a",
+        b"",
+        b"x",
+        b"1.5e",
+        b"9223372036854775808",
+        b"-9223372036854775809",
+        b"-9223372036854775808",
+        b"+1",
+        b" 1",
+        b"1 ",
+        b"0x10",
+        b"nan",
+        b"NaN",
+        b"-nan",
+        b"infinity",
+        b"1e400",
+        b"-0",
+        b"00",
+        b"-1",
+        b"0",
+        b"1\x01",
+        b"NX",
+        b"LIMIT",
+        b"count",
+        b"\xff\xfe",
+        b"1e5",
+        b".5",
+        b"99999999999999999999999999",
+        b"(1",
+        b"[a",
     ];
     random.pick(JUNK).to_vec()
 }
@@ -107,9 +135,27 @@ fn lex_key(random: &mut Random) -> Vec<u8> {
 
 /// No NUL: SORT ALPHA of the reference compares C strings, so two that differ after one tie, and ties have no order.
 fn member(random: &mut Random) -> Vec<u8> {
-    const FEW: &[&[u8]] =
-        &[b"a", b"b", b"c", b"d", b"e", b"f", b"f1", b"0", b"1", b"2", b"3", b"-1", b"10", b"127", b"128", b"40000", b"5000000000"];
-    const ODD: &[&[u8]] = &[b"", b"a\x01", b"A", b"01", b"-0", b"\r\n", b"\xff", b"9223372036854775807", b"-9223372036854775808", b"1.5"];
+    const FEW: &[&[u8]] = &[
+        b"a",
+        b"b",
+        b"c",
+        b"d",
+        b"e",
+        b"f",
+        b"f1",
+        b"0",
+        b"1",
+        b"2",
+        b"3",
+        b"-1",
+        b"10",
+        b"127",
+        b"128",
+        b"40000",
+        b"5000000000",
+    ];
+    const ODD: &[&[u8]] =
+        &[b"", b"a\x01", b"A", b"01", b"-0", b"\r\n", b"\xff", b"9223372036854775807", b"-9223372036854775808", b"1.5"];
     match random.below(40) {
         0..=2 => random.pick(ODD).to_vec(),
         3 => vec![b'y'; 64],
@@ -137,8 +183,21 @@ fn value(random: &mut Random) -> Vec<u8> {
 
 fn small_or_border(random: &mut Random) -> Vec<u8> {
     const BORDER: &[&str] = &[
-        "9223372036854775807", "9223372036854775806", "-9223372036854775808", "-9223372036854775807", "2147483647", "-2147483648",
-        "32767", "32768", "-32768", "-32769", "9999", "10000", "127", "-128", "4294967296",
+        "9223372036854775807",
+        "9223372036854775806",
+        "-9223372036854775808",
+        "-9223372036854775807",
+        "2147483647",
+        "-2147483648",
+        "32767",
+        "32768",
+        "-32768",
+        "-32769",
+        "9999",
+        "10000",
+        "127",
+        "-128",
+        "4294967296",
     ];
     match random.below(12) {
         0 => random.pick(BORDER).as_bytes().to_vec(),
@@ -149,15 +208,36 @@ fn small_or_border(random: &mut Random) -> Vec<u8> {
 
 fn float(random: &mut Random) -> Vec<u8> {
     const FLOATS: &[&str] = &[
-        "0.1", "-0.1", "1.5", "3", "-2.25", "1e3", "1.0e-5", "5.0e3", "100000000000000000000", "0.00000000000000001", "-0", "3.14159",
-        "1e17", "1e-10", "12345.6789", "0.3", "+1.5", "1.7976931348623157e308", "inf", "-inf",
+        "0.1",
+        "-0.1",
+        "1.5",
+        "3",
+        "-2.25",
+        "1e3",
+        "1.0e-5",
+        "5.0e3",
+        "100000000000000000000",
+        "0.00000000000000001",
+        "-0",
+        "3.14159",
+        "1e17",
+        "1e-10",
+        "12345.6789",
+        "0.3",
+        "+1.5",
+        "1.7976931348623157e308",
+        "inf",
+        "-inf",
     ];
     text(random, FLOATS, 96)
 }
 
 fn index(random: &mut Random) -> Vec<u8> {
     match random.below(20) {
-        0 => random.pick(&["9223372036854775807", "-9223372036854775808", "4294967296", "-4294967296"]).as_bytes().to_vec(),
+        0 => random
+            .pick(&["9223372036854775807", "-9223372036854775808", "4294967296", "-4294967296"])
+            .as_bytes()
+            .to_vec(),
         1 if random.chance(30) => junk(random),
         _ => random.between(-12, 12).to_string().into_bytes(),
     }
@@ -166,7 +246,10 @@ fn index(random: &mut Random) -> Vec<u8> {
 /// A time: far away in most cases, seldom past, refused or no number.
 fn time(random: &mut Random, low: i64, high: i64, step: i64) -> Vec<u8> {
     match random.below(20) {
-        0 => random.pick(&["-1", "0", "-1000", "9223372036854775807", "-9223372036854775808", "9223372036854775"]).as_bytes().to_vec(),
+        0 => random
+            .pick(&["-1", "0", "-1000", "9223372036854775807", "-9223372036854775808", "9223372036854775"])
+            .as_bytes()
+            .to_vec(),
         1 if random.chance(30) => junk(random),
         _ => (low + step * random.between(0, (high - low) / step)).to_string().into_bytes(),
     }
@@ -180,8 +263,23 @@ fn quarter(random: &mut Random) -> Vec<u8> {
 
 fn score(random: &mut Random) -> Vec<u8> {
     const ODD: &[&str] = &[
-        "inf", "-inf", "+inf", "0.1", "1e10", "-0", "1e300", "9007199254740993", "3.0", "1e-7", "123456789.123", "1e21", "1e17",
-        "0.30000000000000004", "5e-324", "1.7976931348623157e308", "-1e22",
+        "inf",
+        "-inf",
+        "+inf",
+        "0.1",
+        "1e10",
+        "-0",
+        "1e300",
+        "9007199254740993",
+        "3.0",
+        "1e-7",
+        "123456789.123",
+        "1e21",
+        "1e17",
+        "0.30000000000000004",
+        "5e-324",
+        "1.7976931348623157e308",
+        "-1e22",
     ];
     match random.below(10) {
         0 => random.pick(ODD).as_bytes().to_vec(),

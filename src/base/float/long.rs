@@ -63,6 +63,7 @@ impl LongDouble {
     }
 
     /// The sum; `None` if it is infinite or not a number ("increment would produce NaN or Infinity").
+    #[expect(clippy::should_implement_trait, reason = "a sum may be refused; `Add` would promise a number")]
     pub fn add(self, other: Self) -> Option<Self> {
         let sum = (self.0 + other.0).value;
         sum.is_finite().then_some(Self(sum))

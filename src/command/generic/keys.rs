@@ -24,6 +24,9 @@ pub(super) fn keys(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         if (all || glob_match(pattern, entry.key(), false)) && !is_expired(entry, now_ms) {
             cx.reply.bulk(entry.key());
             count += 1;
+            if cx.reply.is_over(cx.reply_limit_bytes) {
+                break;
+            }
         }
     }
     cx.reply.fill_array(start, count);
@@ -105,7 +108,11 @@ pub(super) fn randomkey(cx: &mut Ctx<'_>, _args: &mut Args<'_>) -> Outcome {
     }
     match cx.db.db_ref().table.iter().find(|entry| !is_expired(*entry, now_ms)) {
         Some(entry) => cx.reply.bulk(entry.key()),
-        None => cx.reply.null(),
+        None => match cx.db.db_ref().table.iter().next() {
+            // While writes are paused a dead key is still there.
+            Some(entry) if cx.db.keep_expired => cx.reply.bulk(entry.key()),
+            _ => cx.reply.null(),
+        },
     }
     Ok(Flow::Done)
 }

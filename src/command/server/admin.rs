@@ -148,7 +148,11 @@ fn lolwut(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         }
     }
     let mut picture = hills(cx.rng, size[0] as usize, size[1] as usize);
-    picture.push_str(&format!("\nA walk in the hills, by Redstart {}. Redis ver. {}\n", version::REDSTART, version::REDIS));
+    picture.push_str(&format!(
+        "\nA walk in the hills, by Redstart {}. Redis ver. {}\n",
+        version::REDSTART,
+        version::REDIS
+    ));
     cx.reply.verbatim("txt", picture.as_bytes());
     Ok(Flow::Done)
 }

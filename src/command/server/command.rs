@@ -1,14 +1,14 @@
 //! COMMAND and COMMANDS: what the command table tells of itself.
 
-use super::describe;
 use super::SERVER;
+use super::describe;
 use crate::base::glob::glob_match;
 use crate::command::args::Args;
 use crate::command::ctx::{Ctx, Flow, Outcome};
 use crate::command::error::CmdError;
 use crate::command::execute::resolve;
-use crate::command::{help, keys};
 use crate::command::table::{Arg, ArgType, Command, Row, Table, acl, flag, key_flag};
+use crate::command::{help, keys};
 use crate::resp::Argv;
 
 const OPEN: u32 = flag::LOADING | flag::STALE;
@@ -257,7 +257,8 @@ fn getkeysandflags(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     for (index, flags) in found {
         cx.reply.array(2);
         cx.reply.bulk(request.get(index).unwrap_or_default());
-        let names: Vec<&str> = key_flag::NAMES.iter().filter(|(bit, _)| flags & bit != 0).map(|(_, name)| *name).collect();
+        let names: Vec<&str> =
+            key_flag::NAMES.iter().filter(|(bit, _)| flags & bit != 0).map(|(_, name)| *name).collect();
         cx.reply.set(names.len());
         for name in names {
             cx.reply.simple(name);

@@ -104,6 +104,10 @@ fn set(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let changed = cx.config.set_many(&pairs, SetContext { loading: false, local })?;
     if let Err((name, cause)) = apply(cx, &before, &changed) {
         *cx.config = before;
+        // The one step that a later one may make undone.
+        if changed.iter().any(|name| name.starts_with("oom-score-adj")) && apply_oom_score(cx).is_err() {
+            log::warn!("The former oom_score_adj could not be restored");
+        }
         return Err(SetError::refused(name, cause).into());
     }
     cx.apply_config();
@@ -117,7 +121,7 @@ fn set(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
 /// A step of a change that may fail: the option it is named after, and Redis's words for the failure.
 type Failure = (&'static str, String);
 
-/// Does what may fail. What was done for one option is taken back if a later one fails: the last steps are those that can.
+/// Does what may fail, the sockets last: they are as before when they fail.
 fn apply(cx: &mut Ctx<'_>, before: &Config, changed: &[&'static str]) -> Result<(), Failure> {
     let has = |name: &str| changed.contains(&name);
     if has("appendonly") && cx.config.appendonly {
@@ -148,7 +152,8 @@ fn raise_limit(maxclients: u32) -> Result<(), Failure> {
     let possible = host::raise_open_files(wanted).unwrap_or(wanted);
     if possible < wanted {
         let most = possible.saturating_sub(RESERVED_FILES);
-        let cause = format!("The operating system is not able to handle the specified number of clients, try with {most}");
+        let cause =
+            format!("The operating system is not able to handle the specified number of clients, try with {most}");
         return Err(("maxclients", cause));
     }
     Ok(())

@@ -6,9 +6,10 @@ use crate::command::args::Args;
 use crate::command::ctx::{Ctx, Flow, Outcome};
 use crate::command::table::{Arg, Command, acl, flag};
 use crate::keyspace::Touch;
+use crate::session::Session;
+use crate::stats::MemoryFigures;
 use crate::stats::info::{self, Process, Source};
 use crate::types::Kind;
-use std::cell::OnceCell;
 
 /// The family.
 pub const COMMANDS: &[Command] = &[Command {
@@ -29,9 +30,12 @@ pub const COMMANDS: &[Command] = &[Command {
 fn info(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let words: Vec<&[u8]> = args.argv().skip(args.position()).iter().collect();
     let sections = info::wanted(&words);
+    // Taken before the text is made, which is memory too.
+    let wants_memory = sections.iter().any(|section| section.name == "Memory");
+    let memory = wants_memory.then(|| cx.memory_figures());
     let text = match words.as_slice() {
         [word] if sections.is_empty() => about_key(cx, args, word),
-        _ => info::render(&sections, &cx.info_source()),
+        _ => info::render(&sections, &cx.info_source(memory)),
     };
     cx.reply.verbatim("txt", text.as_bytes());
     Ok(Flow::Done)
@@ -56,9 +60,17 @@ fn about_key(cx: &mut Ctx<'_>, args: &Args<'_>, name: &[u8]) -> String {
 }
 
 impl Ctx<'_> {
-    /// What INFO and the reports about memory look at.
-    pub fn info_source(&self) -> Source<'_> {
-        let used_bytes = crate::sys::alloc::used_bytes();
+    /// Where the memory is now.
+    pub fn memory_figures(&self) -> MemoryFigures {
+        let used = crate::sys::alloc::used_bytes() as u64;
+        let others: usize = self.sessions.iter().map(Session::alloc_bytes).sum();
+        let clients = (others + self.session.alloc_bytes()) as u64;
+        let peak = self.stats.totals.peak_used_bytes;
+        MemoryFigures::gather(used, peak, self.facts.startup_used_bytes as u64, clients, self.db.space)
+    }
+
+    /// What INFO looks at.
+    fn info_source(&self, memory: Option<MemoryFigures>) -> Source<'_> {
         let names = self.table.rows().map(|row| row.command.shown_name());
         Source {
             now: self.now,
@@ -67,7 +79,6 @@ impl Ctx<'_> {
                 replid: &self.facts.replid,
                 started: self.facts.started,
                 executable: &self.facts.executable,
-                startup_used_bytes: self.facts.startup_used_bytes as u64,
             },
             config: self.config,
             keyspace: self.db.space,
@@ -76,8 +87,7 @@ impl Ctx<'_> {
             hub: self.hub,
             stats: self.stats,
             commands: names.zip(&self.stats.commands).collect(),
-            used_bytes,
-            memory: OnceCell::new(),
+            memory,
         }
     }
 }

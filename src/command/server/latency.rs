@@ -160,7 +160,11 @@ fn histogram(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     }
     let tracked = rows.iter().filter_map(|row| {
         let stats = &cx.stats.commands[usize::from(row.id)];
-        stats.histogram.as_ref().filter(|histogram| histogram.total() > 0).map(|histogram| (row.command.shown_name(), histogram))
+        stats
+            .histogram
+            .as_ref()
+            .filter(|histogram| histogram.total() > 0)
+            .map(|histogram| (row.command.shown_name(), histogram))
     });
     let tracked: Vec<(&str, &Histogram)> = tracked.collect();
     cx.reply.map(tracked.len());

@@ -123,10 +123,6 @@ fn usage(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     Ok(Flow::Done)
 }
 
-fn figures(cx: &Ctx<'_>) -> MemoryFigures {
-    *cx.info_source().memory()
-}
-
 /// A figure of MEMORY STATS.
 enum Figure {
     Int(u64),
@@ -136,7 +132,7 @@ enum Figure {
 
 fn stats(cx: &mut Ctx<'_>, _args: &mut Args<'_>) -> Outcome {
     use Figure::{Double, Int, Signed};
-    let m = figures(cx);
+    let m = cx.memory_figures();
     let keys = cx.db.space.total_keys() as u64;
     let per_key = m.used.saturating_sub(m.startup).checked_div(keys).unwrap_or(0);
     let before = [
@@ -170,8 +166,15 @@ fn stats(cx: &mut Ctx<'_>, _args: &mut Args<'_>) -> Outcome {
         ("fragmentation", Double(m.fragmentation().ratio)),
         ("fragmentation.bytes", Signed(m.fragmentation().bytes)),
     ];
-    let dbs: Vec<(usize, usize, usize)> = cx.db.space.dbs.iter().enumerate().filter(|(_, db)| !db.table.is_empty())
-        .map(|(index, db)| (index, db.table.table_bytes(), db.deadlines.alloc_bytes())).collect();
+    let dbs: Vec<(usize, usize, usize)> = cx
+        .db
+        .space
+        .dbs
+        .iter()
+        .enumerate()
+        .filter(|(_, db)| !db.table.is_empty())
+        .map(|(index, db)| (index, db.table.table_bytes(), db.deadlines.alloc_bytes()))
+        .collect();
     cx.reply.map(before.len() + dbs.len() + after.len());
     before.into_iter().for_each(|figure| reply_figure(cx, figure));
     for (index, main, expires) in dbs {
@@ -196,7 +199,7 @@ fn reply_figure(cx: &mut Ctx<'_>, (name, figure): (&str, Figure)) {
 
 fn doctor(cx: &mut Ctx<'_>, _args: &mut Args<'_>) -> Outcome {
     let clients = cx.sessions.len() as u64;
-    let report = diagnosis(&figures(cx), clients);
+    let report = diagnosis(&cx.memory_figures(), clients);
     cx.reply.verbatim("txt", report.as_bytes());
     Ok(Flow::Done)
 }

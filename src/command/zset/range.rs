@@ -13,7 +13,7 @@ fn score_bound(text: &[u8]) -> Option<ScoreBound> {
         Some(rest) => (true, rest),
         None => (false, text),
     };
-    float::parse_double(number).map(|score| ScoreBound { score, exclusive })
+    float::parse_double_bound(number).map(|score| ScoreBound { score, exclusive })
 }
 
 /// A range of scores from its two words.
@@ -89,7 +89,9 @@ fn parse_range<'a>(args: &mut Args<'a>, kind: Kind, reverse: bool, store: bool) 
     }
     let by_rank = matches!(kind_now, Kind::Free | Kind::Rank);
     if limit.is_some_and(|(_, count)| count != -1) && by_rank {
-        return Err(CmdError::text("ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX"));
+        return Err(CmdError::text(
+            "ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX",
+        ));
     }
     if with_scores && kind_now == Kind::Lex {
         return Err(CmdError::text("ERR syntax error, WITHSCORES not supported in combination with BYLEX"));
@@ -369,6 +371,9 @@ pub(super) fn zrandmember(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         for _ in 0..wanted {
             let Some((member, score)) = zset.random(&mut random) else { break };
             reply_member(&mut cx.reply, member, score, with_scores, nested);
+            if cx.reply.is_over(cx.reply_limit_bytes) {
+                break;
+            }
         }
         return Ok(Flow::Done);
     }

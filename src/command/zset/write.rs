@@ -40,7 +40,7 @@ fn add_words(args: &mut Args<'_>) -> Result<AddWords, CmdError> {
     if how.nx && how.xx {
         return Err(CmdError::text("ERR XX and NX options at the same time are not compatible"));
     }
-    if (how.gt && how.nx) || (how.lt && how.nx) || (how.gt && how.lt) {
+    if (how.nx && (how.gt || how.lt)) || (how.gt && how.lt) {
         return Err(CmdError::text("ERR GT, LT, and/or NX options at the same time are not compatible"));
     }
     if how.incr && args.left() > 2 {
@@ -136,7 +136,12 @@ pub(super) fn zrem(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     Ok(Flow::Done)
 }
 
-fn remove_span(cx: &mut Ctx<'_>, key: Key<'_>, span: impl FnOnce(usize) -> Span<'static>, name: &'static str) -> Outcome {
+fn remove_span(
+    cx: &mut Ctx<'_>,
+    key: Key<'_>,
+    span: impl FnOnce(usize) -> Span<'static>,
+    name: &'static str,
+) -> Outcome {
     let Some(mut edit) = cx.db.edit::<ZSet>(key, Missing::Skip)? else {
         cx.reply.int(0);
         return Ok(Flow::Done);

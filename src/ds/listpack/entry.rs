@@ -75,11 +75,7 @@ impl<'a> Encoded<'a> {
             -4096..=4095 => {
                 head[1] = wide[0];
                 head[0] = INT13 | (wide[1] & 0x1F);
-                return Self {
-                    head,
-                    head_len: 2,
-                    data: &[],
-                };
+                return Self { head, head_len: 2, data: &[] };
             }
             -0x8000..=0x7FFF => (INT16, 2),
             -0x80_0000..=0x7F_FFFF => (INT24, 3),
@@ -89,11 +85,7 @@ impl<'a> Encoded<'a> {
         head[0] = tag;
         // All eight are copied, only `width` of them count.
         head[1..].copy_from_slice(&wide);
-        Self {
-            head,
-            head_len: 1 + width,
-            data: &[],
-        }
+        Self { head, head_len: 1 + width, data: &[] }
     }
 
     #[inline]
@@ -117,11 +109,7 @@ impl<'a> Encoded<'a> {
                 5
             }
         };
-        Self {
-            head,
-            head_len,
-            data: text,
-        }
+        Self { head, head_len, data: text }
     }
 
     #[inline]
@@ -235,9 +223,7 @@ pub fn skip(entries: &[u8], at: usize) -> Option<usize> {
 fn long_total_len(entries: &[u8], at: usize) -> Option<usize> {
     let body_len = match entries.get(at..)? {
         [first @ STR12..=0xEF, low, ..] => 2 + (usize::from(first & 0x0F) << 8 | usize::from(*low)),
-        [STR32, a, b, c, d, ..] => {
-            (u32::from_le_bytes([*a, *b, *c, *d]) as usize).checked_add(5)?
-        }
+        [STR32, a, b, c, d, ..] => (u32::from_le_bytes([*a, *b, *c, *d]) as usize).checked_add(5)?,
         _ => return None,
     };
     body_len.checked_add(back_len_size(body_len))
@@ -264,22 +250,16 @@ fn decode_other(entries: &[u8], at: usize) -> Option<(Value<'_>, usize)> {
         [first @ 0..=0x7F, ..] => Value::Int(i64::from(first)),
         [first @ INT13..=0xDF, low, ..] => {
             // Shifted to the top and back: the 13th bit is the sign.
-            Value::Int(i64::from(
-                i16::from_be_bytes([first << 3 | low >> 5, low << 3]) >> 3,
-            ))
+            Value::Int(i64::from(i16::from_be_bytes([first << 3 | low >> 5, low << 3]) >> 3))
         }
         [first @ STR12..=0xEF, low, ref rest @ ..] => {
             Value::Str(rest.get(..usize::from(first & 0x0F) << 8 | usize::from(low))?)
         }
-        [STR32, a, b, c, d, ref rest @ ..] => {
-            Value::Str(rest.get(..u32::from_le_bytes([a, b, c, d]) as usize)?)
-        }
+        [STR32, a, b, c, d, ref rest @ ..] => Value::Str(rest.get(..u32::from_le_bytes([a, b, c, d]) as usize)?),
         [INT16, a, b, ..] => Value::Int(i64::from(i16::from_le_bytes([a, b]))),
         [INT24, a, b, c, ..] => Value::Int(i64::from(i32::from_le_bytes([0, a, b, c]) >> 8)),
         [INT32, a, b, c, d, ..] => Value::Int(i64::from(i32::from_le_bytes([a, b, c, d]))),
-        [INT64, a, b, c, d, e, f, g, h, ..] => {
-            Value::Int(i64::from_le_bytes([a, b, c, d, e, f, g, h]))
-        }
+        [INT64, a, b, c, d, e, f, g, h, ..] => Value::Int(i64::from_le_bytes([a, b, c, d, e, f, g, h])),
         _ => return None,
     };
     Some((value, next))
@@ -352,11 +332,7 @@ pub struct IterRev<'a> {
 impl<'a> IterRev<'a> {
     /// Starts with the entry that ends at `end` and goes no lower than `floor`.
     pub fn new(entries: &'a [u8], end: usize, floor: usize) -> Self {
-        Self {
-            entries,
-            end,
-            floor,
-        }
+        Self { entries, end, floor }
     }
 }
 
@@ -408,11 +384,7 @@ mod tests {
         ];
         for (number, bytes) in cases {
             assert_eq!(encode(Value::Int(number)), bytes, "{number}");
-            assert_eq!(
-                encode(Value::Str(number.to_string().as_bytes())),
-                bytes,
-                "{number} as text"
-            );
+            assert_eq!(encode(Value::Str(number.to_string().as_bytes())), bytes, "{number} as text");
             assert_eq!(decode(bytes, 0), Some((Value::Int(number), bytes.len())));
         }
     }
@@ -436,23 +408,13 @@ mod tests {
             let text = vec![b'x'; len];
             let bytes = encode(Value::Str(&text));
             assert_eq!(bytes.len(), head_len + len + back_size, "{len}");
-            assert_eq!(
-                decode(&bytes, 0),
-                Some((Value::Str(&text[..]), bytes.len()))
-            );
+            assert_eq!(decode(&bytes, 0), Some((Value::Str(&text[..]), bytes.len())));
             assert_eq!(step_back(&bytes, bytes.len(), 0), Some(0));
             assert!(back_len_is_right(&bytes, 0, bytes.len()));
             assert!(Encoded::new(&text).is_at(&bytes, 0));
-            assert_eq!(
-                skip(&bytes[..bytes.len() - 1], 0),
-                None,
-                "cut entry of {len}"
-            );
+            assert_eq!(skip(&bytes[..bytes.len() - 1], 0), None, "cut entry of {len}");
         }
-        assert_eq!(
-            (back_len_size(268_435_454), back_len_size(268_435_455)),
-            (4, 5)
-        );
+        assert_eq!((back_len_size(268_435_454), back_len_size(268_435_455)), (4, 5));
         assert_eq!(back_len(268_435_455), ([0x00, 0xFF, 0xFF, 0xFF, 0xFF], 5));
     }
 

@@ -14,38 +14,20 @@ impl Rng {
     }
 
     fn element(&mut self) -> Vec<u8> {
-        const EDGES: [i64; 12] = [
-            0,
-            127,
-            128,
-            4095,
-            4096,
-            32_767,
-            32_768,
-            8_388_607,
-            8_388_608,
-            1 << 31,
-            i64::MAX,
-            i64::MIN,
-        ];
+        const EDGES: [i64; 12] =
+            [0, 127, 128, 4095, 4096, 32_767, 32_768, 8_388_607, 8_388_608, 1 << 31, i64::MAX, i64::MIN];
         match self.below(8) {
             0 => (self.below(300) as i64 - 150).to_string().into_bytes(),
             1 | 2 => {
                 let edge = EDGES[self.below(EDGES.len())];
-                let near = if self.below(2) == 0 {
-                    edge
-                } else {
-                    edge.wrapping_neg().wrapping_sub(1)
-                };
+                let near = if self.below(2) == 0 { edge } else { edge.wrapping_neg().wrapping_sub(1) };
                 near.to_string().into_bytes()
             }
             3 => vec![b'a'; [0, 62, 63, 64, 65, 125, 126, 127, 128][self.below(9)]],
             4 if self.below(20) == 0 => {
                 vec![b'L'; [4095, 4096, 16_377, 16_378, 16_379][self.below(5)]]
             }
-            _ => (0..self.below(20))
-                .map(|_| b'0' + self.below(40) as u8)
-                .collect(),
+            _ => (0..self.below(20)).map(|_| b'0' + self.below(40) as u8).collect(),
         }
     }
 }
@@ -68,13 +50,7 @@ fn step(rng: &mut Rng, pack: &mut Vec<u8>, model: &mut Vec<Vec<u8>>) {
     match rng.below(9) {
         0 => (push_back(pack, &element), model.push(element)).1,
         1 => (push_front(pack, &element), model.insert(0, element)).1,
-        2 => {
-            (
-                insert(pack, offset.unwrap_or(pack.len()), &element),
-                model.insert(index, element),
-            )
-                .1
-        }
+        2 => (insert(pack, offset.unwrap_or(pack.len()), &element), model.insert(index, element)).1,
         3 => {
             let number = rng.below(100_000) as i64 - 50_000;
             push_back_int(pack, number);
@@ -87,10 +63,7 @@ fn step(rng: &mut Rng, pack: &mut Vec<u8>, model: &mut Vec<Vec<u8>>) {
             model.splice(index..index, many);
         }
         5 => {
-            assert_eq!(
-                offset.is_some_and(|offset| replace(pack, offset, &element)),
-                index < model.len()
-            );
+            assert_eq!(offset.is_some_and(|offset| replace(pack, offset, &element)), index < model.len());
             if let Some(old) = model.get_mut(index) {
                 *old = element;
             }
@@ -98,18 +71,10 @@ fn step(rng: &mut Rng, pack: &mut Vec<u8>, model: &mut Vec<Vec<u8>>) {
         6 => {
             let wanted = rng.below(5);
             let removed = offset.map_or(0, |offset| remove_range(pack, offset, wanted));
-            assert_eq!(
-                removed,
-                model
-                    .drain(index..(index + wanted).min(model.len()))
-                    .count()
-            );
+            assert_eq!(removed, model.drain(index..(index + wanted).min(model.len())).count());
         }
         7 => assert_eq!(pop_back(pack), model.pop()),
-        _ => assert_eq!(
-            pop_front(pack),
-            (!model.is_empty()).then(|| model.remove(0))
-        ),
+        _ => assert_eq!(pop_front(pack), (!model.is_empty()).then(|| model.remove(0))),
     }
 }
 
@@ -122,10 +87,7 @@ fn behaves_as_a_vector_of_strings() {
         for _ in 0..250 {
             step(&mut rng, &mut pack, &mut model);
             check(&pack, &model);
-            let needle = model
-                .get(rng.below(model.len() + 1))
-                .cloned()
-                .unwrap_or_else(|| rng.element());
+            let needle = model.get(rng.below(model.len() + 1)).cloned().unwrap_or_else(|| rng.element());
             let found = find(&pack, &needle, HEADER_BYTES, 1);
             let expected = model.iter().position(|text| *text == needle);
             assert_eq!(found, expected.and_then(|index| seek(&pack, index as i64)));
@@ -145,10 +107,7 @@ fn seeks_from_both_ends_and_refuses_what_is_outside() {
     for index in [100, -101, i64::MAX, i64::MIN] {
         assert_eq!(get(&pack, index), None);
     }
-    assert_eq!(
-        (get(&EMPTY, 0), get(&EMPTY, -1), first(&EMPTY), last(&EMPTY)),
-        (None, None, None, None)
-    );
+    assert_eq!((get(&EMPTY, 0), get(&EMPTY, -1), first(&EMPTY), last(&EMPTY)), (None, None, None, None));
     assert_eq!((count(&[]), first(&[]), last(&[7])), (0, None, None));
     let second = next(&pack, HEADER_BYTES);
     assert_eq!(second.and_then(|offset| prev(&pack, offset)), first(&pack));
@@ -157,21 +116,11 @@ fn seeks_from_both_ends_and_refuses_what_is_outside() {
 
 #[test]
 fn find_looks_at_fields_only() {
-    let pack = from_values([
-        b"a".into(),
-        b"b".into(),
-        b"b".into(),
-        Value::Int(5),
-        Value::Int(5),
-        b"x".into(),
-    ]);
+    let pack = from_values([b"a".into(), b"b".into(), b"b".into(), Value::Int(5), Value::Int(5), b"x".into()]);
     assert_eq!(find(&pack, b"b", HEADER_BYTES, 2), seek(&pack, 2));
     assert_eq!(find(&pack, b"5", HEADER_BYTES, 2), seek(&pack, 4));
     assert_eq!(find(&pack, b"x", HEADER_BYTES, 2), None);
-    assert_eq!(
-        find(&pack, b"x", seek(&pack, 1).unwrap(), 2),
-        seek(&pack, 5)
-    );
+    assert_eq!(find(&pack, b"x", seek(&pack, 1).unwrap(), 2), seek(&pack, 5));
 }
 
 #[test]
@@ -188,10 +137,7 @@ fn a_count_beyond_the_header_is_walked() {
     assert_eq!(remove_range(&mut pack, HEADER_BYTES, 10), 10);
     assert_eq!(count(&pack), 65_526);
     let back = from_wire(&to_wire(&pack)).expect("it is whole");
-    assert_eq!(
-        (&back[..2], count(&back)),
-        (&65_526_u16.to_le_bytes()[..], 65_526)
-    );
+    assert_eq!((&back[..2], count(&back)), (&65_526_u16.to_le_bytes()[..], 65_526));
 }
 
 /// Bytes that Redis 7 writes for RPUSH k 1 -1 abc 4096 "" 123456789012.
@@ -209,13 +155,8 @@ fn the_wire_form_is_that_of_redis() {
 #[test]
 fn a_foreign_wire_form_becomes_canonical() {
     // The text "12" as a string, and 5 in 16 bits.
-    let wire = [
-        17, 0, 0, 0, 0xFF, 0xFF, 0x82, b'1', b'2', 3, 0xF1, 5, 0, 3, 7, 1, 0xFF,
-    ];
-    assert_eq!(
-        from_wire(&wire),
-        Ok(from_values([12, 5, 7].map(Value::Int)))
-    );
+    let wire = [17, 0, 0, 0, 0xFF, 0xFF, 0x82, b'1', b'2', 3, 0xF1, 5, 0, 3, 7, 1, 0xFF];
+    assert_eq!(from_wire(&wire), Ok(from_values([12, 5, 7].map(Value::Int))));
 }
 
 #[test]

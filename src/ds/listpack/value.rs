@@ -28,9 +28,7 @@ impl<'a> Value<'a> {
     #[inline]
     pub fn write_to(self, out: &mut Vec<u8>) {
         match self {
-            Value::Int(number) => {
-                out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes())
-            }
+            Value::Int(number) => out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes()),
             Value::Str(bytes) => out.extend_from_slice(bytes),
         }
     }
@@ -124,11 +122,7 @@ pub fn canonical_i64(text: &[u8]) -> Option<i64> {
         }
         magnitude = magnitude * 10 + u64::from(digit);
     }
-    if negative {
-        0_i64.checked_sub_unsigned(magnitude)
-    } else {
-        i64::try_from(magnitude).ok()
-    }
+    if negative { 0_i64.checked_sub_unsigned(magnitude) } else { i64::try_from(magnitude).ok() }
 }
 
 #[cfg(test)]
@@ -137,20 +131,7 @@ mod tests {
 
     #[test]
     fn only_the_canonical_text_of_an_i64_is_a_number() {
-        for number in [
-            0,
-            1,
-            -1,
-            9,
-            10,
-            -10,
-            127,
-            4095,
-            i64::MAX,
-            i64::MIN,
-            i64::MAX - 1,
-            i64::MIN + 1,
-        ] {
+        for number in [0, 1, -1, 9, 10, -10, 127, 4095, i64::MAX, i64::MIN, i64::MAX - 1, i64::MIN + 1] {
             assert_eq!(canonical_i64(number.to_string().as_bytes()), Some(number));
         }
         let no = [
@@ -187,14 +168,8 @@ mod tests {
         assert_eq!(Value::Str(b"-inf").to_f64(), Some(f64::NEG_INFINITY));
         assert_eq!(Value::Int(3).to_f64(), Some(3.0));
         assert_eq!(Value::Str(b"\xff").to_f64(), None);
-        assert_eq!(
-            (Value::Int(-7).to_i64(), Value::Str(b"x").to_i64()),
-            (Some(-7), None)
-        );
-        assert_eq!(
-            (Value::Int(-7).text_len(), Value::Int(-7).to_vec()),
-            (2, b"-7".to_vec())
-        );
+        assert_eq!((Value::Int(-7).to_i64(), Value::Str(b"x").to_i64()), (Some(-7), None));
+        assert_eq!((Value::Int(-7).text_len(), Value::Int(-7).to_vec()), (2, b"-7".to_vec()));
         let mut out = b"n=".to_vec();
         Value::from(5_i64).write_to(&mut out);
         Value::from(b"!").write_to(&mut out);

@@ -22,9 +22,7 @@ const WIRE_END: u8 = 0xFF;
 ///
 /// Panics above 4 GiB, which the format cannot say: owners split or convert at [`super::MAX_BLOB_BYTES`].
 pub fn to_wire(pack: &[u8]) -> Vec<u8> {
-    let count = pack
-        .first_chunk()
-        .map_or(0, |bytes| u16::from_le_bytes(*bytes));
+    let count = pack.first_chunk().map_or(0, |bytes| u16::from_le_bytes(*bytes));
     wire_of(pack.get(HEADER_BYTES..).unwrap_or_default(), count)
 }
 
@@ -34,8 +32,7 @@ pub fn entries_to_wire(entries: &[u8], count: usize) -> Vec<u8> {
 }
 
 fn wire_of(entries: &[u8], count: u16) -> Vec<u8> {
-    let total =
-        u32::try_from(entries.len() + WIRE_OVERHEAD_BYTES).expect("a listpack stays below 4 GiB");
+    let total = u32::try_from(entries.len() + WIRE_OVERHEAD_BYTES).expect("a listpack stays below 4 GiB");
     let mut wire = Vec::with_capacity(total as usize);
     wire.extend_from_slice(&total.to_le_bytes());
     wire.extend_from_slice(&count.to_le_bytes());
@@ -56,10 +53,7 @@ pub fn from_wire(wire: &[u8]) -> Result<Vec<u8>, Corrupt> {
     if end != WIRE_END {
         return corrupt(wire.len() - 1, "listpack without terminator");
     }
-    let survey = survey(entries).map_err(|e| Corrupt {
-        offset: e.offset + WIRE_HEADER_BYTES,
-        ..e
-    })?;
+    let survey = survey(entries).map_err(|e| Corrupt { offset: e.offset + WIRE_HEADER_BYTES, ..e })?;
     let claimed = u16::from_le_bytes([c0, c1]);
     if claimed != COUNT_UNKNOWN && usize::from(claimed) != survey.count {
         return corrupt(4, "listpack count differs from its entries");
@@ -82,10 +76,7 @@ pub fn validate(pack: &[u8]) -> Result<(), Corrupt> {
     let Some((header, entries)) = pack.split_first_chunk() else {
         return corrupt(pack.len(), "listpack shorter than its header");
     };
-    let survey = survey(entries).map_err(|e| Corrupt {
-        offset: e.offset + HEADER_BYTES,
-        ..e
-    })?;
+    let survey = survey(entries).map_err(|e| Corrupt { offset: e.offset + HEADER_BYTES, ..e })?;
     let claimed = u16::from_le_bytes(*header);
     if claimed != COUNT_UNKNOWN && usize::from(claimed) != survey.count {
         return corrupt(0, "listpack count differs from its entries");
@@ -105,14 +96,12 @@ fn survey(entries: &[u8]) -> Result<Survey, Corrupt> {
     let (mut at, mut count, mut canonical) = (0, 0, true);
     while at < entries.len() {
         let corrupt = |what| Corrupt { offset: at, what };
-        let (value, next) =
-            decode(entries, at).ok_or_else(|| corrupt("listpack entry unknown or cut off"))?;
+        let (value, next) = decode(entries, at).ok_or_else(|| corrupt("listpack entry unknown or cut off"))?;
         if !back_len_is_right(entries, at, next) {
             return Err(corrupt("listpack entry with a wrong back length"));
         }
         let encoded = Encoded::new(value);
-        canonical &=
-            encoded.total_len() == next - at && entries.get(at) == Some(&encoded.first_byte());
+        canonical &= encoded.total_len() == next - at && entries.get(at) == Some(&encoded.first_byte());
         at = next;
         count += 1;
     }

@@ -78,23 +78,14 @@ impl Chain {
 
     pub(super) fn last(&self) -> Option<Pos> {
         let block = self.blocks.len().checked_sub(1)?;
-        Some(Pos {
-            block,
-            node: self.blocks[block].nodes.len() - 1,
-        })
+        Some(Pos { block, node: self.blocks[block].nodes.len() - 1 })
     }
 
     pub(super) fn next(&self, pos: Pos) -> Option<Pos> {
         if pos.node + 1 < self.blocks[pos.block].nodes.len() {
-            Some(Pos {
-                node: pos.node + 1,
-                ..pos
-            })
+            Some(Pos { node: pos.node + 1, ..pos })
         } else {
-            (pos.block + 1 < self.blocks.len()).then_some(Pos {
-                block: pos.block + 1,
-                node: 0,
-            })
+            (pos.block + 1 < self.blocks.len()).then_some(Pos { block: pos.block + 1, node: 0 })
         }
     }
 
@@ -103,19 +94,12 @@ impl Chain {
             return Some(Pos { node, ..pos });
         }
         let block = pos.block.checked_sub(1)?;
-        Some(Pos {
-            block,
-            node: self.blocks[block].nodes.len() - 1,
-        })
+        Some(Pos { block, node: self.blocks[block].nodes.len() - 1 })
     }
 
     /// The neighbour in a direction.
     pub(super) fn step(&self, pos: Pos, backward: bool) -> Option<Pos> {
-        if backward {
-            self.prev(pos)
-        } else {
-            self.next(pos)
-        }
+        if backward { self.prev(pos) } else { self.next(pos) }
     }
 
     #[inline]
@@ -130,11 +114,7 @@ impl Chain {
 
     /// Bytes that blocks and node heads take.
     pub(super) fn alloc_bytes(&self) -> usize {
-        let heads = self
-            .blocks
-            .iter()
-            .map(|block| block.nodes.capacity())
-            .sum::<usize>();
+        let heads = self.blocks.iter().map(|block| block.nodes.capacity()).sum::<usize>();
         self.blocks.capacity() * size_of::<Block>() + heads * size_of::<Node>()
     }
 
@@ -143,13 +123,9 @@ impl Chain {
         if index >= self.count {
             return None;
         }
-        let (block, index) = nearest(index, self.count, self.blocks.len(), |block| {
-            self.blocks[block].count
-        });
+        let (block, index) = nearest(index, self.count, self.blocks.len(), |block| self.blocks[block].count);
         let found = &self.blocks[block];
-        let (node, ordinal) = nearest(index, found.count, found.nodes.len(), |node| {
-            found.nodes[node].count()
-        });
+        let (node, ordinal) = nearest(index, found.count, found.nodes.len(), |node| found.nodes[node].count());
         Some((Pos { block, node }, ordinal))
     }
 
@@ -195,11 +171,7 @@ impl Chain {
     // ---- Nodes come ----
 
     pub(super) fn push_front(&mut self, node: Node) {
-        if self
-            .blocks
-            .front()
-            .is_none_or(|block| block.nodes.len() == BLOCK_NODES)
-        {
+        if self.blocks.front().is_none_or(|block| block.nodes.len() == BLOCK_NODES) {
             self.blocks.push_front(Block::default());
         }
         let block = self.blocks.front_mut().expect("just made sure of");
@@ -210,11 +182,7 @@ impl Chain {
     }
 
     pub(super) fn push_back(&mut self, node: Node) {
-        if self
-            .blocks
-            .back()
-            .is_none_or(|block| block.nodes.len() == BLOCK_NODES)
-        {
+        if self.blocks.back().is_none_or(|block| block.nodes.len() == BLOCK_NODES) {
             self.blocks.push_back(Block::default());
         }
         let block = self.blocks.back_mut().expect("just made sure of");
@@ -226,13 +194,7 @@ impl Chain {
 
     /// Puts a node behind the one at `pos` and returns where it stands; `pos` is void, its node is [`Chain::prev`].
     pub(super) fn insert_after(&mut self, pos: Pos, node: Node) -> Pos {
-        self.insert(
-            Pos {
-                node: pos.node + 1,
-                ..pos
-            },
-            node,
-        )
+        self.insert(Pos { node: pos.node + 1, ..pos }, node)
     }
 
     /// Puts a node before the one at `pos` and returns where it stands; `pos` is void, its node is [`Chain::next`].
@@ -247,10 +209,7 @@ impl Chain {
             block.count -= right.count;
             self.blocks.insert(pos.block + 1, right);
             if pos.node > BLOCK_NODES / 2 {
-                pos = Pos {
-                    block: pos.block + 1,
-                    node: pos.node - BLOCK_NODES / 2,
-                };
+                pos = Pos { block: pos.block + 1, node: pos.node - BLOCK_NODES / 2 };
             }
         }
         let block = &mut self.blocks[pos.block];
@@ -266,10 +225,7 @@ impl Chain {
     /// Takes a node out and returns it with the position of its successor; all other positions are void.
     pub(super) fn remove(&mut self, pos: Pos) -> (Node, Option<Pos>) {
         let block = &mut self.blocks[pos.block];
-        let node = block
-            .nodes
-            .remove(pos.node)
-            .expect("positions are of nodes");
+        let node = block.nodes.remove(pos.node).expect("positions are of nodes");
         block.count -= node.count();
         self.count -= node.count();
         self.node_count -= 1;
@@ -301,20 +257,14 @@ impl Chain {
         if pos.node < block.nodes.len() {
             return Some(pos);
         }
-        (pos.block + 1 < self.blocks.len()).then_some(Pos {
-            block: pos.block + 1,
-            node: 0,
-        })
+        (pos.block + 1 < self.blocks.len()).then_some(Pos { block: pos.block + 1, node: 0 })
     }
 
     /// Joins the block of `pos` with a neighbour if both are small; returns where `pos` went.
     fn join_blocks(&mut self, pos: Pos) -> Pos {
         let len = self.blocks[pos.block].nodes.len();
         let fits = |chain: &Self, block: usize| {
-            chain
-                .blocks
-                .get(block)
-                .is_some_and(|other| other.nodes.len() + len <= JOIN_NODES)
+            chain.blocks.get(block).is_some_and(|other| other.nodes.len() + len <= JOIN_NODES)
         };
         if fits(self, pos.block + 1) {
             self.join_with_next(pos.block);
@@ -322,10 +272,7 @@ impl Chain {
         } else if pos.block > 0 && fits(self, pos.block - 1) {
             let shift = self.blocks[pos.block - 1].nodes.len();
             self.join_with_next(pos.block - 1);
-            Pos {
-                block: pos.block - 1,
-                node: pos.node + shift,
-            }
+            Pos { block: pos.block - 1, node: pos.node + shift }
         } else {
             pos
         }
@@ -343,10 +290,7 @@ impl Chain {
     pub(super) fn check(&self) {
         for block in &self.blocks {
             assert!((1..=BLOCK_NODES).contains(&block.nodes.len()), "block size");
-            assert_eq!(
-                block.count,
-                block.nodes.iter().map(Node::count).sum::<usize>()
-            );
+            assert_eq!(block.count, block.nodes.iter().map(Node::count).sum::<usize>());
         }
         self.nodes().for_each(Node::check);
         assert_eq!(self.count, self.nodes().map(Node::count).sum::<usize>());
@@ -356,12 +300,7 @@ impl Chain {
 
 /// The part that holds `index` out of `total`, and the index within it, summing from the nearer end.
 #[inline]
-fn nearest(
-    index: usize,
-    total: usize,
-    parts: usize,
-    count: impl Fn(usize) -> usize,
-) -> (usize, usize) {
+fn nearest(index: usize, total: usize, parts: usize, count: impl Fn(usize) -> usize) -> (usize, usize) {
     if index < total / 2 {
         let mut rest = index;
         for part in 0..parts {

@@ -44,10 +44,7 @@ impl QuickList {
 
     /// Makes the element with this index (-1 is the last) another one. False if there is none.
     pub fn set(&mut self, index: i64, element: &[u8]) -> bool {
-        let Some((pos, ordinal)) = self
-            .resolve(index)
-            .and_then(|index| self.chain.locate(index))
-        else {
+        let Some((pos, ordinal)) = self.resolve(index).and_then(|index| self.chain.locate(index)) else {
             return false;
         };
         let fill = self.fill;
@@ -60,8 +57,7 @@ impl QuickList {
             node.open();
             let entry = Encoded::new(element);
             // The old entry's bytes are not subtracted: near the limit a cut too early does no harm.
-            let fits =
-                !large && fill.admits_entries(node.raw_len() + entry.total_len(), node.count());
+            let fits = !large && fill.admits_entries(node.raw_len() + entry.total_len(), node.count());
             if fits {
                 node.replace(ordinal, &entry);
             } else {
@@ -80,23 +76,13 @@ impl QuickList {
     /// Removes elements equal to `element`: the first `count`, for a negative count the last, for 0 all. Returns how many.
     pub fn remove(&mut self, count: i64, element: &[u8]) -> usize {
         let entry = Encoded::new(element);
-        let limit = if count == 0 {
-            u64::MAX
-        } else {
-            count.unsigned_abs()
-        };
+        let limit = if count == 0 { u64::MAX } else { count.unsigned_abs() };
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let backward = count < 0;
         let mut removed = 0;
-        let mut cursor = if backward {
-            self.chain.last()
-        } else {
-            self.chain.first()
-        };
+        let mut cursor = if backward { self.chain.last() } else { self.chain.first() };
         while let Some(pos) = cursor.filter(|_| removed < limit) {
-            let hits = self.chain.edit(pos, |node| {
-                node.remove_equal(element, &entry, limit - removed, backward)
-            });
+            let hits = self.chain.edit(pos, |node| node.remove_equal(element, &entry, limit - removed, backward));
             removed += hits;
             cursor = if self.chain.node(pos).count() == 0 {
                 let next = self.chain.remove(pos).1;
@@ -106,11 +92,7 @@ impl QuickList {
                     (true, None) => self.chain.last(),
                 }
             } else {
-                let pos = if hits > 0 {
-                    self.join_behind(pos, backward)
-                } else {
-                    pos
-                };
+                let pos = if hits > 0 { self.join_behind(pos, backward) } else { pos };
                 self.chain.step(pos, backward)
             };
         }
@@ -127,11 +109,7 @@ impl QuickList {
         let mut cursor = self.chain.locate(start).filter(|_| count > 0);
         while let Some((pos, ordinal)) = cursor.filter(|_| left > 0) {
             let node_left = self.chain.node(pos).count() - ordinal;
-            let whole_block = if ordinal == 0 {
-                self.chain.remove_block(pos, left)
-            } else {
-                None
-            };
+            let whole_block = if ordinal == 0 { self.chain.remove_block(pos, left) } else { None };
             let next = if let Some((gone, next)) = whole_block {
                 left -= gone;
                 next
@@ -161,9 +139,7 @@ impl QuickList {
             Err(_) => len.checked_sub(usize::try_from(index.unsigned_abs()).unwrap_or(usize::MAX)),
         };
         let keep_from = from_end(start).unwrap_or(0);
-        let keep_to = from_end(stop)
-            .map_or(0, |stop| stop.saturating_add(1))
-            .min(len);
+        let keep_to = from_end(stop).map_or(0, |stop| stop.saturating_add(1)).min(len);
         if keep_from >= keep_to {
             return self.remove_range(0, len);
         }
@@ -192,11 +168,7 @@ impl QuickList {
         };
         let roomy = neighbour.filter(|near| fill.admits(self.chain.node(*near), &entry));
         if let Some(near) = roomy {
-            let at = if ordinal == 0 {
-                self.chain.node(near).count()
-            } else {
-                0
-            };
+            let at = if ordinal == 0 { self.chain.node(near).count() } else { 0 };
             self.chain.edit(near, |node| node.insert(at, &entry));
             return self.settle(near);
         }
@@ -205,10 +177,7 @@ impl QuickList {
             return self.settle(new);
         }
         let right = self.split(pos, ordinal);
-        let left = self
-            .chain
-            .prev(right)
-            .expect("the left half stands before the right");
+        let left = self.chain.prev(right).expect("the left half stands before the right");
         // Into the shorter half: elements that come in one after the other then fill one of them.
         if self.chain.node(left).raw_len() <= self.chain.node(right).raw_len() {
             self.chain.edit(left, |node| node.insert(ordinal, &entry));
@@ -216,10 +185,7 @@ impl QuickList {
             self.chain.edit(right, |node| node.insert(0, &entry));
         }
         let right = self.join_behind(right, true);
-        let left = self
-            .chain
-            .prev(right)
-            .expect("the left half stands before the right");
+        let left = self.chain.prev(right).expect("the left half stands before the right");
         let left = self.join_behind(left, false);
         self.settle(left);
     }
@@ -260,13 +226,8 @@ impl QuickList {
     /// and compresses what is due. Returns where its elements are now.
     fn join_behind(&mut self, pos: Pos, backward: bool) -> Pos {
         let node = self.chain.node(pos);
-        let near = if self.fill.is_sparse(node) {
-            self.chain.step(pos, !backward)
-        } else {
-            None
-        };
-        let Some(near) = near.filter(|near| self.fill.admits_both(node, self.chain.node(*near)))
-        else {
+        let near = if self.fill.is_sparse(node) { self.chain.step(pos, !backward) } else { None };
+        let Some(near) = near.filter(|near| self.fill.admits_both(node, self.chain.node(*near))) else {
             self.squeeze_inner(pos);
             return pos;
         };
@@ -298,11 +259,7 @@ impl QuickList {
     /// Compresses the node at `pos` if it is as far from both ends as compression starts.
     fn squeeze_inner(&mut self, pos: Pos) {
         let depth = self.fill.compress_depth;
-        let inner = |backward: bool| {
-            (0..depth)
-                .try_fold(pos, |pos, _| self.chain.step(pos, backward))
-                .is_some()
-        };
+        let inner = |backward: bool| (0..depth).try_fold(pos, |pos, _| self.chain.step(pos, backward)).is_some();
         if depth > 0 && inner(false) && inner(true) {
             self.chain.edit(pos, Node::squeeze);
         }
@@ -312,11 +269,7 @@ impl QuickList {
     /// compresses those that just ceased to be.
     pub(super) fn mend_ends(&mut self) {
         for backward in [false, true] {
-            let mut cursor = if backward {
-                self.chain.last()
-            } else {
-                self.chain.first()
-            };
+            let mut cursor = if backward { self.chain.last() } else { self.chain.first() };
             for _ in 0..self.fill.compress_depth.max(1) {
                 let Some(pos) = cursor else {
                     return;
@@ -333,18 +286,13 @@ impl QuickList {
 
 /// A node of one element that is changed no further for now.
 fn new_node(element: &[u8], large: bool) -> Node {
-    if large {
-        Node::plain(element.into())
-    } else {
-        Node::single(&Encoded::new(element))
-    }
+    if large { Node::plain(element.into()) } else { Node::single(&Encoded::new(element)) }
 }
 
 impl Fill {
     /// Whether an element may join the node. Plain nodes admit none.
     pub(super) fn admits(self, node: &Node, entry: &Encoded<'_>) -> bool {
-        !node.is_plain()
-            && self.admits_entries(node.raw_len() + entry.total_len(), node.count() + 1)
+        !node.is_plain() && self.admits_entries(node.raw_len() + entry.total_len(), node.count() + 1)
     }
 
     fn admits_both(self, one: &Node, other: &Node) -> bool {

@@ -101,10 +101,7 @@ impl Run {
     fn seal(&mut self) {
         let wasted = self.start + self.buf.capacity() - self.buf.len();
         if wasted > self.len() / 16 + 16 {
-            *self = Self {
-                buf: self.entries().to_vec(),
-                start: 0,
-            };
+            *self = Self { buf: self.entries().to_vec(), start: 0 };
         }
     }
 }
@@ -149,66 +146,42 @@ pub(super) struct Page<'a> {
 
 impl<'a> Page<'a> {
     pub(super) fn blank() -> Self {
-        Self {
-            lent: &[],
-            own: Vec::new(),
-            plain: false,
-        }
+        Self { lent: &[], own: Vec::new(), plain: false }
     }
 
     #[inline(always)]
     pub(super) fn bytes(&self) -> &[u8] {
-        if self.own.is_empty() {
-            self.lent
-        } else {
-            &self.own
-        }
+        if self.own.is_empty() { self.lent } else { &self.own }
     }
 
     pub(super) fn into_cow(self) -> Cow<'a, [u8]> {
-        if self.own.is_empty() {
-            Cow::Borrowed(self.lent)
-        } else {
-            Cow::Owned(self.own)
-        }
+        if self.own.is_empty() { Cow::Borrowed(self.lent) } else { Cow::Owned(self.own) }
     }
 }
 
 impl Node {
     /// A node of no element yet; its first push decides on the room.
     pub(super) fn empty() -> Self {
-        Self {
-            body: Body::Packed(Run::adopt(Vec::new(), 0)),
-            count: 0,
-        }
+        Self { body: Body::Packed(Run::adopt(Vec::new(), 0)), count: 0 }
     }
 
     /// A node of one element in its encoding, without room.
     pub(super) fn single(entry: &Encoded<'_>) -> Self {
         let mut buf = Vec::with_capacity(entry.total_len());
         entry.append_to(&mut buf);
-        Self {
-            body: Body::Packed(Run::adopt(buf, 0)),
-            count: 1,
-        }
+        Self { body: Body::Packed(Run::adopt(buf, 0)), count: 1 }
     }
 
     /// A node of one large element.
     pub(super) fn plain(element: Box<[u8]>) -> Self {
-        Self {
-            body: Body::Plain(element),
-            count: 1,
-        }
+        Self { body: Body::Plain(element), count: 1 }
     }
 
     /// A node of the entries of a listpack, which keeps its buffer.
     pub(super) fn from_pack(pack: Vec<u8>) -> Self {
         let count = listpack::count(&pack) as u32;
         let start = listpack::HEADER_BYTES.min(pack.len());
-        Self {
-            body: Body::Packed(Run::adopt(pack, start)),
-            count,
-        }
+        Self { body: Body::Packed(Run::adopt(pack, start)), count }
     }
 
     #[inline]
@@ -227,10 +200,7 @@ impl Node {
     }
 
     pub(super) fn is_plain(&self) -> bool {
-        matches!(
-            self.body,
-            Body::Plain(_) | Body::Lzf(Lzf { plain: true, .. })
-        )
+        matches!(self.body, Body::Plain(_) | Body::Lzf(Lzf { plain: true, .. }))
     }
 
     pub(super) fn is_compressed(&self) -> bool {
@@ -253,11 +223,7 @@ impl Node {
             Body::Plain(element) => (&element[..], Vec::new()),
             Body::Lzf(lzf) => (&[][..], lzf.decompress()),
         };
-        Page {
-            lent,
-            own,
-            plain: self.is_plain(),
-        }
+        Page { lent, own, plain: self.is_plain() }
     }
 
     // ---- Compression ----
@@ -272,11 +238,8 @@ impl Node {
     }
 
     fn open_with(&mut self, raw: Vec<u8>) {
-        self.body = if self.is_plain() {
-            Body::Plain(raw.into_boxed_slice())
-        } else {
-            Body::Packed(Run::adopt(raw, 0))
-        };
+        self.body =
+            if self.is_plain() { Body::Plain(raw.into_boxed_slice()) } else { Body::Packed(Run::adopt(raw, 0)) };
     }
 
     /// Compresses the node if that is worth it.
@@ -292,11 +255,7 @@ impl Node {
         match lzf::compress(raw) {
             Ok(bytes) if bytes.len() + MIN_SAVED_BYTES <= raw.len() => {
                 let raw_len = raw.len();
-                self.body = Body::Lzf(Lzf {
-                    bytes: bytes.into_boxed_slice(),
-                    raw_len,
-                    plain,
-                });
+                self.body = Body::Lzf(Lzf { bytes: bytes.into_boxed_slice(), raw_len, plain });
             }
             _ => {}
         }
@@ -411,13 +370,7 @@ impl Node {
 
     /// Removes up to `limit` elements equal to `element` (`entry` is its encoding), counted from one end, in one pass.
     /// Returns how many; a compressed node without any stays compressed.
-    pub(super) fn remove_equal(
-        &mut self,
-        element: &[u8],
-        entry: &Encoded<'_>,
-        limit: usize,
-        from_back: bool,
-    ) -> usize {
+    pub(super) fn remove_equal(&mut self, element: &[u8], entry: &Encoded<'_>, limit: usize, from_back: bool) -> usize {
         let page = self.page();
         if page.plain {
             let equal = page.bytes() == element;
@@ -432,11 +385,7 @@ impl Node {
             self.open_with(raw);
         }
         let removed = hits.len().min(limit);
-        let chosen = if from_back {
-            &hits[hits.len() - removed..]
-        } else {
-            &hits[..removed]
-        };
+        let chosen = if from_back { &hits[hits.len() - removed..] } else { &hits[..removed] };
         if let Body::Packed(run) = &mut self.body {
             let entry_len = entry.total_len();
             let (start, end) = (run.start, run.buf.len());
@@ -465,10 +414,7 @@ impl Node {
             run.buf.truncate(run.start + at);
             run.seal();
             self.count = ordinal as u32;
-            right = Node {
-                body: Body::Packed(Run::adopt(tail, 0)),
-                count: (count - ordinal) as u32,
-            };
+            right = Node { body: Body::Packed(Run::adopt(tail, 0)), count: (count - ordinal) as u32 };
         }
         right
     }
@@ -495,11 +441,7 @@ impl Node {
         } else {
             let wire = listpack::entries_to_wire(page.bytes(), self.count());
             let pack = listpack::from_wire(&wire).expect("whole entries, and as many as counted");
-            assert_eq!(
-                pack[listpack::HEADER_BYTES..],
-                *page.bytes(),
-                "canonical entries"
-            );
+            assert_eq!(pack[listpack::HEADER_BYTES..], *page.bytes(), "canonical entries");
         }
     }
 }
@@ -516,11 +458,7 @@ fn offset_of(entries: &[u8], count: usize, ordinal: usize) -> usize {
 
 /// Offset at which a walk from the element with this ordinal starts: its begin, or for a backward walk its end.
 pub(super) fn walk_offset(page: &Page<'_>, count: usize, ordinal: usize, backward: bool) -> usize {
-    if page.plain {
-        0
-    } else {
-        offset_of(page.bytes(), count, ordinal + usize::from(backward))
-    }
+    if page.plain { 0 } else { offset_of(page.bytes(), count, ordinal + usize::from(backward)) }
 }
 
 /// Offsets of the entries that are `entry`.

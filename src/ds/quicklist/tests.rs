@@ -30,11 +30,7 @@ impl Rng {
 }
 
 fn fill(list_max: i32, compress_depth: u32) -> Fill {
-    Fill {
-        list_max,
-        compress_depth,
-        packed_threshold: 0,
-    }
+    Fill { list_max, compress_depth, packed_threshold: 0 }
 }
 
 fn contents(mut walk: Walk<'_>) -> Vec<Vec<u8>> {
@@ -51,10 +47,7 @@ fn check(list: &QuickList, model: &Model) {
     assert_eq!(*model, contents(list.range(0, usize::MAX)));
     let front = list.front().map(Value::to_vec);
     let back = list.back().map(Value::to_vec);
-    assert_eq!(
-        (front.as_ref(), back.as_ref()),
-        (model.front(), model.back())
-    );
+    assert_eq!((front.as_ref(), back.as_ref()), (model.front(), model.back()));
 }
 
 /// All that can be asked and changes nothing.
@@ -64,83 +57,35 @@ fn ask(rng: &mut Rng, list: &QuickList, model: &Model) {
     let expected: Vec<_> = model.iter().skip(start).take(limit).cloned().collect();
     assert_eq!(contents(list.range(start, limit)), expected);
     let expected: Vec<_> = match start < model.len() {
-        true => model
-            .iter()
-            .take(start + 1)
-            .rev()
-            .take(limit)
-            .cloned()
-            .collect(),
+        true => model.iter().take(start + 1).rev().take(limit).cloned().collect(),
         false => Vec::new(),
     };
     assert_eq!(contents(list.range_rev(start, limit)), expected);
-    assert_eq!(
-        list.get(start as i64, |v| v.to_vec()),
-        model.get(start).cloned()
-    );
-    let from_end = model
-        .len()
-        .checked_sub(start + 1)
-        .map(|index| model[index].clone());
+    assert_eq!(list.get(start as i64, |v| v.to_vec()), model.get(start).cloned());
+    let from_end = model.len().checked_sub(start + 1).map(|index| model[index].clone());
     assert_eq!(list.get(-1 - start as i64, |v| v.to_vec()), from_end);
     let needle = rng.element();
     let hit = |(index, text): (usize, &Vec<u8>)| (*text == needle).then_some(index);
-    let all: Vec<_> = model
-        .iter()
-        .enumerate()
-        .take(limit)
-        .filter_map(hit)
-        .collect();
-    assert_eq!(
-        list.positions(&needle, false, limit).collect::<Vec<_>>(),
-        all
-    );
-    let all: Vec<_> = model
-        .iter()
-        .enumerate()
-        .rev()
-        .take(limit)
-        .filter_map(hit)
-        .collect();
-    assert_eq!(
-        list.positions(&needle, true, limit).collect::<Vec<_>>(),
-        all
-    );
+    let all: Vec<_> = model.iter().enumerate().take(limit).filter_map(hit).collect();
+    assert_eq!(list.positions(&needle, false, limit).collect::<Vec<_>>(), all);
+    let all: Vec<_> = model.iter().enumerate().rev().take(limit).filter_map(hit).collect();
+    assert_eq!(list.positions(&needle, true, limit).collect::<Vec<_>>(), all);
 }
 
 fn model_remove(model: &mut Model, count: i64, element: &[u8]) -> usize {
-    let equal: Vec<_> = (0..model.len())
-        .filter(|index| model[*index] == element)
-        .collect();
-    let limit = if count == 0 {
-        usize::MAX
-    } else {
-        count.unsigned_abs() as usize
-    };
+    let equal: Vec<_> = (0..model.len()).filter(|index| model[*index] == element).collect();
+    let limit = if count == 0 { usize::MAX } else { count.unsigned_abs() as usize };
     let removed = equal.len().min(limit);
-    let chosen = if count < 0 {
-        &equal[equal.len() - removed..]
-    } else {
-        &equal[..removed]
-    };
-    chosen
-        .iter()
-        .rev()
-        .for_each(|index| drop(model.remove(*index)));
+    let chosen = if count < 0 { &equal[equal.len() - removed..] } else { &equal[..removed] };
+    chosen.iter().rev().for_each(|index| drop(model.remove(*index)));
     removed
 }
 
 fn model_trim(model: &mut Model, start: i64, stop: i64) -> usize {
     let len = model.len() as i64;
-    let start = if start < 0 {
-        (start + len).max(0)
-    } else {
-        start
-    };
+    let start = if start < 0 { (start + len).max(0) } else { start };
     let stop = if stop < 0 { stop + len } else { stop }.min(len - 1);
-    let kept: Model = (start..=stop)
-        .filter_map(|index| model.get(index as usize).cloned())
-        .collect();
+    let kept: Model = (start..=stop).filter_map(|index| model.get(index as usize).cloned()).collect();
     let removed = model.len() - kept.len();
     *model = kept;
     removed
@@ -174,16 +119,8 @@ fn change_middle(rng: &mut Rng, list: &mut QuickList, model: &mut Model) {
     let index = rng.below(model.len() + 2);
     match rng.below(8) {
         0 | 1 => {
-            let signed = if rng.below(2) == 0 {
-                index as i64
-            } else {
-                -(index as i64)
-            };
-            let place = if signed < 0 {
-                model.len().wrapping_sub(index)
-            } else {
-                index
-            };
+            let signed = if rng.below(2) == 0 { index as i64 } else { -(index as i64) };
+            let place = if signed < 0 { model.len().wrapping_sub(index) } else { index };
             assert_eq!(list.set(signed, &element), place < model.len());
             if let Some(old) = model.get_mut(place) {
                 *old = element;
@@ -212,10 +149,7 @@ fn change_middle(rng: &mut Rng, list: &mut QuickList, model: &mut Model) {
         }
         6 => {
             let count = rng.below(7) as i64 - 3;
-            assert_eq!(
-                list.remove(count, &element),
-                model_remove(model, count, &element)
-            );
+            assert_eq!(list.remove(count, &element), model_remove(model, count, &element));
         }
         _ => {
             let many = [1, 2, 10, 100][rng.below(4)];
@@ -259,16 +193,9 @@ fn check_compression(list: &QuickList, fill: Fill) {
         assert!(inner || !node.is_compressed(), "node {index} of {nodes}");
         if inner && !node.is_compressed() {
             let wire = node.wire();
-            let raw = if node.is_plain() {
-                &wire[..]
-            } else {
-                &wire[6..wire.len() - 1]
-            };
+            let raw = if node.is_plain() { &wire[..] } else { &wire[6..wire.len() - 1] };
             let saved = lzf::compress(raw).map_or(0, |bytes| raw.len().saturating_sub(bytes.len()));
-            assert!(
-                raw.len() < 48 || saved < 8,
-                "node {index} of {nodes} is not compressed"
-            );
+            assert!(raw.len() < 48 || saved < 8, "node {index} of {nodes} is not compressed");
         }
     }
 }
@@ -291,31 +218,14 @@ fn behaves_as_a_deque_when_compressed() {
 
 #[test]
 fn behaves_as_a_deque_with_plain_nodes_and_a_changing_fill() {
-    run(
-        40,
-        Fill {
-            packed_threshold: 5,
-            ..fill(-2, 0)
-        },
-        200,
-    );
-    run(
-        41,
-        Fill {
-            packed_threshold: 11,
-            ..fill(3, 1)
-        },
-        150,
-    );
+    run(40, Fill { packed_threshold: 5, ..fill(-2, 0) }, 200);
+    run(41, Fill { packed_threshold: 11, ..fill(3, 1) }, 150);
     let mut rng = Rng(42);
     let (mut list, mut model) = (QuickList::new(Fill::default()), Model::new());
     for _ in 0..200 {
         let packed_threshold = [0, 0, 1, 60][rng.below(4)];
         let fill = fill([-2, -1, 1, 7][rng.below(4)], [0, 0, 1, 3][rng.below(4)]);
-        list.set_fill(Fill {
-            packed_threshold,
-            ..fill
-        });
+        list.set_fill(Fill { packed_threshold, ..fill });
         assert_eq!(list.fill().list_max, fill.list_max);
         change_ends(&mut rng, &mut list, &mut model);
         change_middle(&mut rng, &mut list, &mut model);
@@ -354,11 +264,7 @@ fn nodes_are_as_full_as_the_fill_says() {
         let mut list = QuickList::new(fill);
         for n in 0..2_000 {
             let element = format!("{n:0len$}x");
-            if front {
-                list.push_front(element.as_bytes())
-            } else {
-                list.push_back(element.as_bytes())
-            }
+            if front { list.push_front(element.as_bytes()) } else { list.push_back(element.as_bytes()) }
         }
         list.check();
         list.node_count()
@@ -377,20 +283,11 @@ fn nodes_are_as_full_as_the_fill_says() {
 
 #[test]
 fn memory_is_that_of_the_entries() {
-    for (fill, front) in [
-        (fill(-2, 0), false),
-        (fill(-2, 0), true),
-        (fill(128, 0), true),
-        (fill(-1, 0), false),
-    ] {
+    for (fill, front) in [(fill(-2, 0), false), (fill(-2, 0), true), (fill(128, 0), true), (fill(-1, 0), false)] {
         let mut list = QuickList::new(fill);
         for n in 0..50_000 {
             let element = format!("{n:019}x");
-            if front {
-                list.push_front(element.as_bytes())
-            } else {
-                list.push_back(element.as_bytes())
-            }
+            if front { list.push_front(element.as_bytes()) } else { list.push_back(element.as_bytes()) }
         }
         let bytes = list.alloc_bytes() as f64 / 50_000.0;
         assert!(bytes < 22.6, "{bytes} bytes an element with {fill:?}");
@@ -401,18 +298,10 @@ fn memory_is_that_of_the_entries() {
 fn deletions_do_not_leave_crumbs() {
     let mut list = QuickList::new(Fill::default());
     for n in 0..40_000 {
-        list.push_back(if n % 100 == 0 {
-            b"keep this one here!!"
-        } else {
-            b"and drop this one..."
-        });
+        list.push_back(if n % 100 == 0 { b"keep this one here!!" } else { b"and drop this one..." });
     }
     assert_eq!(list.remove(0, b"and drop this one..."), 39_600);
-    assert!(
-        list.node_count() <= 3,
-        "{} nodes for 400 elements",
-        list.node_count()
-    );
+    assert!(list.node_count() <= 3, "{} nodes for 400 elements", list.node_count());
     list.check();
     // One by one, from all over the place.
     (0..40_000).for_each(|n| list.push_back(format!("{n:020}").as_bytes()));
@@ -421,11 +310,7 @@ fn deletions_do_not_leave_crumbs() {
         let index = rng.below(list.len());
         list.remove_range(index, 1);
     }
-    assert!(
-        list.node_count() <= 6,
-        "{} nodes for 400 elements",
-        list.node_count()
-    );
+    assert!(list.node_count() <= 6, "{} nodes for 400 elements", list.node_count());
     list.check();
 }
 
@@ -441,11 +326,7 @@ fn a_queue_of_few_elements_stays_small() {
                 list.push_back(element.as_bytes())
             }
             if n >= 10 {
-                assert!(if front {
-                    list.drop_back()
-                } else {
-                    list.drop_front()
-                });
+                assert!(if front { list.drop_back() } else { list.drop_front() });
             }
         }
         list.check();
@@ -455,9 +336,7 @@ fn a_queue_of_few_elements_stays_small() {
 
 #[test]
 fn packed_lists_come_in_and_go_out() {
-    let model: Model = (0..50)
-        .map(|n| format!("element {n}").into_bytes())
-        .collect();
+    let model: Model = (0..50).map(|n| format!("element {n}").into_bytes()).collect();
     let pack = listpack::from_values(model.iter().map(Value::from));
     for list_max in [-2, 7, 1] {
         let list = QuickList::from_packed(&pack, fill(list_max, 1));
@@ -475,21 +354,12 @@ fn packed_lists_come_in_and_go_out() {
     list.check();
     assert_eq!((list.len(), list.node_count()), (52, 2));
     assert_eq!(list.to_packed(8192, 100), None);
-    let nodes: Vec<_> = list
-        .nodes()
-        .map(|node| (node.is_plain(), node.count()))
-        .collect();
+    let nodes: Vec<_> = list.nodes().map(|node| (node.is_plain(), node.count())).collect();
     assert_eq!(nodes, [(false, 51), (true, 1)]);
     let wires: Vec<_> = list.nodes().map(NodeView::wire).collect();
-    assert_eq!(
-        listpack::from_wire(&wires[0]).map(|pack| listpack::count(&pack)),
-        Ok(51)
-    );
+    assert_eq!(listpack::from_wire(&wires[0]).map(|pack| listpack::count(&pack)), Ok(51));
     assert_eq!(*wires[1], *b"plain");
     let facts = list.facts();
-    assert_eq!(
-        (facts.nodes, facts.average_count, facts.compressed_nodes),
-        (2, 26.0, 0)
-    );
+    assert_eq!((facts.nodes, facts.average_count, facts.compressed_nodes), (2, 26.0, 0));
     assert_eq!(facts.uncompressed_bytes, wires[0].len() + wires[1].len());
 }

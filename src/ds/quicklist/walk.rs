@@ -23,31 +23,14 @@ pub struct Walk<'a> {
 impl<'a> Walk<'a> {
     /// Starts at `index` and gives up to `limit` elements.
     pub(super) fn new(chain: &'a Chain, index: usize, limit: usize, backward: bool) -> Self {
-        let mut walk = Self {
-            chain,
-            pos: None,
-            page: Page::blank(),
-            page_left: 0,
-            at: 0,
-            left: 0,
-            index,
-            backward,
-        };
+        let mut walk = Self { chain, pos: None, page: Page::blank(), page_left: 0, at: 0, left: 0, index, backward };
         if let Some((pos, ordinal)) = chain.locate(index).filter(|_| limit > 0) {
             let node = chain.node(pos);
             walk.pos = Some(pos);
             walk.page = node.page();
             walk.at = walk_offset(&walk.page, node.count(), ordinal, backward);
-            walk.page_left = if backward {
-                ordinal + 1
-            } else {
-                node.count() - ordinal
-            };
-            walk.left = limit.min(if backward {
-                index + 1
-            } else {
-                chain.count() - index
-            });
+            walk.page_left = if backward { ordinal + 1 } else { node.count() - ordinal };
+            walk.left = limit.min(if backward { index + 1 } else { chain.count() - index });
         }
         walk
     }
@@ -77,9 +60,7 @@ impl<'a> Walk<'a> {
         self.page_left -= 1;
         let entries = self.page.bytes();
         if self.page.plain {
-            self.index = self
-                .index
-                .wrapping_add_signed(if self.backward { -1 } else { 1 });
+            self.index = self.index.wrapping_add_signed(if self.backward { -1 } else { 1 });
             return Some(Value::Str(entries));
         }
         if self.backward {
@@ -120,11 +101,7 @@ impl<'a> Walk<'a> {
         self.pos = Some(pos);
         self.page = node.page();
         self.page_left = node.count();
-        self.at = if self.backward {
-            self.page.bytes().len()
-        } else {
-            0
-        };
+        self.at = if self.backward { self.page.bytes().len() } else { 0 };
         Some(())
     }
 }
@@ -138,11 +115,7 @@ pub struct Positions<'a, 'n> {
 
 impl<'a, 'n> Positions<'a, 'n> {
     pub(super) fn new(walk: Walk<'a>, text: &'n [u8]) -> Self {
-        Self {
-            walk,
-            text,
-            number: canonical_i64(text),
-        }
+        Self { walk, text, number: canonical_i64(text) }
     }
 }
 
@@ -186,10 +159,6 @@ impl<'a> NodeView<'a> {
     /// The large element's bytes, or the listpack in its wire form.
     pub fn wire(self) -> Cow<'a, [u8]> {
         let page = self.0.page();
-        if page.plain {
-            page.into_cow()
-        } else {
-            Cow::Owned(listpack::entries_to_wire(page.bytes(), self.count()))
-        }
+        if page.plain { page.into_cow() } else { Cow::Owned(listpack::entries_to_wire(page.bytes(), self.count())) }
     }
 }

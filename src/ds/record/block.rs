@@ -10,8 +10,7 @@ use crate::sys::alloc::size_class;
 const ALIGN: usize = 8;
 
 fn layout(len: usize) -> Layout {
-    Layout::from_size_align(size_class(len), ALIGN)
-        .expect("an item is shorter than half the address space")
+    Layout::from_size_align(size_class(len), ALIGN).expect("an item is shorter than half the address space")
 }
 
 /// Allocates room for `len` bytes, a multiple of 8 away from 0.
@@ -43,8 +42,7 @@ pub(super) unsafe fn resize(p: NonNull<u8>, len: usize, new_len: usize) -> NonNu
         return p;
     }
     // SAFETY: allocated with `old`; the new size is not 0 and valid.
-    NonNull::new(unsafe { realloc(p.as_ptr(), old, new.size()) })
-        .unwrap_or_else(|| handle_alloc_error(new))
+    NonNull::new(unsafe { realloc(p.as_ptr(), old, new.size()) }).unwrap_or_else(|| handle_alloc_error(new))
 }
 
 /// Writes `bytes` at `p` and gives the address behind them.

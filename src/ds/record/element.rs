@@ -37,9 +37,7 @@ unsafe fn put_counted(p: *mut u8, bytes: &[u8]) {
             p.write(bytes.len() as u8);
         } else {
             p.write(LONG);
-            p.add(1)
-                .cast::<[u8; 4]>()
-                .write((bytes.len() as u32).to_le_bytes());
+            p.add(1).cast::<[u8; 4]>().write((bytes.len() as u32).to_le_bytes());
         }
         block::put(p.add(len_width(bytes.len())), bytes);
     }
@@ -75,10 +73,7 @@ macro_rules! item {
             /// A shared look.
             #[inline(always)]
             pub fn view(&self) -> $look<'_> {
-                $look {
-                    p: self.p,
-                    borrows: PhantomData,
-                }
+                $look { p: self.p, borrows: PhantomData }
             }
 
             /// Bytes of the allocation.
@@ -120,10 +115,7 @@ macro_rules! item {
 
             #[inline(always)]
             unsafe fn view<'a>(p: NonNull<u8>) -> $look<'a> {
-                $look {
-                    p,
-                    borrows: PhantomData,
-                }
+                $look { p, borrows: PhantomData }
             }
 
             #[inline(always)]
@@ -215,10 +207,7 @@ impl<'a> ScoredRef<'a> {
     /// The item is neither dropped nor changed during `'a`.
     #[inline(always)]
     pub unsafe fn from_ptr(p: NonNull<u8>) -> ScoredRef<'a> {
-        ScoredRef {
-            p,
-            borrows: PhantomData,
-        }
+        ScoredRef { p, borrows: PhantomData }
     }
 
     /// The item's address.
@@ -268,16 +257,8 @@ struct Shape {
 impl Shape {
     #[inline(always)]
     fn of(field_len: usize, value_len: usize, dated: bool) -> Shape {
-        assert!(
-            field_len.max(value_len) <= u32::MAX as usize,
-            "fields and values stay below 4 GiB"
-        );
-        Shape {
-            wide: field_len > FIELD_LEN.into() || value_len > 255,
-            dated,
-            field_len,
-            value_len,
-        }
+        assert!(field_len.max(value_len) <= u32::MAX as usize, "fields and values stay below 4 GiB");
+        Shape { wide: field_len > FIELD_LEN.into() || value_len > 255, dated, field_len, value_len }
     }
 
     fn deadline_at(self) -> usize {
@@ -310,12 +291,7 @@ impl Shape {
             } else {
                 (usize::from(first & FIELD_LEN), usize::from(*p.add(1)))
             };
-            Shape {
-                wide,
-                dated: first & DATED != 0,
-                field_len,
-                value_len,
-            }
+            Shape { wide, dated: first & DATED != 0, field_len, value_len }
         }
     }
 
@@ -327,12 +303,8 @@ impl Shape {
         unsafe {
             if self.wide {
                 p.write(WIDE | dated);
-                p.add(1)
-                    .cast::<[u8; 4]>()
-                    .write((self.field_len as u32).to_le_bytes());
-                p.add(5)
-                    .cast::<[u8; 4]>()
-                    .write((self.value_len as u32).to_le_bytes());
+                p.add(1).cast::<[u8; 4]>().write((self.field_len as u32).to_le_bytes());
+                p.add(5).cast::<[u8; 4]>().write((self.value_len as u32).to_le_bytes());
             } else {
                 p.write(dated | self.field_len as u8);
                 p.add(1).write(self.value_len as u8);
@@ -400,9 +372,7 @@ impl Field {
     pub fn value_mut(&mut self) -> &mut [u8] {
         let shape = self.view().shape();
         // SAFETY: the value lies in our block, which is borrowed as `self` is.
-        unsafe {
-            std::slice::from_raw_parts_mut(self.p.as_ptr().add(shape.value_at()), shape.value_len)
-        }
+        unsafe { std::slice::from_raw_parts_mut(self.p.as_ptr().add(shape.value_at()), shape.value_len) }
     }
 }
 
@@ -440,13 +410,7 @@ impl<'a> FieldRef<'a> {
     pub fn deadline(self) -> Option<i64> {
         let shape = self.shape();
         // SAFETY: a dated field has eight bytes there.
-        let read = || unsafe {
-            self.p
-                .as_ptr()
-                .add(shape.deadline_at())
-                .cast::<[u8; 8]>()
-                .read()
-        };
+        let read = || unsafe { self.p.as_ptr().add(shape.deadline_at()).cast::<[u8; 8]>().read() };
         shape.dated.then(|| i64::from_le_bytes(read()))
     }
 
@@ -475,9 +439,7 @@ mod tests {
             let member = Member::new(&bytes(len));
             assert_eq!(member.view().bytes(), bytes(len));
             // SAFETY: live.
-            assert_eq!(member.alloc_bytes(), unsafe {
-                usable_size(member.p.as_ptr())
-            });
+            assert_eq!(member.alloc_bytes(), unsafe { usable_size(member.p.as_ptr()) });
             let mut scored = Scored::new(1.5, &bytes(len));
             let address = scored.view().as_ptr();
             scored.set_score(f64::NEG_INFINITY);
@@ -485,9 +447,7 @@ mod tests {
             // SAFETY: live.
             assert_eq!(unsafe { ScoredRef::from_ptr(address) }.member(), bytes(len));
             // SAFETY: live.
-            assert_eq!(scored.alloc_bytes(), unsafe {
-                usable_size(address.as_ptr())
-            });
+            assert_eq!(scored.alloc_bytes(), unsafe { usable_size(address.as_ptr()) });
         }
     }
 
@@ -499,20 +459,14 @@ mod tests {
                 let deadline = [None, Some(i64::MIN), Some(n as i64)][n % 3];
                 field.set_value(&bytes(value_len));
                 field.set_deadline(deadline);
-                field
-                    .value_mut()
-                    .first_mut()
-                    .into_iter()
-                    .for_each(|b| *b ^= 1);
+                field.value_mut().first_mut().into_iter().for_each(|b| *b ^= 1);
                 let mut value = bytes(value_len);
                 value.first_mut().into_iter().for_each(|b| *b ^= 1);
                 let view = field.view();
                 assert_eq!(view.field(), bytes(field_len), "{field_len} {value_len}");
                 assert_eq!((view.value(), view.deadline()), (&value[..], deadline));
                 // SAFETY: live.
-                assert_eq!(field.alloc_bytes(), unsafe {
-                    usable_size(field.p.as_ptr())
-                });
+                assert_eq!(field.alloc_bytes(), unsafe { usable_size(field.p.as_ptr()) });
             }
         }
     }

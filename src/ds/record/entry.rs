@@ -46,16 +46,8 @@ struct Shape {
 impl Shape {
     #[inline(always)]
     fn of(key_len: usize, value_len: usize, dated: bool) -> Shape {
-        assert!(
-            key_len.max(value_len) <= u32::MAX as usize,
-            "keys and values stay below 4 GiB"
-        );
-        Shape {
-            wide: key_len.max(value_len) > 255,
-            dated,
-            key_len,
-            value_len,
-        }
+        assert!(key_len.max(value_len) <= u32::MAX as usize, "keys and values stay below 4 GiB");
+        Shape { wide: key_len.max(value_len) > 255, dated, key_len, value_len }
     }
 
     /// # Safety
@@ -72,12 +64,7 @@ impl Shape {
             } else {
                 (usize::from(*p.add(4)), usize::from(*p.add(5)))
             };
-            Shape {
-                wide,
-                dated: tag & DATED != 0,
-                key_len,
-                value_len,
-            }
+            Shape { wide, dated: tag & DATED != 0, key_len, value_len }
         }
     }
 
@@ -90,12 +77,8 @@ impl Shape {
         // SAFETY: the caller's promise.
         unsafe {
             if self.wide {
-                p.add(4)
-                    .cast::<[u8; 4]>()
-                    .write((self.key_len as u32).to_le_bytes());
-                p.add(8)
-                    .cast::<[u8; 4]>()
-                    .write((self.value_len as u32).to_le_bytes());
+                p.add(4).cast::<[u8; 4]>().write((self.key_len as u32).to_le_bytes());
+                p.add(8).cast::<[u8; 4]>().write((self.value_len as u32).to_le_bytes());
             } else {
                 p.add(4).write(self.key_len as u8);
                 p.add(5).write(self.value_len as u8);
@@ -162,10 +145,7 @@ impl<B> Record<B> {
     /// # Panics
     /// If `kind` has not the bit `BOXED`, or more than five bits.
     pub fn new_big(key: &[u8], kind: u8, big: Box<B>, lru: u32, deadline: Option<i64>) -> Self {
-        assert!(
-            kind & !KIND == 0 && kind & BOXED != 0,
-            "a kind of boxes has bit 4 set"
-        );
+        assert!(kind & !KIND == 0 && kind & BOXED != 0, "a kind of boxes has bit 4 set");
         Self::build(word(kind, lru), deadline, key, &address_of(big))
     }
 
@@ -179,19 +159,13 @@ impl<B> Record<B> {
             write_front(p.as_ptr(), word, shape, deadline, key);
             block::put(p.as_ptr().add(shape.value_at()), value);
         }
-        Record {
-            p,
-            owns: PhantomData,
-        }
+        Record { p, owns: PhantomData }
     }
 
     /// A shared look.
     #[inline(always)]
     pub fn view(&self) -> RecordRef<'_, B> {
-        RecordRef {
-            p: self.p,
-            borrows: PhantomData,
-        }
+        RecordRef { p: self.p, borrows: PhantomData }
     }
 
     /// The key.
@@ -268,20 +242,14 @@ impl<B> Record<B> {
     /// If it would turn bytes into a box or a box into bytes, or has more than five bits.
     pub fn set_kind(&mut self, kind: u8) {
         let tag = self.tag();
-        assert!(
-            kind & !KIND == 0 && (kind ^ tag) & BOXED == 0,
-            "bytes stay bytes, a box stays a box"
-        );
+        assert!(kind & !KIND == 0 && (kind ^ tag) & BOXED == 0, "bytes stay bytes, a box stays a box");
         self.set_tag(tag & !KIND | kind);
     }
 
     /// Sets, changes or removes the deadline.
     pub fn set_deadline(&mut self, deadline: Option<i64>) {
         let old = self.shape();
-        let new = Shape {
-            dated: deadline.is_some(),
-            ..old
-        };
+        let new = Shape { dated: deadline.is_some(), ..old };
         let p = self.p.as_ptr();
         if size_class(old.len()) != size_class(new.len()) {
             // SAFETY: live until `replace` has copied them.
@@ -290,13 +258,10 @@ impl<B> Record<B> {
         }
         // SAFETY: key and value lie in the block before and after; the tag and the deadline's place are ours.
         unsafe {
-            p.add(old.key_at())
-                .copy_to(p.add(new.key_at()), old.key_len + old.value_len);
+            p.add(old.key_at()).copy_to(p.add(new.key_at()), old.key_len + old.value_len);
             *p = *p & !DATED | new.flags();
             if let Some(deadline) = deadline {
-                p.add(new.deadline_at())
-                    .cast::<[u8; 8]>()
-                    .write(deadline.to_le_bytes());
+                p.add(new.deadline_at()).cast::<[u8; 8]>().write(deadline.to_le_bytes());
             }
         }
     }
@@ -318,10 +283,7 @@ impl<B> Record<B> {
     /// # Panics
     /// If `kind` has not the bit `BOXED`, or more than five bits.
     pub fn set_big(&mut self, kind: u8, big: Box<B>) {
-        assert!(
-            kind & !KIND == 0 && kind & BOXED != 0,
-            "a kind of boxes has bit 4 set"
-        );
+        assert!(kind & !KIND == 0 && kind & BOXED != 0, "a kind of boxes has bit 4 set");
         let old = self.detach_big();
         self.write_value(kind, &address_of(big));
         drop(old);
@@ -373,12 +335,7 @@ impl<B> Record<B> {
     /// it is in `value`.
     fn replace(&mut self, deadline: Option<i64>, key: &[u8], value: &[u8]) {
         let old = self.shape();
-        let new = Self::build(
-            self.view().word() & !u32::from(WIDE | DATED),
-            deadline,
-            key,
-            value,
-        );
+        let new = Self::build(self.view().word() & !u32::from(WIDE | DATED), deadline, key, value);
         // SAFETY: our block, of this length, not used again.
         unsafe { block::free(self.p, old.len()) };
         self.p = new.p;
@@ -407,11 +364,7 @@ impl<B> Record<B> {
     #[inline]
     pub fn value_mut(&mut self) -> &mut [u8] {
         let shape = self.shape();
-        let len = if self.tag() & BOXED == 0 {
-            shape.value_len
-        } else {
-            0
-        };
+        let len = if self.tag() & BOXED == 0 { shape.value_len } else { 0 };
         // SAFETY: the value lies in our block, which is borrowed as `self` is.
         unsafe { std::slice::from_raw_parts_mut(self.p.as_ptr().add(shape.value_at()), len) }
     }
@@ -440,15 +393,8 @@ impl<B> Record<B> {
     fn open_gap(&mut self, at: usize, remove_len: usize, insert_len: usize) -> *mut u8 {
         assert!(self.tag() & BOXED == 0, "a box has no bytes");
         let old = self.shape();
-        assert!(
-            at <= old.value_len && remove_len <= old.value_len - at,
-            "a splice lies within the value"
-        );
-        let new = Shape::of(
-            old.key_len,
-            old.value_len - remove_len + insert_len,
-            old.dated,
-        );
+        assert!(at <= old.value_len && remove_len <= old.value_len - at, "a splice lies within the value");
+        let new = Shape::of(old.key_len, old.value_len - remove_len + insert_len, old.dated);
         let (tail_at, tail_len) = (at + remove_len, old.value_len - at - remove_len);
         if new.wide != old.wide {
             return self.move_with_gap(at, tail_at, new);
@@ -460,9 +406,7 @@ impl<B> Record<B> {
         // SAFETY: the block has room for the longer of both shapes, and they agree up to the value.
         unsafe {
             let value = self.p.as_ptr().add(new.value_at());
-            value
-                .add(tail_at)
-                .copy_to(value.add(at + insert_len), tail_len);
+            value.add(tail_at).copy_to(value.add(at + insert_len), tail_len);
             new.write_lens(self.p.as_ptr());
         }
         if new.len() < old.len() {
@@ -503,13 +447,7 @@ impl<B> Record<B> {
         B: Clone,
     {
         match self.big() {
-            Some(big) => Self::new_big(
-                key,
-                self.kind(),
-                Box::new(big.clone()),
-                self.lru(),
-                self.deadline(),
-            ),
+            Some(big) => Self::new_big(key, self.kind(), Box::new(big.clone()), self.lru(), self.deadline()),
             None => Self::new(key, self.kind(), self.value(), self.lru(), self.deadline()),
         }
     }
@@ -557,10 +495,7 @@ unsafe impl<B> Item for Record<B> {
 
     #[inline(always)]
     unsafe fn from_raw(p: NonNull<u8>) -> Self {
-        Record {
-            p,
-            owns: PhantomData,
-        }
+        Record { p, owns: PhantomData }
     }
 
     #[inline(always)]
@@ -568,10 +503,7 @@ unsafe impl<B> Item for Record<B> {
     where
         B: 'a,
     {
-        RecordRef {
-            p,
-            borrows: PhantomData,
-        }
+        RecordRef { p, borrows: PhantomData }
     }
 
     #[inline(always)]
@@ -629,11 +561,7 @@ impl<'a, B> RecordRef<'a, B> {
     #[inline(always)]
     pub fn value(self) -> &'a [u8] {
         let shape = self.shape();
-        let len = if self.kind() & BOXED == 0 {
-            shape.value_len
-        } else {
-            0
-        };
+        let len = if self.kind() & BOXED == 0 { shape.value_len } else { 0 };
         // SAFETY: live and unchanged during 'a.
         unsafe { block::slice(self.p.as_ptr().add(shape.value_at()), len) }
     }
@@ -650,16 +578,8 @@ impl<'a, B> RecordRef<'a, B> {
             return None;
         }
         // SAFETY: a boxed record's value is the eight bytes of an address.
-        let bytes = unsafe {
-            self.p
-                .as_ptr()
-                .add(self.shape().value_at())
-                .cast::<[u8; POINTER]>()
-                .read()
-        };
-        NonNull::new(ptr::with_exposed_provenance_mut(
-            u64::from_le_bytes(bytes) as usize
-        ))
+        let bytes = unsafe { self.p.as_ptr().add(self.shape().value_at()).cast::<[u8; POINTER]>().read() };
+        NonNull::new(ptr::with_exposed_provenance_mut(u64::from_le_bytes(bytes) as usize))
     }
 
     /// The deadline.
@@ -669,15 +589,9 @@ impl<'a, B> RecordRef<'a, B> {
         if tag & DATED == 0 {
             return None;
         }
-        let at = if tag & WIDE != 0 {
-            WIDE_HEAD
-        } else {
-            NARROW_HEAD
-        };
+        let at = if tag & WIDE != 0 { WIDE_HEAD } else { NARROW_HEAD };
         // SAFETY: a dated record has eight bytes there.
-        Some(i64::from_le_bytes(unsafe {
-            self.p.as_ptr().add(at).cast::<[u8; 8]>().read()
-        }))
+        Some(i64::from_le_bytes(unsafe { self.p.as_ptr().add(at).cast::<[u8; 8]>().read() }))
     }
 
     /// The access clock.
@@ -691,9 +605,7 @@ impl<'a, B> RecordRef<'a, B> {
     pub fn touch(self, lru: u32) {
         let word = u32::from(self.word() as u8) | lru << 8;
         // SAFETY: aligned and live. A record is not `Sync`, so only this thread looks at it, and no getter lends these bytes.
-        unsafe {
-            AtomicU32::from_ptr(self.p.as_ptr().cast()).store(word.to_le(), Ordering::Relaxed)
-        }
+        unsafe { AtomicU32::from_ptr(self.p.as_ptr().cast()).store(word.to_le(), Ordering::Relaxed) }
     }
 
     /// Whether the record is marked as indexed.
@@ -719,13 +631,10 @@ fn word(kind: u8, lru: u32) -> u32 {
 unsafe fn write_front(p: *mut u8, word: u32, shape: Shape, deadline: Option<i64>, key: &[u8]) {
     // SAFETY: the caller's promise; blocks begin at a multiple of 8.
     unsafe {
-        p.cast::<u32>()
-            .write((word | u32::from(shape.flags())).to_le());
+        p.cast::<u32>().write((word | u32::from(shape.flags())).to_le());
         shape.write_lens(p);
         if let Some(deadline) = deadline {
-            p.add(shape.deadline_at())
-                .cast::<[u8; 8]>()
-                .write(deadline.to_le_bytes());
+            p.add(shape.deadline_at()).cast::<[u8; 8]>().write(deadline.to_le_bytes());
         }
         block::put(p.add(shape.key_at()), key);
     }
@@ -758,34 +667,24 @@ mod tests {
         assert_eq!(real.kind(), model.kind);
         assert_eq!(real.value(), model.value);
         assert_eq!(real.big(), model.big.as_ref());
-        assert_eq!(
-            (real.lru(), real.deadline(), real.indexed()),
-            (model.lru, model.deadline, model.indexed)
-        );
+        assert_eq!((real.lru(), real.deadline(), real.indexed()), (model.lru, model.deadline, model.indexed));
         let shape = real.shape();
         assert_eq!(shape.wide, shape.key_len.max(shape.value_len) > 255);
         // SAFETY: live.
-        assert_eq!(real.alloc_bytes(), unsafe {
-            crate::sys::alloc::usable_size(real.p.as_ptr())
-        });
+        assert_eq!(real.alloc_bytes(), unsafe { crate::sys::alloc::usable_size(real.p.as_ptr()) });
     }
 
     struct Dice(u64);
 
     impl Dice {
         fn roll(&mut self, below: usize) -> usize {
-            self.0 = self
-                .0
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (self.0 >> 33) as usize % below
         }
 
         fn bytes(&mut self) -> Vec<u8> {
             let scale = [12, 40, 300, 700][self.roll(4)];
-            (0..self.roll(scale))
-                .map(|_| self.roll(256) as u8)
-                .collect()
+            (0..self.roll(scale)).map(|_| self.roll(256) as u8).collect()
         }
     }
 
@@ -795,13 +694,8 @@ mod tests {
             1 => model.deadline = (dice.roll(3) > 0).then(|| dice.roll(1000) as i64 - 500),
             2 => model.indexed = !model.indexed,
             3 => model.key = dice.bytes(),
-            4 | 5 => {
-                (model.kind, model.value, model.big) = (dice.roll(16) as u8, dice.bytes(), None)
-            }
-            6 => {
-                (model.kind, model.value, model.big) =
-                    (BOXED | dice.roll(16) as u8, Vec::new(), Some(big.clone()))
-            }
+            4 | 5 => (model.kind, model.value, model.big) = (dice.roll(16) as u8, dice.bytes(), None),
+            6 => (model.kind, model.value, model.big) = (BOXED | dice.roll(16) as u8, Vec::new(), Some(big.clone())),
             7 => {
                 assert_eq!(real.take_big().map(|b| *b), model.big.take());
                 model.kind &= !BOXED;
@@ -814,13 +708,7 @@ mod tests {
             9 => {
                 let copy = real.clone_with_key(b"copy");
                 let key = std::mem::replace(&mut model.key, b"copy".to_vec());
-                same(
-                    &copy,
-                    &Model {
-                        indexed: false,
-                        ..model.clone()
-                    },
-                );
+                same(&copy, &Model { indexed: false, ..model.clone() });
                 model.key = key;
             }
             _ if model.big.is_none() => {
@@ -833,10 +721,7 @@ mod tests {
             _ => {}
         }
         // The setters, each only if there is something to set.
-        if real.kind() != model.kind
-            || real.value() != model.value
-            || real.big() != model.big.as_ref()
-        {
+        if real.kind() != model.kind || real.value() != model.value || real.big() != model.big.as_ref() {
             match &model.big {
                 Some(big) => real.set_big(model.kind, Box::new(big.clone())),
                 None => real.set_value(model.kind, &model.value),
@@ -868,9 +753,7 @@ mod tests {
             for n in 0..1500 {
                 let before = model.clone();
                 step(&mut dice, &mut real, &mut model, &big);
-                if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| same(&real, &model)))
-                    .is_err()
-                {
+                if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| same(&real, &model))).is_err() {
                     panic!("seed {seed}, step {n}: {before:?} -> {model:?}");
                 }
             }
@@ -886,11 +769,7 @@ mod tests {
         let address = record.value().as_ptr();
         let mut record = record;
         record.set_value(1, &[3; 10]);
-        assert_eq!(
-            record.value().as_ptr(),
-            address,
-            "the same size is written in place"
-        );
+        assert_eq!(record.value().as_ptr(), address, "the same size is written in place");
     }
 
     #[test]
@@ -898,9 +777,6 @@ mod tests {
         let record = Record::<()>::new(b"k", 5, b"v", 1, Some(-1));
         let look = record.view();
         look.touch(LRU_LIMIT - 1);
-        assert_eq!(
-            (look.lru(), look.kind(), look.key(), look.value()),
-            (LRU_LIMIT - 1, 5, &b"k"[..], &b"v"[..])
-        );
+        assert_eq!((look.lru(), look.kind(), look.key(), look.value()), (LRU_LIMIT - 1, 5, &b"k"[..], &b"v"[..]));
     }
 }

@@ -139,7 +139,13 @@ impl Inner {
     }
 
     fn empty() -> Inner {
-        Inner { scores: [0.0; FAN], addresses: [NonNull::dangling(); FAN], counts: [0; FAN], children: [0; FAN], len: 0 }
+        Inner {
+            scores: [0.0; FAN],
+            addresses: [NonNull::dangling(); FAN],
+            counts: [0; FAN],
+            children: [0; FAN],
+            len: 0,
+        }
     }
 
     #[inline]
@@ -652,7 +658,8 @@ impl Tree {
 
     /// Number of entries in the leaves before the one that a path leads to.
     fn skipped(&self, path: &Path) -> usize {
-        let left = |&(id, child): &(u32, usize)| self.inners.at(id).counts[..child].iter().map(|c| *c as usize).sum::<usize>();
+        let left =
+            |&(id, child): &(u32, usize)| self.inners.at(id).counts[..child].iter().map(|c| *c as usize).sum::<usize>();
         path.steps[..path.len].iter().map(left).sum()
     }
 

@@ -30,10 +30,7 @@ impl Slot {
     #[inline]
     pub(super) fn new(item: NonNull<u8>, tag: u16, near: u64) -> Slot {
         let address = item.as_ptr().expose_provenance() as u64;
-        assert!(
-            address & !ADDRESS == 0,
-            "an item lies at a multiple of 8 below 2^48"
-        );
+        assert!(address & !ADDRESS == 0, "an item lies at a multiple of 8 below 2^48");
         debug_assert!(near <= NEAR);
         Slot(address | near | u64::from(tag) << TAG_SHIFT)
     }
@@ -81,9 +78,7 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
-    pub(super) const EMPTY: Bucket = Bucket {
-        slots: [Slot::EMPTY; SLOTS],
-    };
+    pub(super) const EMPTY: Bucket = Bucket { slots: [Slot::EMPTY; SLOTS] };
 
     #[inline(always)]
     pub(super) fn is_full(&self) -> bool {
@@ -136,9 +131,7 @@ impl Bucket {
     #[inline(always)]
     pub(super) fn tag_mask(&self, tag: u16) -> u32 {
         let bits = self.slots.iter().enumerate();
-        bits.fold(0, |mask, (i, slot)| {
-            mask | u32::from(slot.tag() == tag) << i
-        })
+        bits.fold(0, |mask, (i, slot)| mask | u32::from(slot.tag() == tag) << i)
     }
 
     /// Bit i is set if slot i is empty; bit 8 always is.
@@ -167,9 +160,7 @@ impl Bucket {
     #[inline(always)]
     fn empty_mask(&self) -> u32 {
         let bits = self.slots.iter().enumerate();
-        bits.fold(1 << SLOTS, |mask, (i, slot)| {
-            mask | u32::from(slot.is_empty()) << i
-        })
+        bits.fold(1 << SLOTS, |mask, (i, slot)| mask | u32::from(slot.is_empty()) << i)
     }
 }
 
@@ -198,8 +189,7 @@ mod tests {
 
     #[test]
     fn masks_agree_with_a_plain_loop() {
-        let item =
-            |n: usize| NonNull::new(ptr::with_exposed_provenance_mut(n * 8)).expect("not null");
+        let item = |n: usize| NonNull::new(ptr::with_exposed_provenance_mut(n * 8)).expect("not null");
         for filled in 0..=SLOTS {
             for tag in [0, 1, 0x7fff, 0x8000, 0xffff] {
                 let mut bucket = Bucket::EMPTY;
@@ -209,8 +199,7 @@ mod tests {
                 }
                 assert_eq!(bucket.len(), filled);
                 assert_eq!(bucket.is_full(), filled == SLOTS);
-                let plain =
-                    (0..SLOTS).fold(0, |m, i| m | u32::from(bucket.slots[i].tag() == tag) << i);
+                let plain = (0..SLOTS).fold(0, |m, i| m | u32::from(bucket.slots[i].tag() == tag) << i);
                 assert_eq!(bucket.tag_mask(tag), plain);
             }
         }

@@ -21,21 +21,14 @@ impl<T: Item> Table<T> {
         }
         assert_eq!((self.len, self.bucket_bytes), (len, bytes));
         assert_eq!((self.segments, self.deepest), (segments, deepest));
-        assert!(
-            self.bits == 0 || deepest > 0,
-            "a directory that could halve does"
-        );
+        assert!(self.bits == 0 || deepest > 0, "a directory that could halve does");
     }
 
     fn check_segment(&self, index: usize, segment: Segment) {
         let run = self.run(segment);
         assert_eq!(index % run, 0, "a run is aligned");
         for i in index..index + run {
-            assert_eq!(
-                self.entry(i).handle(),
-                segment.handle(),
-                "a run has one segment"
-            );
+            assert_eq!(self.entry(i).handle(), segment.handle(), "a run has one segment");
         }
         assert!(segment.bucket_count() <= usize::from(self.widest));
         // SAFETY: live while `self` is borrowed.
@@ -46,10 +39,7 @@ impl<T: Item> Table<T> {
             // SAFETY: in the table.
             let hash = self.hasher.hash(unsafe { T::key(item) });
             assert_eq!(self.owner(hash), index, "an item lies in its segment");
-            assert_eq!(
-                (slot.tag(), slot.near()),
-                (hash as u16, near_bits(hash, segment.depth()))
-            );
+            assert_eq!((slot.tag(), slot.near()), (hash as u16, near_bits(hash, segment.depth())));
             // SAFETY: live, and unchanged by the closure.
             let found = unsafe { segment.search(hash as u16, |p| p == item) };
             assert!(found.is_some(), "an item is found from its home");

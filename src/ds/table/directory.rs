@@ -236,10 +236,7 @@ impl<T: Item> Table<T> {
         let run = self.run(segment);
         let buddy = self.entry(index ^ run);
         let count = usize::from(segment.count) + usize::from(buddy.count);
-        if buddy.depth() != segment.depth()
-            || count > MERGE_COUNT
-            || buddy.epoch() != segment.epoch()
-        {
+        if buddy.depth() != segment.depth() || count > MERGE_COUNT || buddy.epoch() != segment.epoch() {
             return false;
         }
         let depth = segment.depth() - 1;
@@ -248,11 +245,7 @@ impl<T: Item> Table<T> {
             // Three bits up the hash: they are the end of the half's prefix, the same for all its items.
             let prefix = (at / run) as u64 & 7;
             let renewed = |slot: Slot| {
-                if depth % 3 == 2 {
-                    slot.with_near(prefix)
-                } else {
-                    slot
-                }
+                if depth % 3 == 2 { slot.with_near(prefix) } else { slot }
             };
             // SAFETY: both are live and stay as they are; the parent has room for all.
             unsafe { half.each(|slot| parent.push(renewed(slot))) };
@@ -286,8 +279,7 @@ impl<T: Item> Table<T> {
     pub(super) fn free_memory(&mut self) {
         if self.segments > 0 {
             // SAFETY: each owner comes once, and the handles are gone with the directory.
-            self.owners()
-                .for_each(|(_, segment)| unsafe { segment.free() });
+            self.owners().for_each(|(_, segment)| unsafe { segment.free() });
             // SAFETY: allocated for `bits`, replaced below.
             unsafe { free(self.directory, self.bits) };
         }
@@ -300,9 +292,7 @@ impl<T: Item> Drop for Table<T> {
         for (_, segment) in self.owners() {
             // SAFETY: live until the memory is freed below; each slot owns its item and is not read again.
             unsafe {
-                segment.each_fetched(|slot| {
-                    slot.item().into_iter().for_each(|p| drop(T::from_raw(p)))
-                });
+                segment.each_fetched(|slot| slot.item().into_iter().for_each(|p| drop(T::from_raw(p))));
             }
         }
         self.free_memory();

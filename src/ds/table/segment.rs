@@ -18,9 +18,7 @@ use super::bucket::{Bucket, SLOTS, Slot};
 use crate::ds::prefetch::prefetch_read;
 
 /// Bucket counts: each a size class of the allocator (times 64 bytes), each at most a third more than the one before.
-const SIZES: [u16; 20] = [
-    1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 28, 32, 40, 48, 64, 80, 96, WIDEST,
-];
+const SIZES: [u16; 20] = [1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 28, 32, 40, 48, 64, 80, 96, WIDEST];
 /// A segment of this many buckets splits instead of growing.
 pub(super) const WIDEST: u16 = 112;
 /// How a segment that cannot split goes on growing.
@@ -126,10 +124,7 @@ impl Segment {
         let larger = SIZES.iter().find(|&&size| size > self.bucket_count);
         larger.copied().unwrap_or_else(|| {
             let size = self.bucket_count + OVERSIZE_STEP;
-            assert!(
-                size <= u16::MAX / SLOTS as u16,
-                "65,000 items share their hash"
-            );
+            assert!(size <= u16::MAX / SLOTS as u16, "65,000 items share their hash");
             size
         })
     }
@@ -147,20 +142,12 @@ impl Segment {
 
     #[inline(always)]
     fn after(self, b: usize) -> usize {
-        if b + 1 < self.bucket_count() {
-            b + 1
-        } else {
-            0
-        }
+        if b + 1 < self.bucket_count() { b + 1 } else { 0 }
     }
 
     /// Steps from bucket `a` on to bucket `b`, around the end.
     fn steps(self, a: usize, b: usize) -> usize {
-        if b >= a {
-            b - a
-        } else {
-            b + self.bucket_count() - a
-        }
+        if b >= a { b - a } else { b + self.bucket_count() - a }
     }
 
     /// Where bucket `b` lies; there is always a bucket 0 to read.
@@ -189,11 +176,7 @@ impl Segment {
     /// # Safety
     /// The segment is live, and `accept` leaves it as it is.
     #[inline(always)]
-    pub(super) unsafe fn search(
-        self,
-        tag: u16,
-        mut accept: impl FnMut(NonNull<u8>) -> bool,
-    ) -> Option<NonNull<Slot>> {
+    pub(super) unsafe fn search(self, tag: u16, mut accept: impl FnMut(NonNull<u8>) -> bool) -> Option<NonNull<Slot>> {
         let home = self.home(tag);
         let mut b = home;
         loop {
@@ -246,10 +229,7 @@ impl Segment {
     /// `slot` is a filled slot of this live segment, which has no other borrow.
     pub(super) unsafe fn take(self, slot: NonNull<Slot>) -> Slot {
         // SAFETY: both point into the segment's array.
-        let at = unsafe {
-            slot.as_ptr()
-                .offset_from(self.buckets.as_ptr().cast::<Slot>())
-        } as usize;
+        let at = unsafe { slot.as_ptr().offset_from(self.buckets.as_ptr().cast::<Slot>()) } as usize;
         let mut hole = at / SLOTS;
         // SAFETY: `hole` is a bucket number; nobody else borrows the segment.
         let bucket = unsafe { &mut *self.bucket_ptr(hole) };
@@ -307,19 +287,12 @@ impl Segment {
             if b < self.bucket_count() {
                 // SAFETY: a bucket number; the segment stays as it is, says the caller.
                 let bucket = unsafe { self.bucket(b) };
-                bucket
-                    .slots
-                    .iter()
-                    .for_each(|slot| prefetch_read(slot.address()));
+                bucket.slots.iter().for_each(|slot| prefetch_read(slot.address()));
             }
             if let Some(b) = b.checked_sub(AHEAD) {
                 // SAFETY: as above.
                 let bucket = unsafe { self.bucket(b) };
-                bucket
-                    .slots
-                    .iter()
-                    .take_while(|slot| !slot.is_empty())
-                    .for_each(|&slot| f(slot));
+                bucket.slots.iter().take_while(|slot| !slot.is_empty()).for_each(|&slot| f(slot));
             }
         }
     }
@@ -330,8 +303,7 @@ impl Segment {
     /// The segment is live and unchanged during `'a`.
     pub(super) unsafe fn slots<'a>(self) -> impl Iterator<Item = Slot> + 'a {
         // SAFETY: bucket numbers; the segment is unchanged during 'a, says the caller.
-        (0..self.bucket_count())
-            .flat_map(move |b| unsafe { self.bucket(b) }.filled().iter().copied())
+        (0..self.bucket_count()).flat_map(move |b| unsafe { self.bucket(b) }.filled().iter().copied())
     }
 
     /// The slots whose home is bucket `b` and whose tag is at least `from`.
@@ -373,11 +345,8 @@ impl Segment {
             assert_eq!(filled, bucket.len(), "filled slots come first");
             count += filled;
         }
-        assert_eq!(count, self.count.into());
-        assert!(
-            self.bucket_count < 2 || count < self.bucket_count() * SLOTS,
-            "a free slot ends every search"
-        );
+        assert_eq!(count, usize::from(self.count));
+        assert!(self.bucket_count < 2 || count < self.bucket_count() * SLOTS, "a free slot ends every search");
     }
 }
 
@@ -394,10 +363,7 @@ impl Filler {
 
     /// An empty segment to be filled.
     pub(super) fn new(bucket_count: u16, depth: u32, epoch: u32) -> Filler {
-        Filler {
-            segment: Segment::with_buckets(bucket_count, depth, epoch),
-            filled: [0; Filler::LIMIT],
-        }
+        Filler { segment: Segment::with_buckets(bucket_count, depth, epoch), filled: [0; Filler::LIMIT] }
     }
 
     /// Adds a slot.
@@ -439,8 +405,7 @@ pub(super) fn size_for(count: usize, percent: usize) -> u16 {
     let needed = (count * 100).div_ceil(percent * SLOTS);
     let size = SIZES.iter().find(|&&size| usize::from(size) >= needed);
     // Beyond the widest: a segment whose items share many hash bits.
-    size.copied()
-        .unwrap_or_else(|| needed.next_multiple_of(OVERSIZE_STEP.into()) as u16)
+    size.copied().unwrap_or_else(|| needed.next_multiple_of(OVERSIZE_STEP.into()) as u16)
 }
 
 fn layout(bucket_count: u16) -> Layout {

@@ -54,13 +54,7 @@ fn has(table: &Table<Member>, n: usize) -> bool {
 type Entry = Record<Vec<u8>>;
 
 /// One random operation on both; most on few keys, so that hits are common.
-fn step(
-    dice: &mut Dice,
-    keys: usize,
-    grow: bool,
-    real: &mut Table<Entry>,
-    model: &mut HashMap<Vec<u8>, Vec<u8>>,
-) {
+fn step(dice: &mut Dice, keys: usize, grow: bool, real: &mut Table<Entry>, model: &mut HashMap<Vec<u8>, Vec<u8>>) {
     let key = key(dice.roll(keys));
     let hash = hasher().hash(&key);
     let value = vec![dice.next() as u8; dice.roll(60)];
@@ -71,10 +65,7 @@ fn step(
         }
         (2, _) => {
             let found = real.find_by_hash(hash, |r| r.key() == key);
-            assert_eq!(
-                found.map(|o| o.into_ref().value().to_vec()).as_ref(),
-                model.get(&key)
-            );
+            assert_eq!(found.map(|o| o.into_ref().value().to_vec()).as_ref(), model.get(&key));
         }
         (3..=6, true) | (3, false) => match real.find(hash, &key) {
             Some(mut occupied) => {
@@ -84,10 +75,7 @@ fn step(
             }
             None => {
                 let occupied = real.insert_new(hash, Record::new(&key, 1, &value, 0, None));
-                assert_eq!(
-                    (occupied.hash(), occupied.get().value()),
-                    (hash, &value[..])
-                );
+                assert_eq!((occupied.hash(), occupied.get().value()), (hash, &value[..]));
                 assert!(model.insert(key, value).is_none());
             }
         },
@@ -114,20 +102,13 @@ fn random_operations_agree_with_a_map() {
                     assert_eq!(real.len(), model.len());
                 }
             }
-            let all: HashMap<_, _> = real
-                .iter()
-                .map(|r| (r.key().to_vec(), r.value().to_vec()))
-                .collect();
+            let all: HashMap<_, _> = real.iter().map(|r| (r.key().to_vec(), r.value().to_vec())).collect();
             assert_eq!(all, model);
         }
         for key in model.keys() {
             assert!(real.remove(hasher().hash(key), key).is_some());
         }
-        assert_eq!(
-            (real.len(), real.table_bytes()),
-            (0, 0),
-            "an emptied table releases its memory"
-        );
+        assert_eq!((real.len(), real.table_bytes()), (0, 0), "an emptied table releases its memory");
         real.check();
     }
 }
@@ -165,11 +146,7 @@ fn memory_stays_in_proportion_both_ways() {
     for n in 0..top {
         assert!(del(&mut table, n));
         let per_item = table.table_bytes() as f64 / table.len().max(1) as f64;
-        assert!(
-            table.len() < 100 || per_item < 24.0,
-            "{per_item} bytes an item with {} left",
-            table.len()
-        );
+        assert!(table.len() < 100 || per_item < 24.0, "{per_item} bytes an item with {} left", table.len());
     }
     assert_eq!(table.table_bytes(), 0);
 }
@@ -182,9 +159,7 @@ fn scan_all(
 ) -> HashMap<Vec<u8>, usize> {
     let (mut seen, mut cursor) = (HashMap::new(), 0);
     for _ in 0..100_000 {
-        cursor = table.scan(cursor, budget, |m| {
-            *seen.entry(m.bytes().to_vec()).or_default() += 1
-        });
+        cursor = table.scan(cursor, budget, |m| *seen.entry(m.bytes().to_vec()).or_default() += 1);
         assert!(cursor < 1 << 54);
         if cursor == 0 {
             return seen;
@@ -241,10 +216,7 @@ fn a_scan_keeps_its_promise_under_growth_and_shrinking() {
             };
         });
         for n in 0..stay {
-            assert!(
-                seen.contains_key(&key(n)),
-                "seed {seed}: {n} was there all the time"
-            );
+            assert!(seen.contains_key(&key(n)), "seed {seed}: {n} was there all the time");
         }
         table.check();
     }
@@ -282,10 +254,7 @@ fn random_is_uniform_over_items() {
             *counts.entry(m.bytes()).or_insert(0u32) += 1;
         }
         let expected = draws as f64 / n as f64;
-        let seen: f64 = counts
-            .values()
-            .map(|&c| (f64::from(c) - expected).powi(2) / expected)
-            .sum();
+        let seen: f64 = counts.values().map(|&c| (f64::from(c) - expected).powi(2) / expected).sum();
         let chi = seen + (n - counts.len()) as f64 * expected;
         let limit = n as f64 + 5.0 * (2.0 * n as f64).sqrt();
         assert!(chi < limit, "{n} items: {chi} over {limit}");
@@ -330,10 +299,7 @@ fn segments_cover_the_hash_space_once_and_keep_epochs_apart() {
         }
         at = last + 1;
     }
-    assert_eq!(
-        (segments as usize, seen.len()),
-        (table.segment_count(), 20_000)
-    );
+    assert_eq!((segments as usize, seen.len()), (table.segment_count(), 20_000));
     // Splits inherit the mark; merges wait for equal marks.
     (20_000..40_000).for_each(|n| add(&mut table, n));
     assert!((0..64).all(|n| table.segment_at(n << 58).epoch() > 0));
@@ -351,10 +317,7 @@ fn items_are_dropped_once_whatever_way_they_go() {
         let mut table: Table<Record<Rc<()>>> = Table::new(hasher());
         for n in 0..2_000 {
             let key = key(n);
-            table.insert_new(
-                hasher().hash(&key),
-                Record::new_big(&key, 16, Box::new(token.clone()), 0, None),
-            );
+            table.insert_new(hasher().hash(&key), Record::new_big(&key, 16, Box::new(token.clone()), 0, None));
         }
         table
     };
@@ -379,15 +342,8 @@ fn items_are_dropped_once_whatever_way_they_go() {
 fn an_item_that_moves_is_found_and_one_that_stays_keeps_its_address() {
     let mut table: Table<Scored> = Table::new(hasher());
     let hash = hasher().hash(b"m");
-    let address = table
-        .insert_new(hash, Scored::new(1.0, b"m"))
-        .into_ref()
-        .as_ptr();
-    table
-        .find(hash, b"m")
-        .expect("present")
-        .get_mut()
-        .set_score(2.0);
+    let address = table.insert_new(hash, Scored::new(1.0, b"m")).into_ref().as_ptr();
+    table.find(hash, b"m").expect("present").get_mut().set_score(2.0);
     for n in 0..3_000 {
         let key = key(n);
         table.insert_new(hasher().hash(&key), Scored::new(0.0, &key));
@@ -396,15 +352,8 @@ fn an_item_that_moves_is_found_and_one_that_stays_keeps_its_address() {
     assert_eq!((found.score(), found.as_ptr()), (2.0, address));
     let mut entries: Table<Entry> = Table::new(hasher());
     entries.insert_new(hash, Record::new(b"m", 1, b"", 0, None));
-    entries
-        .find(hash, b"m")
-        .expect("present")
-        .get_mut()
-        .set_value(2, &[7; 1_000]);
-    assert_eq!(
-        entries.get(hash, b"m").map(|r| r.value()),
-        Some(&[7; 1_000][..])
-    );
+    entries.find(hash, b"m").expect("present").get_mut().set_value(2, &[7; 1_000]);
+    assert_eq!(entries.get(hash, b"m").map(|r| r.value()), Some(&[7; 1_000][..]));
     entries.check();
 }
 
@@ -412,12 +361,7 @@ fn an_item_that_moves_is_found_and_one_that_stays_keeps_its_address() {
 fn prefetching_reads_nothing_it_must_not() {
     let mut table = members();
     for n in 0..2_000 {
-        for hash in [
-            0,
-            u64::MAX,
-            hasher().hash(&key(n)),
-            hasher().hash(b"absent"),
-        ] {
+        for hash in [0, u64::MAX, hasher().hash(&key(n)), hasher().hash(b"absent")] {
             table.prefetch_segment(hash);
             table.prefetch_bucket(hash);
             table.prefetch_item(hash);
@@ -430,30 +374,21 @@ fn prefetching_reads_nothing_it_must_not() {
 fn a_table_may_go_to_another_thread() {
     let mut table = members();
     (0..1_000).for_each(|n| add(&mut table, n));
-    let left = std::thread::spawn(move || table.drain().count())
-        .join()
-        .expect("no panic");
+    let left = std::thread::spawn(move || table.drain().count()).join().expect("no panic");
     assert_eq!(left, 1_000);
 }
 
 #[test]
 fn hashes_that_share_many_bits_cost_time_but_no_directory() {
     // Ten equal top bits: no seeded hash does that by itself, so only keys that happen to have them are taken.
-    let keys: Vec<_> = (0..)
-        .map(key)
-        .filter(|k| hasher().hash(k) >> 54 == 0)
-        .take(2_500)
-        .collect();
+    let keys: Vec<_> = (0..).map(key).filter(|k| hasher().hash(k) >> 54 == 0).take(2_500).collect();
     let mut table = members();
     for key in &keys {
         table.insert_new(hasher().hash(key), Member::new(key));
     }
     table.check();
     assert!(table.stats().directory_len <= 64 * table.stats().segments);
-    assert!(
-        keys.iter()
-            .all(|key| table.get(hasher().hash(key), key).is_some())
-    );
+    assert!(keys.iter().all(|key| table.get(hasher().hash(key), key).is_some()));
     assert_eq!(scan_all(&mut table, 100, |_| {}).len(), keys.len());
     let mut dice = Dice(3);
     assert!(table.random(&mut || dice.next()).is_some());

@@ -34,11 +34,7 @@ impl Cursor {
     fn unpack(cursor: u64) -> Cursor {
         let marked = (cursor >> Cursor::TAG_BITS).max(1);
         let depth = marked.ilog2();
-        Cursor {
-            prefix: marked ^ (1 << depth),
-            depth,
-            tag: cursor as u16,
-        }
+        Cursor { prefix: marked ^ (1 << depth), depth, tag: cursor as u16 }
     }
 
     fn pack(self) -> u64 {
@@ -55,22 +51,14 @@ impl Cursor {
     /// The part of this prefix with which a segment of depth `depth` begins.
     fn leftmost(self, depth: u32) -> Cursor {
         let depth = depth.max(self.depth);
-        Cursor {
-            prefix: self.prefix << (depth - self.depth),
-            depth,
-            ..self
-        }
+        Cursor { prefix: self.prefix << (depth - self.depth), depth, ..self }
     }
 
     /// What follows the prefix, in the shortest way to say it: the widest range that begins there.
     fn after(self) -> Cursor {
         let next = self.prefix + 1;
         let wider = next.trailing_zeros();
-        Cursor {
-            prefix: next >> wider,
-            depth: self.depth - wider,
-            tag: 0,
-        }
+        Cursor { prefix: next >> wider, depth: self.depth - wider, tag: 0 }
     }
 }
 
@@ -96,9 +84,7 @@ impl<T: Item> Table<T> {
                 let show = |slot: Slot| {
                     let Some(item) = slot.item() else { return };
                     // SAFETY: items live while the table is borrowed.
-                    if is_whole
-                        || (first..=last).contains(&self.hasher.hash(unsafe { T::key(item) }))
-                    {
+                    if is_whole || (first..=last).contains(&self.hasher.hash(unsafe { T::key(item) })) {
                         shown += 1;
                         // SAFETY: as above.
                         f(unsafe { T::view(item) });
@@ -148,12 +134,7 @@ impl<T: Item> Table<T> {
 
     /// Appends up to `n` items to `out`: whole random buckets, neighbours in the table but strangers by key. Nearly uniform and
     /// cheap; may give the same item twice, and fewer than `n` from a sparse table.
-    pub fn sample<'a>(
-        &'a self,
-        rng: &mut impl FnMut() -> u64,
-        n: usize,
-        out: &mut Vec<T::Ref<'a>>,
-    ) {
+    pub fn sample<'a>(&'a self, rng: &mut impl FnMut() -> u64, n: usize, out: &mut Vec<T::Ref<'a>>) {
         let end = out.len() + n;
         for _ in 0..n.saturating_add(16) {
             if out.len() >= end || self.is_empty() {
@@ -174,20 +155,13 @@ impl<T: Item> Table<T> {
             let (tail, head) = filled.split_at(below(rng, filled.len()));
             let items = head.iter().chain(tail).filter_map(|slot| slot.item());
             // SAFETY: the items live while the table is borrowed.
-            out.extend(
-                items
-                    .take(end - out.len())
-                    .map(|item| unsafe { T::view(item) }),
-            );
+            out.extend(items.take(end - out.len()).map(|item| unsafe { T::view(item) }));
         }
     }
 
     /// All items, in no order that means anything.
     pub fn iter(&self) -> Iter<'_, T> {
-        Iter {
-            at: Position::start(self),
-            table: self,
-        }
+        Iter { at: Position::start(self), table: self }
     }
 
     /// Number of segments.
@@ -199,11 +173,7 @@ impl<T: Item> Table<T> {
     /// `u64::MAX`; segments may split and merge meanwhile. An empty table has one empty segment.
     pub fn segment_at(&self, hash: u64) -> SegmentView<'_, T> {
         let index = self.owner(hash);
-        SegmentView {
-            segment: self.entry(index),
-            hash,
-            table: PhantomData,
-        }
+        SegmentView { segment: self.entry(index), hash, table: PhantomData }
     }
 
     /// Marks the segment that holds this hash. The halves of a split inherit the mark, and only segments with the same mark
@@ -268,11 +238,7 @@ impl<'a, T: Item> SegmentView<'a, T> {
     /// The items.
     pub fn iter(&self) -> impl Iterator<Item = T::Ref<'a>> + use<'a, T> {
         // SAFETY: the table is borrowed for 'a, so segment and items stay.
-        unsafe {
-            self.segment
-                .slots()
-                .filter_map(|slot| slot.item().map(|item| T::view(item)))
-        }
+        unsafe { self.segment.slots().filter_map(|slot| slot.item().map(|item| T::view(item))) }
     }
 }
 
@@ -288,13 +254,7 @@ struct Position {
 
 impl Position {
     fn start<T: Item>(table: &Table<T>) -> Position {
-        Position {
-            index: 0,
-            segment: table.entry(0),
-            bucket: 0,
-            slot: 0,
-            left: table.len,
-        }
+        Position { index: 0, segment: table.entry(0), bucket: 0, slot: 0, left: table.len }
     }
 
     /// The next filled slot of the table this was made of, which has not changed since.
@@ -388,9 +348,6 @@ impl<T: Item> IntoIterator for Table<T> {
     type IntoIter = IntoIter<T>;
 
     fn into_iter(self) -> IntoIter<T> {
-        IntoIter {
-            at: Position::start(&self),
-            table: ManuallyDrop::new(self),
-        }
+        IntoIter { at: Position::start(&self), table: ManuallyDrop::new(self) }
     }
 }
