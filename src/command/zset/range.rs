@@ -13,7 +13,7 @@ fn score_bound(text: &[u8]) -> Option<ScoreBound> {
         Some(rest) => (true, rest),
         None => (false, text),
     };
-    float::parse_double(number).map(|score| ScoreBound { score, exclusive })
+    float::parse_double_bound(number).map(|score| ScoreBound { score, exclusive })
 }
 
 /// A range of scores from its two words.
