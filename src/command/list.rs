@@ -616,9 +616,7 @@ fn lpos(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
                 ));
             }
             if rank == i64::MIN {
-                return Err(CmdError::text(
-                    "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
-                ));
+                return Err(CmdError::COUNT_OUT_OF_RANGE);
             }
         } else if args.accept("count") {
             let error = CmdError::text("ERR COUNT can't be negative");
