@@ -97,7 +97,8 @@ fn score_of(elem: Elem<'_>) -> f64 {
 
 /// Calls `f` with the element that holds a score.
 fn with_score<R>(score: f64, f: impl FnOnce(Elem<'_>) -> R) -> R {
-    if score.abs() <= INTEGER_LIMIT && score.trunc() == score && !(score == 0.0 && score.is_sign_negative()) {
+    if score.abs() <= INTEGER_LIMIT && score.trunc() == score {
+        // As the reference, a packed set does not know a negative zero.
         return f(Elem::Int(score as i64));
     }
     f(Elem::Str(float::Buffer::new().format(score)))

@@ -147,7 +147,10 @@ fn compute(db: &DbView<'_>, query: &Query<'_>, operation: Operation, name: &[u8]
     let mut text = itoa::Buffer::new();
     match operation {
         Operation::Union => {
-            for (source, weight) in sources.iter().zip(&query.weights) {
+            // The smallest first, as the reference adds them: the order of additions shows in a sum's last digits.
+            let mut order: Vec<(&Source<'_>, &f64)> = sources.iter().zip(&query.weights).collect();
+            order.sort_by_key(|(source, _)| source.len());
+            for (source, weight) in order {
                 source.for_each(|member, score| {
                     let member = member.text(&mut text);
                     let score = weighted(score, *weight);
