@@ -1,7 +1,7 @@
 //! What the SCAN family shares: cursor, MATCH, COUNT and the shape of the reply.
 
 use super::args::Args;
-use super::ctx::{Ctx, Flow, Outcome};
+use super::ctx::Ctx;
 use super::error::CmdError;
 use crate::base::{glob, number};
 use crate::resp::Deferred;
