@@ -28,6 +28,8 @@ texts! {
     NOT_FLOAT = "ERR value is not a valid float";
     /// An index outside.
     OUT_OF_RANGE = "ERR index out of range";
+    /// A count that has no opposite, or a rank.
+    COUNT_OUT_OF_RANGE = "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807";
     /// A count that must not be negative.
     MUST_BE_POSITIVE = "ERR value is out of range, must be positive";
     /// No such key.

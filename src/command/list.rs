@@ -461,7 +461,8 @@ fn move_element(cx: &mut Ctx<'_>, from: Key<'_>, to: Key<'_>, take: End, put: En
         list.pop(take, |_| ());
         list.shrink();
         drop(list);
-        edit.finish(pop_event(take));
+        // One change in all: a move.
+        edit.finish_with(0, pop_event(take));
     }
     cx.reply.bulk(&element);
     Ok(Flow::Done)
@@ -487,7 +488,6 @@ fn llen(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
 
 fn lindex(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let key = args.key()?;
-    // The key comes first: no index is read where there is no list.
     let found = match cx.db.read::<List>(key)? {
         Some(list) => list.get(args.int()?, |elem| reply_elem(&mut cx.reply, elem)),
         None => None,
@@ -617,9 +617,7 @@ fn lpos(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
                 ));
             }
             if rank == i64::MIN {
-                return Err(CmdError::text(
-                    "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
-                ));
+                return Err(CmdError::COUNT_OUT_OF_RANGE);
             }
         } else if args.accept("count") {
             let error = CmdError::text("ERR COUNT can't be negative");

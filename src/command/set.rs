@@ -351,14 +351,11 @@ fn smembers(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
 fn sscan(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let key = args.key()?;
     let mut scan = ScanArgs::cursor(args)?;
-    if cx.db.read::<Set>(key)?.is_none() {
-        return scan::nothing(cx);
-    }
-    scan.options(args)?;
     let marks = scan::begin(cx);
     let (mut cursor, mut elements) = (0, 0);
     let mut text = itoa::Buffer::new();
     if let Some(set) = cx.db.read::<Set>(key)? {
+        scan.options(args)?;
         cursor = set.scan(scan.cursor, scan.count, |member| {
             if scan.pattern.is_none() || scan.matches(member.text(&mut text)) {
                 reply_elem(&mut cx.reply, member);
@@ -372,6 +369,9 @@ fn sscan(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
 
 fn spop(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let key = args.key()?;
+    if args.left() > 1 {
+        return Err(CmdError::SYNTAX);
+    }
     if args.more() {
         return spop_count(cx, args, key);
     }
@@ -441,7 +441,7 @@ fn srandmember(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     if args.left() > 1 {
         return Err(CmdError::SYNTAX);
     }
-    let count = args.int_in(-i64::MAX, i64::MAX, CmdError::RANDOM_COUNT)?;
+    let count = args.int_in(-i64::MAX, i64::MAX, CmdError::COUNT_OUT_OF_RANGE)?;
     let Some(set) = cx.db.read::<Set>(key)? else {
         cx.reply.array(0);
         return Ok(Flow::Done);

@@ -102,7 +102,8 @@ fn is_minus_zero(score: f64) -> bool {
 
 /// Calls `f` with the element that holds a score.
 fn with_score<R>(score: f64, f: impl FnOnce(Elem<'_>) -> R) -> R {
-    if score.abs() <= INTEGER_LIMIT && score.trunc() == score && !is_minus_zero(score) {
+    if score.abs() <= INTEGER_LIMIT && score.trunc() == score {
+        // As the reference, a packed set does not know a negative zero.
         return f(Elem::Int(score as i64));
     }
     f(Elem::Str(float::Buffer::new().format(score)))

@@ -115,8 +115,7 @@ fn same_but_doubles(ours: &Value, theirs: &Value) -> bool {
         return ours.children.iter().zip(&theirs.children).all(|(a, b)| same_but_doubles(a, b));
     }
     ours.text == theirs.text
-        || matches!(ours.kind, b'$' | b',')
-            && double(&ours.text).is_some_and(|d| double(&theirs.text) == Some(d))
+        || matches!(ours.kind, b'$' | b',') && double(&ours.text).is_some_and(|d| double(&theirs.text) == Some(d))
 }
 
 /// The double that a text is, if it is one.

@@ -149,7 +149,7 @@ fn compute(db: &DbView<'_>, query: &Query<'_>, operation: Operation, name: &[u8]
     let mut text = itoa::Buffer::new();
     match operation {
         Operation::Union => {
-            // Smallest first, as the reference: sums of infinities and of floats depend on the order.
+            // The smallest first, as the reference adds them: the order of additions shows in a sum's last digits.
             let mut order: Vec<(&Source<'_>, &f64)> = sources.iter().zip(&query.weights).collect();
             order.sort_by_key(|(source, _)| source.len());
             for (source, weight) in order {

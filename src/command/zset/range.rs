@@ -93,6 +93,10 @@ fn parse_range<'a>(args: &mut Args<'a>, kind: Kind, reverse: bool, store: bool) 
             "ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX",
         ));
     }
+    if by_rank {
+        // All that is left is an offset without a count, which says nothing.
+        limit = None;
+    }
     if with_scores && kind_now == Kind::Lex {
         return Err(CmdError::text("ERR syntax error, WITHSCORES not supported in combination with BYLEX"));
     }
@@ -324,14 +328,11 @@ pub(super) fn zrevrank(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
 pub(super) fn zscan(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let key = args.key()?;
     let mut scan = ScanArgs::cursor(args)?;
-    if cx.db.read::<ZSet>(key)?.is_none() {
-        return scan::nothing(cx);
-    }
-    scan.options(args)?;
     let marks = scan::begin(cx);
     let (mut cursor, mut elements) = (0, 0);
     let mut text = itoa::Buffer::new();
     if let Some(zset) = cx.db.read::<ZSet>(key)? {
+        scan.options(args)?;
         cursor = zset.scan(scan.cursor, scan.count, |member, score| {
             if scan.pattern.is_none() || scan.matches(member.text(&mut text)) {
                 reply_elem(&mut cx.reply, member);
@@ -353,12 +354,11 @@ pub(super) fn zrandmember(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         reply_elem_opt(&mut cx.reply, found.map(|(member, _)| member));
         return Ok(Flow::Done);
     }
-    let outside = CmdError::text("ERR value is out of range");
-    let count = args.int_in(-i64::MAX, i64::MAX, CmdError::RANDOM_COUNT)?;
+    let count = args.int_in(-i64::MAX, i64::MAX, CmdError::COUNT_OUT_OF_RANGE)?;
     let with_scores = args.accept("withscores");
     args.end()?;
     if with_scores && !(-(i64::MAX / 2)..=i64::MAX / 2).contains(&count) {
-        return Err(outside);
+        return Err(CmdError::text("ERR value is out of range"));
     }
     let rng = &mut *cx.rng;
     let mut random = || rng.next_u64();
