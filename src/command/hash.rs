@@ -445,18 +445,18 @@ fn hincrbyfloat(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
 fn hscan(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let key = args.key()?;
     let mut scan = ScanArgs::cursor(args)?;
-    let mut no_values = false;
-    while args.more() {
-        if args.accept("novalues") {
-            no_values = true;
-        } else if !scan.accept(args)? {
-            return Err(CmdError::SYNTAX);
-        }
-    }
     let marks = scan::begin(cx);
     let (mut cursor, mut elements) = (0, 0);
     let mut text = itoa::Buffer::new();
     if let Some(hash) = cx.db.read::<Hash>(key)? {
+        let mut no_values = false;
+        while args.more() {
+            if args.accept("novalues") {
+                no_values = true;
+            } else if !scan.accept(args)? {
+                return Err(CmdError::SYNTAX);
+            }
+        }
         cursor = hash.scan(scan.cursor, scan.count, |field, value| {
             if scan.pattern.is_none() || scan.matches(field.text(&mut text)) {
                 reply_elem(&mut cx.reply, field);
@@ -480,12 +480,11 @@ fn hrandfield(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         reply_elem_opt(&mut cx.reply, found.map(|(field, _)| field));
         return Ok(Flow::Done);
     }
-    let range = CmdError::text("ERR value is out of range");
-    let count = args.int_in(-i64::MAX, i64::MAX, range.clone())?;
+    let count = args.int_in(-i64::MAX, i64::MAX, CmdError::COUNT_OUT_OF_RANGE)?;
     let with_values = args.accept("withvalues");
     args.end()?;
     if with_values && !(-(i64::MAX / 2)..=i64::MAX / 2).contains(&count) {
-        return Err(range);
+        return Err(CmdError::text("ERR value is out of range"));
     }
     match cx.db.read::<Hash>(key)? {
         Some(hash) if count < 0 => {

@@ -400,14 +400,15 @@ fn lmpop(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let first = args.position();
     args.seek(first + numkeys as usize);
     let end = end_of(args)?;
-    let mut count = 1;
-    if args.more() {
-        if args.left() != 2 || !args.accept("count") {
+    let mut count = None;
+    while args.more() {
+        if count.is_some() || args.left() < 2 || !args.accept("count") {
             return Err(CmdError::SYNTAX);
         }
         let count_error = CmdError::text("ERR count should be greater than 0");
-        count = args.int_in(1, i64::MAX, count_error.clone()).map_err(|_| count_error)?;
+        count = Some(args.int_in(1, i64::MAX, count_error.clone()).map_err(|_| count_error)?);
     }
+    let count = count.unwrap_or(1);
     args.seek(first);
     for _ in 0..numkeys {
         let key = args.key()?;
@@ -460,7 +461,8 @@ fn move_element(cx: &mut Ctx<'_>, from: Key<'_>, to: Key<'_>, take: End, put: En
         list.pop(take, |_| ());
         list.shrink();
         drop(list);
-        edit.finish(pop_event(take));
+        // One change in all: a move.
+        edit.finish_with(0, pop_event(take));
     }
     cx.reply.bulk(&element);
     Ok(Flow::Done)
@@ -485,9 +487,9 @@ fn llen(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
 }
 
 fn lindex(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
-    let (key, index) = (args.key()?, args.int()?);
+    let key = args.key()?;
     let found = match cx.db.read::<List>(key)? {
-        Some(list) => list.get(index, |elem| reply_elem(&mut cx.reply, elem)),
+        Some(list) => list.get(args.int()?, |elem| reply_elem(&mut cx.reply, elem)),
         None => None,
     };
     if found.is_none() {
@@ -615,9 +617,7 @@ fn lpos(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
                 ));
             }
             if rank == i64::MIN {
-                return Err(CmdError::text(
-                    "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
-                ));
+                return Err(CmdError::COUNT_OUT_OF_RANGE);
             }
         } else if args.accept("count") {
             let error = CmdError::text("ERR COUNT can't be negative");

@@ -1,7 +1,7 @@
 //! What the SCAN family shares: cursor, MATCH, COUNT and the shape of the reply.
 
 use super::args::Args;
-use super::ctx::Ctx;
+use super::ctx::{Ctx, Flow, Outcome};
 use super::error::CmdError;
 use crate::base::{glob, number};
 use crate::resp::Deferred;
@@ -22,7 +22,7 @@ impl<'a> ScanArgs<'a> {
     /// # Errors
     /// Not a cursor.
     pub fn cursor(args: &mut Args<'a>) -> Result<ScanArgs<'a>, CmdError> {
-        let cursor = number::parse_u64(args.bytes()?).ok_or(CmdError::INVALID_CURSOR)?;
+        let cursor = parse_cursor(args.bytes()?).ok_or(CmdError::INVALID_CURSOR)?;
         Ok(ScanArgs { cursor, count: 10, pattern: None })
     }
 
@@ -46,24 +46,38 @@ impl<'a> ScanArgs<'a> {
         Ok(true)
     }
 
-    /// Cursor and all options.
+    /// All options: asked for only once the key is found, as the reference does.
     ///
     /// # Errors
-    /// As `cursor` and `accept`, or a word that is no option.
-    pub fn parse(args: &mut Args<'a>) -> Result<ScanArgs<'a>, CmdError> {
-        let mut scan = ScanArgs::cursor(args)?;
+    /// As `accept`, or a word that is no option.
+    pub fn options(&mut self, args: &mut Args<'a>) -> Result<(), CmdError> {
         while args.more() {
-            if !scan.accept(args)? {
+            if !self.accept(args)? {
                 return Err(CmdError::SYNTAX);
             }
         }
-        Ok(scan)
+        Ok(())
     }
 
     /// Whether MATCH lets these bytes through.
     pub fn matches(&self, bytes: &[u8]) -> bool {
         self.pattern.is_none_or(|pattern| glob::glob_match(pattern, bytes, false))
     }
+}
+
+/// A cursor as the reference reads it: no digits are 0, a sign may stand before them (a minus counts from 2^64), a NUL ends
+/// the text.
+fn parse_cursor(text: &[u8]) -> Option<u64> {
+    let text = text.split(|&byte| byte == 0).next().unwrap_or_default();
+    let (negative, digits) = match text {
+        [] => return Some(0),
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] => (false, digits),
+        digits => (false, digits),
+    };
+    let zeros = digits.iter().take_while(|&&byte| byte == b'0').count();
+    let number = if zeros > 0 && zeros == digits.len() { 0 } else { number::parse_u64(&digits[zeros..])? };
+    Some(if negative { number.wrapping_neg() } else { number })
 }
 
 /// Begins the reply: its cursor comes last, when it is known.
@@ -79,4 +93,29 @@ pub fn end(cx: &mut Ctx<'_>, marks: (Deferred, Deferred), cursor: u64, elements:
     let digits = text.format(cursor);
     let head = format!("${}\r\n{digits}\r\n", digits.len());
     cx.reply.insert_at(marks.0, head.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_cursor;
+
+    #[test]
+    fn cursors_are_read_leniently() {
+        for (text, cursor) in [
+            ("", Some(0)),
+            ("0", Some(0)),
+            ("007", Some(7)),
+            ("+12", Some(12)),
+            ("-1", Some(u64::MAX)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("18446744073709551616", None),
+            ("5\0x", Some(5)),
+            (" 5", None),
+            ("5 ", None),
+            ("+", None),
+            ("x", None),
+        ] {
+            assert_eq!(parse_cursor(text.as_bytes()), cursor, "{text:?}");
+        }
+    }
 }

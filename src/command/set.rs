@@ -350,11 +350,12 @@ fn smembers(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
 
 fn sscan(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let key = args.key()?;
-    let scan = ScanArgs::parse(args)?;
+    let mut scan = ScanArgs::cursor(args)?;
     let marks = scan::begin(cx);
     let (mut cursor, mut elements) = (0, 0);
     let mut text = itoa::Buffer::new();
     if let Some(set) = cx.db.read::<Set>(key)? {
+        scan.options(args)?;
         cursor = set.scan(scan.cursor, scan.count, |member| {
             if scan.pattern.is_none() || scan.matches(member.text(&mut text)) {
                 reply_elem(&mut cx.reply, member);
@@ -368,6 +369,9 @@ fn sscan(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
 
 fn spop(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let key = args.key()?;
+    if args.left() > 1 {
+        return Err(CmdError::SYNTAX);
+    }
     if args.more() {
         return spop_count(cx, args, key);
     }
@@ -384,8 +388,10 @@ fn spop(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
 }
 
 fn spop_count(cx: &mut Ctx<'_>, args: &mut Args<'_>, key: Key<'_>) -> Outcome {
-    let count = args.int_in(0, i64::MAX, CmdError::MUST_BE_POSITIVE)?;
-    args.end()?;
+    if args.left() > 1 {
+        return Err(CmdError::SYNTAX);
+    }
+    let count = args.int_in(0, i64::MAX, CmdError::MUST_BE_POSITIVE).map_err(|_| CmdError::MUST_BE_POSITIVE)?;
     let count = usize::try_from(count).unwrap_or(usize::MAX);
     let Some(mut edit) = cx.db.edit::<Set>(key, Missing::Skip)? else {
         cx.reply.set(0);
@@ -432,8 +438,10 @@ fn srandmember(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         reply_elem_opt(&mut cx.reply, member);
         return Ok(Flow::Done);
     }
-    let count = args.int_in(-i64::MAX, i64::MAX, CmdError::text("ERR value is out of range"))?;
-    args.end()?;
+    if args.left() > 1 {
+        return Err(CmdError::SYNTAX);
+    }
+    let count = args.int_in(-i64::MAX, i64::MAX, CmdError::COUNT_OUT_OF_RANGE)?;
     let Some(set) = cx.db.read::<Set>(key)? else {
         cx.reply.array(0);
         return Ok(Flow::Done);

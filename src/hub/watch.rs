@@ -24,11 +24,10 @@ struct Watcher {
     was_expired: bool,
 }
 
+/// A watched key and its database.
+type Name = (DbIndex, Box<[u8]>);
 /// The watched keys of one database.
 type Keys = HashMap<Box<[u8]>, Vec<Watcher>>;
-
-/// A key of a database.
-type Name = (DbIndex, Box<[u8]>);
 
 /// Watched keys.
 #[derive(Default)]

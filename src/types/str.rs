@@ -190,7 +190,8 @@ impl StrMut<'_> {
         let end = offset.checked_add(bytes.len()).filter(|end| *end as u64 <= self.bulk_len).ok_or(TooLong)?;
         self.unpack_int();
         let len = self.view().len();
-        if end >= BIG_STRING_BYTES {
+        // A long string stays one, wherever it is written.
+        if end >= BIG_STRING_BYTES || self.entry.big().is_some() {
             self.write_big(offset, bytes, len.max(end));
         } else {
             if end > len {

@@ -28,10 +28,11 @@ pub struct Difference {
 impl Difference {
     /// What two differences share that have one cause, as far as can be told.
     pub fn signature(&self) -> String {
-        let first: Vec<String> =
-            self.argv.iter().take(1).map(|w| w.escape_ascii().to_string().to_lowercase()).collect();
+        // A comparison of states is one string with the key at its end.
+        let first = self.argv.first().map(|w| w.escape_ascii().to_string().to_lowercase()).unwrap_or_default();
+        let what = first.rsplit_once(' ').map_or(first.as_str(), |(what, _key)| what);
         let kind = |text: &str| text.chars().next().unwrap_or(' ');
-        format!("{} {}{}", first.join(" "), kind(&self.ours), kind(&self.theirs))
+        format!("{what} {}{}", kind(&self.ours), kind(&self.theirs))
     }
 }
 

@@ -26,6 +26,20 @@ pub fn our_binary() -> PathBuf {
         .expect("cargo names the binary, or REDSTART_BIN does")
 }
 
+/// Our server with these flags.
+pub fn start(flags: &[&str]) -> Process {
+    Process::start(&our_binary(), flags)
+}
+
+/// Waits until something is so, and fails with `what` if it does not become so.
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !is_so() {
+        assert!(begin.elapsed() < START_LIMIT, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
 /// Where a program of the machine is, if it has it.
 pub fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;

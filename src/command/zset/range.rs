@@ -77,11 +77,11 @@ fn parse_range<'a>(args: &mut Args<'a>, kind: Kind, reverse: bool, store: bool) 
             with_scores = true;
         } else if args.left() >= 3 && args.accept("limit") {
             limit = Some((args.int()?, args.int()?));
-        } else if kind == Kind::Free && args.accept("rev") {
+        } else if kind == Kind::Free && !reverse && args.accept("rev") {
             reverse = true;
-        } else if kind == Kind::Free && args.accept("bylex") {
+        } else if kind_now == Kind::Free && args.accept("bylex") {
             kind_now = Kind::Lex;
-        } else if kind == Kind::Free && args.accept("byscore") {
+        } else if kind_now == Kind::Free && args.accept("byscore") {
             kind_now = Kind::Score;
         } else {
             return Err(CmdError::SYNTAX);
@@ -92,6 +92,10 @@ fn parse_range<'a>(args: &mut Args<'a>, kind: Kind, reverse: bool, store: bool) 
         return Err(CmdError::text(
             "ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX",
         ));
+    }
+    if by_rank {
+        // All that is left is an offset without a count, which says nothing.
+        limit = None;
     }
     if with_scores && kind_now == Kind::Lex {
         return Err(CmdError::text("ERR syntax error, WITHSCORES not supported in combination with BYLEX"));
@@ -323,11 +327,12 @@ pub(super) fn zrevrank(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
 
 pub(super) fn zscan(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let key = args.key()?;
-    let scan = ScanArgs::parse(args)?;
+    let mut scan = ScanArgs::cursor(args)?;
     let marks = scan::begin(cx);
     let (mut cursor, mut elements) = (0, 0);
     let mut text = itoa::Buffer::new();
     if let Some(zset) = cx.db.read::<ZSet>(key)? {
+        scan.options(args)?;
         cursor = zset.scan(scan.cursor, scan.count, |member, score| {
             if scan.pattern.is_none() || scan.matches(member.text(&mut text)) {
                 reply_elem(&mut cx.reply, member);
@@ -349,12 +354,11 @@ pub(super) fn zrandmember(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         reply_elem_opt(&mut cx.reply, found.map(|(member, _)| member));
         return Ok(Flow::Done);
     }
-    let outside = CmdError::text("ERR value is out of range");
-    let count = args.int_in(-i64::MAX, i64::MAX, outside.clone())?;
+    let count = args.int_in(-i64::MAX, i64::MAX, CmdError::COUNT_OUT_OF_RANGE)?;
     let with_scores = args.accept("withscores");
     args.end()?;
     if with_scores && !(-(i64::MAX / 2)..=i64::MAX / 2).contains(&count) {
-        return Err(outside);
+        return Err(CmdError::text("ERR value is out of range"));
     }
     let rng = &mut *cx.rng;
     let mut random = || rng.next_u64();
