@@ -12,12 +12,15 @@
 //! never useful to let an earlier one take more: only the latest `*` is remembered. That bounds the work by
 //! pattern length times text length, without recursion, for patterns like `a*a*a*a*b` too.
 
+/// A pattern with more stars than this, the last byte apart, matches nothing that takes it so far: Redis's limit.
+const MAX_STARS: usize = 1000;
+
 /// Whether all of `text` matches `pattern`; with `nocase`, ASCII letters match in either case.
 pub fn glob_match(pattern: &[u8], text: &[u8], nocase: bool) -> bool {
     if text.is_empty() {
         return pattern.is_empty();
     }
-    let (mut p, mut t) = (0, 0);
+    let (mut p, mut t, mut stars) = (0, 0, 0);
     let mut star: Option<Star> = None;
     loop {
         match token(pattern, p) {
@@ -25,6 +28,12 @@ pub fn glob_match(pattern: &[u8], text: &[u8], nocase: bool) -> bool {
                 p += 1;
                 if p == pattern.len() {
                     return true;
+                }
+                if pattern[p] != b'*' {
+                    stars += 1;
+                    if stars > MAX_STARS {
+                        return false;
+                    }
                 }
                 star = Some(Star { after: p, text_from: t });
                 continue;
