@@ -150,10 +150,8 @@ impl ListMut<'_> {
         }
         let pack = self.entry.value();
         let elements = listpack::count(pack) + count;
-        // The largest element decides too, but it is no larger than all together.
-        let fits = self.fill.admits_size(wire_bytes(pack) + bytes, elements)
-            && (self.fill.packed_threshold == 0 || bytes < self.fill.packed_threshold);
-        if !fits {
+        // Not asked: which elements get a node of their own. That is a matter of lists with nodes.
+        if !self.fill.admits_size(wire_bytes(pack) + bytes, elements) {
             let nodes = QuickList::from_packed(pack, self.fill);
             self.entry.set_big(Kind::BigList as u8, Box::new(Big::List(Box::new(nodes))));
         }
