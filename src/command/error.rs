@@ -36,6 +36,8 @@ texts! {
     NO_SUCH_KEY = "ERR no such key";
     /// Source and target are one.
     SAME_OBJECT = "ERR source and destination objects are the same";
+    /// An integer of more than 32 bits.
+    NOT_32_BITS = "ERR value is out of range, value must between -2147483648 and 2147483647";
     /// A database's number outside.
     DB_INDEX = "ERR DB index is out of range";
     /// A database's number that is none.

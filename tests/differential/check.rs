@@ -133,7 +133,7 @@ fn sorted(value: &Value, width: usize, scores: bool) -> (u8, Groups) {
 
 /// Numbers in one spelling: see `known` on the text of doubles.
 fn number_text(text: &[u8]) -> Vec<u8> {
-    known::double(text).map_or_else(|| text.to_vec(), |d| d.to_string().into_bytes())
+    known::double(text).map_or_else(|| text.to_vec(), |d| (d + 0.0).to_string().into_bytes())
 }
 
 /// For people, numbers in one spelling.

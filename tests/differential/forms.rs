@@ -80,7 +80,7 @@ const GENERIC: &[Form] = &[
     form(6, Unordered, "keys <pat>"),
     form(4, Exact, "dbsize"),
     form(12, Encoding, "object encoding <any>"),
-    form(2, Exact, "object refcount <any>"),
+    form(2, Kind, "object refcount <any>"),
     form(2, Kind, "object idletime <any>"),
     form(1, Exact, "object freq <any>"),
     form(1, Kind, "object help"),

@@ -151,6 +151,15 @@ impl Process {
         Client::connect(self.port).expect("the server accepts connections")
     }
 
+    /// Whether it ends within so much time.
+    pub fn ends_within(&mut self, limit: Duration) -> bool {
+        let begin = Instant::now();
+        while self.ended().is_none() && begin.elapsed() < limit {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.ended().is_some()
+    }
+
     /// Whether it runs still; the status it ended with if not.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("the child is ours")

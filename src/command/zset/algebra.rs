@@ -196,7 +196,8 @@ fn each_common(sources: &[Source<'_>], query: &Query<'_>, mut each: impl FnMut(&
         for &index in &order[1..] {
             // A source named twice joins with itself.
             let Some(score) = sources[index].score(member) else { return };
-            joined = query.aggregate.join(joined, weighted(score, query.weights[index]));
+            // Only the first product is kept from being no number; the sum is by `join`.
+            joined = query.aggregate.join(joined, score * query.weights[index]);
         }
         go_on = each(member, joined);
     });
