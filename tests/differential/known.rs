@@ -76,8 +76,7 @@ static USED: [AtomicU64; KNOWN.len() + 1] = [const { AtomicU64::new(0) }; KNOWN.
 /// Commands whose replies carry doubles.
 const DOUBLE_COMMANDS: &[&[u8]] = &[b"z", b"state of zset"];
 /// Why doubles differ.
-const DOUBLE_WHY: &str =
-    "7.0 writes 17 digits, since 7.2 it is the shortest text that reads back the same, or an integer's; minus zero is kept by trees";
+const DOUBLE_WHY: &str = "7.0 writes 17 digits, since 7.2 it is the shortest text that reads back the same, or an integer's; minus zero is kept by trees";
 
 /// Whether the difference is on the list.
 pub fn explains(argv: &[Vec<u8>], ours: &Value, theirs: &Value) -> bool {
