@@ -32,14 +32,7 @@ fn a_watch_breaks_when_hashes_change_and_only_then() {
     ] {
         assert!(breaks_watch(&mut client, &mut other, "k", request), "{request} changes the key");
     }
-    for request in [
-        "HSETNX k b 3",
-        "HDEL k nothing",
-        "HINCRBY k x a",
-        "HGETALL k",
-        "HRANDFIELD k 2",
-        "HLEN k",
-    ] {
+    for request in ["HSETNX k b 3", "HDEL k nothing", "HINCRBY k x a", "HGETALL k", "HRANDFIELD k 2", "HLEN k"] {
         assert!(!breaks_watch(&mut client, &mut other, "k", request), "{request} changes nothing");
     }
 }

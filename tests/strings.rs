@@ -24,7 +24,6 @@ fn a_watch_breaks_when_strings_change_and_only_then() {
         "SET k v",
         "APPEND k x",
         "SETRANGE k 0 y",
-        
         "SET k w KEEPTTL",
         "GETEX k EX 100",
         "GETEX k PERSIST",

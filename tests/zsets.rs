@@ -33,6 +33,7 @@ fn a_watch_breaks_when_sorted_sets_change_and_only_then() {
         "ZREMRANGEBYLEX k [f [f",
         "ZUNIONSTORE k 1 k WEIGHTS 2",
         "ZRANGESTORE k k 0 0",
+        "ZADD k 50 g",
         "ZADD k XX CH 100 g",
     ] {
         assert!(breaks_watch(&mut client, &mut other, "k", request), "{request} changes the key");

@@ -426,7 +426,7 @@ mod tests {
         assert_eq!(held.kind(), Kind::BigList);
         let mut pop = |kind| {
             held.edit(|list| {
-                list.pop(End::Left, |_| ());
+                list.pop(End::Right, |_| ());
                 list.shrink();
             });
             assert_eq!(held.kind(), kind);
