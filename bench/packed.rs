@@ -9,9 +9,6 @@ use redstart::ds::{intset, listpack};
 use std::hint::black_box;
 use std::time::Instant;
 
-#[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
-
 const BIG: usize = 10_000_000;
 
 fn main() {

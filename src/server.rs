@@ -68,6 +68,8 @@ pub struct Server {
     ending: Option<cron::Ending>,
     /// The log; a server in a test has none.
     logging: Option<Logging>,
+    /// Commands executed when the turn began.
+    commands_before_turn: u64,
     /// TCP sockets for the reactor to exchange.
     listeners: Option<Vec<TcpListener>>,
 }
@@ -111,6 +113,7 @@ impl Server {
             cron: cron::Cron::new(now),
             ending: None,
             logging: None,
+            commands_before_turn: 0,
             listeners: None,
         };
         derived::apply(&server.config, &mut server.keyspace, &mut server.stats);
@@ -310,7 +313,8 @@ impl Service for Server {
     }
 
     fn handle_turn_end(&mut self, busy_ticks: u64) {
-        self.stats.totals.busy_ticks += busy_ticks;
+        self.stats.turn_ended(busy_ticks, self.commands_before_turn);
+        self.commands_before_turn = self.stats.totals.commands;
     }
 
     fn before_wait(&mut self, now: Now) {

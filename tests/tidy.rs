@@ -33,6 +33,8 @@ fn sources() -> Vec<(PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut paths = Vec::new();
     files(&root.join("src"), &mut paths);
+    // Files of tests alone, beside the code they test.
+    paths.retain(|path| path.file_name().is_none_or(|name| name != "tests.rs"));
     let read = |path: PathBuf| {
         let text = fs::read_to_string(&path).expect("source files are text");
         (path.strip_prefix(root).expect("below the root").to_path_buf(), text)

@@ -5,35 +5,36 @@
 //! - `[z-a]` is `[a-z]`; the byte after `x-` is the range's end whatever it is, `]` and `\` too;
 //! - an empty text matches the empty pattern only, so `*` and `**` do not match it (KEYS and the SCAN family
 //!   take the pattern `*` for "no pattern" before they come here);
-//! - `\` at the very end stands for itself; inside a class an escaped byte is compared with its case.
+//! - `\` at the very end stands for itself; inside a class an escaped byte is compared with its case;
+//! - a pattern that needs more than a thousand stars before its end matches nothing.
 //!
 //! # The algorithm
 //! One pass with one way back. Every token but `*` consumes exactly one byte, so after a second `*` it is
 //! never useful to let an earlier one take more: only the latest `*` is remembered. That bounds the work by
 //! pattern length times text length, without recursion, for patterns like `a*a*a*a*b` too.
 
-/// A pattern with more stars than this, the last byte apart, matches nothing that takes it so far: Redis's limit.
-const MAX_STARS: usize = 1000;
+/// Most stars, apart from one at the end, of a pattern that can match.
+const MOST_STARS: usize = 1000;
 
 /// Whether all of `text` matches `pattern`; with `nocase`, ASCII letters match in either case.
 pub fn glob_match(pattern: &[u8], text: &[u8], nocase: bool) -> bool {
     if text.is_empty() {
         return pattern.is_empty();
     }
-    let (mut p, mut t, mut stars) = (0, 0, 0);
+    let (mut p, mut t) = (0, 0);
     let mut star: Option<Star> = None;
+    let mut stars = 0;
     loop {
         match token(pattern, p) {
             Token::Star => {
+                // Stars side by side are one.
+                stars += usize::from(star.as_ref().is_none_or(|latest| latest.after != p));
                 p += 1;
                 if p == pattern.len() {
                     return true;
                 }
-                if pattern[p] != b'*' {
-                    stars += 1;
-                    if stars > MAX_STARS {
-                        return false;
-                    }
+                if stars > MOST_STARS {
+                    return false;
                 }
                 star = Some(Star { after: p, text_from: t });
                 continue;
@@ -186,6 +187,14 @@ pub fn fuzz_glob(data: &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn patterns_of_very_many_stars_match_nothing() {
+        let text = vec![b'a'; 5000];
+        assert!(super::glob_match(&b"*?".repeat(1000), &text, false));
+        assert!(!super::glob_match(&b"*?".repeat(1001), &text, false));
+        assert!(super::glob_match(&[&b"?*".repeat(1000)[..], b"*"].concat(), &text, false));
+    }
+
     use super::*;
     use crate::base::rng::Rng;
 

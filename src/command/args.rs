@@ -8,6 +8,7 @@ use crate::resp::Argv;
 use bytes::Bytes;
 
 /// The arguments of one request and how far they were taken.
+#[derive(Clone)]
 pub struct Args<'a> {
     argv: Argv<'a>,
     next: usize,

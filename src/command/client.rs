@@ -257,14 +257,11 @@ fn setinfo(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let field = args.peek().unwrap_or_default();
     let is_name = args.accept("lib-name");
     if !is_name && !args.accept("lib-ver") {
-        return Err(CmdError::owned(format!("ERR Unrecognized option '{}'", String::from_utf8_lossy(field))));
+        return Err(CmdError::quoting("ERR Unrecognized option '", field, "'"));
     }
     let value = args.bytes()?;
     if !is_plain(value) {
-        return Err(CmdError::owned(format!(
-            "ERR {} cannot contain spaces, newlines or special characters.",
-            String::from_utf8_lossy(field)
-        )));
+        return Err(CmdError::quoting("ERR ", field, " cannot contain spaces, newlines or special characters."));
     }
     let kept = (!value.is_empty()).then(|| value.into());
     if is_name {

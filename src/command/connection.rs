@@ -126,7 +126,8 @@ fn echo(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
 }
 
 fn select(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
-    let index = u32::try_from(args.int()?).map_err(|_| CmdError::DB_INDEX)?;
+    let index = args.int_in(i64::from(i32::MIN), i64::from(i32::MAX), CmdError::NOT_32_BITS)?;
+    let index = u32::try_from(index).map_err(|_| CmdError::DB_INDEX)?;
     if index as usize >= cx.db.space.dbs.len() {
         return Err(CmdError::DB_INDEX);
     }

@@ -4,13 +4,16 @@ use crate::keyspace::WrongType;
 use std::borrow::Cow;
 use std::fmt;
 
-/// Why a command was refused. Its text is the error line without the dash, code first.
+/// Longest part of a client's word that an error repeats.
+const SHOWN_BYTES: usize = 128;
+
+/// Why a command was refused. Its text is the error line without the dash, code first. Bytes, for it may repeat a client's.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CmdError(Cow<'static, str>);
+pub struct CmdError(Cow<'static, [u8]>);
 
 macro_rules! texts {
     ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
-        impl CmdError { $($(#[$doc])* pub const $name: CmdError = CmdError(Cow::Borrowed($text));)* }
+        impl CmdError { $($(#[$doc])* pub const $name: CmdError = CmdError::text($text);)* }
     };
 }
 
@@ -33,10 +36,14 @@ texts! {
     NO_SUCH_KEY = "ERR no such key";
     /// Source and target are one.
     SAME_OBJECT = "ERR source and destination objects are the same";
+    /// An integer of more than 32 bits.
+    NOT_32_BITS = "ERR value is out of range, value must between -2147483648 and 2147483647";
     /// A database's number outside.
     DB_INDEX = "ERR DB index is out of range";
     /// A database's number that is none.
     INVALID_DB_INDEX = "ERR invalid DB index";
+    /// How many random elements, where that is no number of them.
+    RANDOM_COUNT = "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807";
     /// An increment past 64 bits.
     OVERFLOW = "ERR increment or decrement would overflow";
     /// A string past `proto-max-bulk-len`.
@@ -106,12 +113,34 @@ texts! {
 impl CmdError {
     /// A fixed text, code first.
     pub const fn text(text: &'static str) -> CmdError {
-        CmdError(Cow::Borrowed(text))
+        CmdError(Cow::Borrowed(text.as_bytes()))
     }
 
     /// A made-up text, code first.
     pub fn owned(text: impl Into<String>) -> CmdError {
-        CmdError(Cow::Owned(text.into()))
+        CmdError(Cow::Owned(text.into().into_bytes()))
+    }
+
+    /// A text around a client's word. As the reference shows it: up to a NUL, not all of a long one.
+    pub fn quoting(before: &str, given: &[u8], after: &str) -> CmdError {
+        CmdError(Cow::Owned([before.as_bytes(), shown(given, SHOWN_BYTES), after.as_bytes()].concat()))
+    }
+
+    /// A command that does not exist, with the first of its words.
+    #[cold]
+    pub fn unknown_command<'a>(words: impl Iterator<Item = &'a [u8]>) -> CmdError {
+        let mut words = words;
+        let name = shown(words.next().unwrap_or_default(), SHOWN_BYTES);
+        let mut args = Vec::new();
+        for word in words {
+            if args.len() >= SHOWN_BYTES {
+                break;
+            }
+            let word = shown(word, SHOWN_BYTES - args.len());
+            args.extend_from_slice(&[b"'", word, b"' "].concat());
+        }
+        let text = [b"ERR unknown command '", name, b"', with args beginning with: ", &args];
+        CmdError(Cow::Owned(text.concat()))
     }
 
     /// Too few or too many arguments for the command of this full name (`config|get`).
@@ -121,33 +150,29 @@ impl CmdError {
 
     /// A transaction that was given up because EXEC itself was refused.
     pub fn exec_refused(reason: &CmdError) -> CmdError {
-        let reason = reason.as_str();
-        let reason = reason.strip_prefix("ERR ").unwrap_or(reason);
-        CmdError::owned(format!("EXECABORT Transaction discarded because of: {reason}"))
+        let reason = reason.0.strip_prefix(b"ERR ").unwrap_or(&reason.0);
+        CmdError(Cow::Owned([b"EXECABORT Transaction discarded because of: ", reason].concat()))
     }
 
     /// A subcommand with too many words. `given`: the subcommand as it was spelled.
     pub fn subcommand_syntax(given: &[u8], command: &str) -> CmdError {
-        let given = String::from_utf8_lossy(&given[..given.len().min(128)]).into_owned();
-        CmdError::owned(format!(
-            "ERR unknown subcommand or wrong number of arguments for '{given}'. Try {} HELP.",
-            command.to_uppercase()
-        ))
+        let after = format!("'. Try {} HELP.", command.to_uppercase());
+        CmdError::quoting("ERR unknown subcommand or wrong number of arguments for '", given, &after)
     }
 
     /// An option that HELLO does not know, or one without its words.
     pub fn hello_option(given: &[u8]) -> CmdError {
-        CmdError::owned(format!("ERR Syntax error in HELLO option '{}'", String::from_utf8_lossy(given)))
+        CmdError::quoting("ERR Syntax error in HELLO option '", given, "'")
     }
 
     /// A kind of clients that does not exist.
     pub fn unknown_client_type(given: &[u8]) -> CmdError {
-        CmdError::owned(format!("ERR Unknown client type '{}'", String::from_utf8_lossy(given)))
+        CmdError::quoting("ERR Unknown client type '", given, "'")
     }
 
     /// A user that does not exist.
     pub fn no_such_user(given: &[u8]) -> CmdError {
-        CmdError::owned(format!("ERR No such user '{}'", String::from_utf8_lossy(given)))
+        CmdError::quoting("ERR No such user '", given, "'")
     }
 
     /// An expiry that overflows or is not positive.
@@ -157,33 +182,35 @@ impl CmdError {
 
     /// A subcommand that does not exist.
     pub fn unknown_subcommand(given: &[u8], command: &str) -> CmdError {
-        let given = String::from_utf8_lossy(&given[..given.len().min(128)]).into_owned();
-        CmdError::owned(format!("ERR unknown subcommand '{given}'. Try {} HELP.", command.to_uppercase()))
+        CmdError::quoting("ERR unknown subcommand '", given, &format!("'. Try {} HELP.", command.to_uppercase()))
     }
 
     /// A subcommand that does not exist or does not take so many words.
     pub fn unknown_or_arity(given: &[u8], command: &str) -> CmdError {
-        let given = String::from_utf8_lossy(&given[..given.len().min(128)]).into_owned();
-        let command = command.to_uppercase();
-        CmdError::owned(format!(
-            "ERR unknown subcommand or wrong number of arguments for '{given}'. Try {command} HELP."
-        ))
+        CmdError::subcommand_syntax(given, command)
     }
 
     /// The error line without the dash.
-    pub fn as_str(&self) -> &str {
+    pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
     /// The first word: what errorstats counts.
     pub fn code(&self) -> &str {
-        self.0.split(' ').next().unwrap_or_default()
+        let word = self.0.split(|&b| b == b' ').next().unwrap_or_default();
+        std::str::from_utf8(word).unwrap_or("ERR")
     }
+}
+
+/// What an error repeats of a client's word.
+fn shown(given: &[u8], most: usize) -> &[u8] {
+    let given = &given[..given.len().min(most)];
+    &given[..memchr::memchr(0, given).unwrap_or(given.len())]
 }
 
 impl fmt::Display for CmdError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&String::from_utf8_lossy(&self.0))
     }
 }
 
@@ -201,10 +228,19 @@ mod tests {
     #[test]
     fn the_code_is_the_first_word() {
         assert_eq!(CmdError::WRONG_TYPE.code(), "WRONGTYPE");
-        assert_eq!(CmdError::arity("config|get").as_str(), "ERR wrong number of arguments for 'config|get' command");
+        assert_eq!(CmdError::arity("config|get").to_string(), "ERR wrong number of arguments for 'config|get' command");
         assert_eq!(
-            CmdError::unknown_subcommand(b"x", "config").as_str(),
+            CmdError::unknown_subcommand(b"x", "config").to_string(),
             "ERR unknown subcommand 'x'. Try CONFIG HELP."
         );
+    }
+
+    #[test]
+    fn a_clients_word_is_shown_up_to_a_nul_and_not_too_long() {
+        let words: [&[u8]; 3] = [b"foo", b"a\0b", &[b'x'; 500]];
+        let text = CmdError::unknown_command(words.into_iter());
+        let expected = format!("ERR unknown command 'foo', with args beginning with: 'a' '{}' ", "x".repeat(124));
+        assert_eq!(text.to_string(), expected);
+        assert_eq!(CmdError::unknown_command(std::iter::once(&b"\xff"[..])).as_bytes()[21], 0xff);
     }
 }

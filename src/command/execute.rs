@@ -30,7 +30,7 @@ pub enum Handled {
 /// # Errors
 /// Unknown command or subcommand, or a container without one.
 pub fn resolve(table: &Table, row: Option<Row>, argv: Argv<'_>) -> Result<Row, CmdError> {
-    let Some(row) = row else { return Err(unknown_command(argv)) };
+    let Some(row) = row else { return Err(CmdError::unknown_command(argv.iter())) };
     if row.command.subcommands.is_empty() {
         return Ok(row);
     }
@@ -39,23 +39,8 @@ pub fn resolve(table: &Table, row: Option<Row>, argv: Argv<'_>) -> Result<Row, C
     };
     match table.find_sub(row, word) {
         Some(sub) => Ok(sub),
-        None if row.command.run.is_some() => Ok(row),
         None => Err(CmdError::unknown_subcommand(word, row.command.name)),
     }
-}
-
-#[cold]
-fn unknown_command(argv: Argv<'_>) -> CmdError {
-    let shorten = |bytes: &[u8], most: usize| String::from_utf8_lossy(&bytes[..bytes.len().min(most)]).into_owned();
-    let mut args = String::new();
-    for word in argv.iter().skip(1) {
-        if args.len() >= 128 {
-            break;
-        }
-        args.push_str(&format!("'{}' ", shorten(word, 128 - args.len())));
-    }
-    let name = shorten(argv.get(0).unwrap_or_default(), 128);
-    CmdError::owned(format!("ERR unknown command '{name}', with args beginning with: {args}"))
 }
 
 /// One request of a client. `row` is what its first word names; `hashed` the hash of the word at an index.
@@ -135,7 +120,7 @@ pub fn refuse(cx: &mut Ctx<'_>, row: Option<Row>, error: &CmdError) {
 fn fail(cx: &mut Ctx<'_>, error: &CmdError) {
     cx.stats.totals.error_replies += 1;
     cx.stats.errors.record(error.code());
-    cx.reply.error(error.as_str());
+    cx.reply.error_bytes(error.as_bytes());
 }
 
 /// CLIENT REPLY OFF and SKIP take back what was written since `start`.

@@ -71,7 +71,7 @@ pub fn apply(cx: &mut Ctx<'_>, key: Key<'_>, at_ms: i64) {
 
 /// Takes a key's deadline away; whether it had one.
 pub fn persist(cx: &mut Ctx<'_>, key: Key<'_>) -> bool {
-    if !cx.db.peek(key).is_some_and(|entry| entry.deadline().is_some()) {
+    if cx.db.peek(key).is_none_or(|entry| entry.deadline().is_none()) {
         return false;
     }
     cx.db.set_deadline(key, None);

@@ -421,13 +421,9 @@ pub const COMMANDS: &[Command] = &[
     },
 ];
 
-/// A number of 32 bits whose range the error names.
-const NOT_32_BITS: CmdError =
-    CmdError::text("ERR value is out of range, value must between -2147483648 and 2147483647");
-
 /// The next argument as the number of a database.
 fn db_arg(cx: &Ctx<'_>, args: &mut Args<'_>) -> Result<DbIndex, CmdError> {
-    db_index(cx, args.int_in(i64::from(i32::MIN), i64::from(i32::MAX), NOT_32_BITS)?)
+    db_index(cx, args.int_in(i64::from(i32::MIN), i64::from(i32::MAX), CmdError::NOT_32_BITS)?)
 }
 
 /// A database's number.

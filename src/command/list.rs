@@ -400,14 +400,15 @@ fn lmpop(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let first = args.position();
     args.seek(first + numkeys as usize);
     let end = end_of(args)?;
-    let mut count = 1;
-    if args.more() {
-        if args.left() != 2 || !args.accept("count") {
+    let mut count = None;
+    while args.more() {
+        if count.is_some() || args.left() < 2 || !args.accept("count") {
             return Err(CmdError::SYNTAX);
         }
         let count_error = CmdError::text("ERR count should be greater than 0");
-        count = args.int_in(1, i64::MAX, count_error.clone()).map_err(|_| count_error)?;
+        count = Some(args.int_in(1, i64::MAX, count_error.clone()).map_err(|_| count_error)?);
     }
+    let count = count.unwrap_or(1);
     args.seek(first);
     for _ in 0..numkeys {
         let key = args.key()?;

@@ -388,6 +388,9 @@ fn spop(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
 }
 
 fn spop_count(cx: &mut Ctx<'_>, args: &mut Args<'_>, key: Key<'_>) -> Outcome {
+    if args.left() > 1 {
+        return Err(CmdError::SYNTAX);
+    }
     let count = args.int_in(0, i64::MAX, CmdError::MUST_BE_POSITIVE).map_err(|_| CmdError::MUST_BE_POSITIVE)?;
     let count = usize::try_from(count).unwrap_or(usize::MAX);
     let Some(mut edit) = cx.db.edit::<Set>(key, Missing::Skip)? else {
@@ -435,8 +438,10 @@ fn srandmember(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         reply_elem_opt(&mut cx.reply, member);
         return Ok(Flow::Done);
     }
+    if args.left() > 1 {
+        return Err(CmdError::SYNTAX);
+    }
     let count = args.int_in(-i64::MAX, i64::MAX, CmdError::COUNT_OUT_OF_RANGE)?;
-    args.end()?;
     let Some(set) = cx.db.read::<Set>(key)? else {
         cx.reply.array(0);
         return Ok(Flow::Done);
@@ -572,7 +577,6 @@ fn store_algebra(cx: &mut Ctx<'_>, args: &mut Args<'_>, algebra: Algebra, name: 
         true
     });
     let len = set.view().len();
-    drop(set);
     if len == 0 {
         cx.db.delete(target, false, Event::generic("del"));
     } else {

@@ -415,7 +415,8 @@ fn set_options<'a>(args: &mut Args<'a>) -> Result<SetOptions<'a>, CmdError> {
         } else if args.accept("keepttl") {
             options.keep_ttl = true;
         } else if let Some(unit) = Unit::accept(args) {
-            if options.expiry.is_some() {
+            // The same unit twice passes, as in the reference: the last one holds.
+            if options.expiry.is_some_and(|(other, _)| other != unit) {
                 return Err(CmdError::SYNTAX);
             }
             options.expiry = Some((unit, args.bytes()?));
@@ -552,14 +553,17 @@ fn getex(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let key = args.key()?;
     let (mut persist, mut unit) = (false, None);
     while args.more() {
-        if persist || unit.is_some() {
-            return Err(CmdError::SYNTAX);
-        }
         if args.accept("persist") {
             persist = true;
         } else {
             let which = Unit::accept(args).ok_or(CmdError::SYNTAX)?;
+            if unit.is_some_and(|(other, _)| other != which) {
+                return Err(CmdError::SYNTAX);
+            }
             unit = Some((which, args.bytes()?));
+        }
+        if persist && unit.is_some() {
+            return Err(CmdError::SYNTAX);
         }
     }
     let reply = cx.reply.defer();
@@ -748,7 +752,8 @@ fn incrbyfloat(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let old = old.ok_or(CmdError::NOT_FLOAT)?;
     let delta = LongDouble::parse(delta).ok_or(CmdError::NOT_FLOAT)?;
     let sum = old.add(delta).ok_or(CmdError::NAN_OR_INFINITY)?.format();
-    let encoded = Encoded::of(&sum, None);
+    // Text even where it is an integer: OBJECT ENCODING says so, as the reference does.
+    let encoded = Encoded::Inline(&sum);
     let event = Event::string("incrbyfloat");
     cx.db.put(key, Deadline::Keep, event, |old, access| encoded.store(key.bytes, old, access));
     // Replayed as a plain SET: another machine's addition might round otherwise.

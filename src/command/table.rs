@@ -257,7 +257,7 @@ impl KeySpec {
                     return false;
                 };
                 if count == 0 {
-                    return true;
+                    return false;
                 }
                 (first + offset, first + offset + (count - 1) * step, step)
             }

@@ -98,7 +98,9 @@ impl Config {
         let rows = self.settable_rows(pairs, context)?;
         let mut next = self.clone();
         for (row, (name, value)) in rows.iter().zip(pairs) {
-            let refused = |cause| SetError::Refused { name: name.to_vec(), cause };
+            // The name as the table spells it, whichever case it was given in.
+            let shown = if name.eq_ignore_ascii_case(row.alias.as_bytes()) { row.alias } else { row.name };
+            let refused = |cause| SetError::Refused { name: shown.as_bytes().to_vec(), cause };
             row.apply(&mut next, &[value], Source::Set).map_err(|bad| refused(bad.cause))?;
         }
         let mut changed: Vec<&'static str> = Vec::new();

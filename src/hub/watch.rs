@@ -24,6 +24,8 @@ struct Watcher {
     was_expired: bool,
 }
 
+/// A watched key and its database.
+type Name = (DbIndex, Box<[u8]>);
 /// The watched keys of one database.
 type Keys = HashMap<Box<[u8]>, Vec<Watcher>>;
 
@@ -31,7 +33,7 @@ type Keys = HashMap<Box<[u8]>, Vec<Watcher>>;
 #[derive(Default)]
 pub struct Watches {
     dbs: HashMap<DbIndex, Keys>,
-    by_session: HashMap<ConnId, Vec<(DbIndex, Box<[u8]>)>>,
+    by_session: HashMap<ConnId, Vec<Name>>,
 }
 
 impl Watches {

@@ -220,7 +220,7 @@ impl Keyspace {
             removed += db.table.len() as u64;
             let old = std::mem::replace(db, Db::new(self.hasher));
             db.deadlines = Deadlines::continuing(&old.deadlines);
-            if old.table.len() == 0 {
+            if old.table.is_empty() {
                 continue;
             }
             if lazy {

@@ -21,7 +21,7 @@ const MAX_ARGS: i64 = 1024 * 1024;
 /// Longest line: inline request or header.
 const MAX_LINE_BYTES: usize = 64 * 1024;
 /// First room given to a big bulk; it doubles as bytes arrive.
-const BIG_FIRST_ROOM_BYTES: usize = 1024 * 1024;
+const BIG_FIRST_ROOM_BYTES: usize = 2 * 1024 * 1024;
 /// Marks a span that points into the list of separate allocations.
 const BIG: u32 = 1 << 31;
 

@@ -5,7 +5,7 @@ use super::Server;
 use crate::base::clock::Now;
 use crate::command::{Shutdown, close_vanished, deliver_events};
 use crate::keyspace::expire;
-use crate::sys::{alloc, ticks};
+use crate::sys::{alloc, process, ticks};
 use std::time::Duration;
 
 /// Distance of the slow checks, milliseconds.
@@ -70,10 +70,15 @@ impl Server {
         if self.facts.debug.cron_paused {
             return;
         }
+        let started = ticks::now();
         let used = alloc::used_bytes() as u64;
         self.stats.totals.peak_used_bytes = self.stats.totals.peak_used_bytes.max(used);
         self.stats.sample(now.mono_ms());
         self.check_clients(now);
+        if self.config.watchdog_period > 0 {
+            process::set_alarm(self.config.watchdog_period);
+        }
+        self.stats.totals.cron_ticks += ticks::now().wrapping_sub(started);
     }
 
     fn expire_step(&mut self, now: Now) {

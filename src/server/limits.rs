@@ -221,8 +221,7 @@ mod tests {
 
     #[test]
     fn a_share_of_no_memory_is_no_limit() {
-        let mut config = Config::default();
-        config.maxmemory_clients = MemoryOrPercent::Percent(7);
+        let mut config = Config { maxmemory_clients: MemoryOrPercent::Percent(7), ..Config::default() };
         assert_eq!(memory_limit(&config), 0);
         config.maxmemory = 1_000_000;
         assert_eq!(memory_limit(&config), 70_000);

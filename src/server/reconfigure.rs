@@ -1,6 +1,7 @@
 //! What a CONFIG SET entails outside the command that it was: done after its unit.
 
 use super::{Server, log_options, title};
+use crate::sys::process;
 use std::os::fd::AsRawFd;
 
 impl Server {
@@ -11,6 +12,9 @@ impl Server {
             logging.set_format(log_options::format(&self.config));
         }
         title::follow(&self.config, names);
+        if names.contains(&"watchdog-period") && self.config.watchdog_period == 0 {
+            process::set_alarm(0);
+        }
         if names.contains(&"slowlog-max-len") {
             self.stats.slowlog.truncate(self.config.slowlog_max_len as usize);
         }

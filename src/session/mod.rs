@@ -1,7 +1,7 @@
 //! A client's logical state: selected database, protocol version, transaction, what it will be sent. Knows no socket.
 
-mod session;
 mod sessions;
+mod state;
 
-pub use session::{ConnId, Multi, Queued, ReplyMode, Session, mode};
 pub use sessions::Sessions;
+pub use state::{ConnId, Multi, Queued, ReplyMode, Session, mode};

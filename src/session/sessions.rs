@@ -1,6 +1,6 @@
 //! All clients, by connection.
 
-use super::session::{ConnId, Session, mode};
+use super::state::{ConnId, Session, mode};
 use std::collections::BTreeSet;
 
 /// The clients. The one whose command runs is taken out meanwhile, so that a handler can see it and all others at once.

@@ -119,6 +119,8 @@ pub struct Section {
     pub name: &'static str,
     /// Shown when nothing is asked for.
     pub default: bool,
+    /// Shown only when it is named.
+    pub hidden: bool,
     /// Its fields.
     pub fields: &'static [Field],
     /// Lines of which there are as many as there are things.
@@ -134,11 +136,11 @@ fn to_value<V: Into<Value>>(value: fn(&Source<'_>) -> V, source: &Source<'_>) ->
 }
 
 const fn section(name: &'static str, fields: &'static [Field]) -> Section {
-    Section { name, default: true, fields, list: None }
+    Section { name, default: true, hidden: false, fields, list: None }
 }
 
 const fn listing(name: &'static str, default: bool, list: fn(&Source<'_>, &mut String)) -> Section {
-    Section { name, default, fields: &[], list: Some(list) }
+    Section { name, default, hidden: false, fields: &[], list: Some(list) }
 }
 
 /// All sections, in the order in which they are shown.
@@ -156,6 +158,7 @@ pub static SECTIONS: &[Section] = &[
     listing("Latencystats", false, latencystats),
     section("Cluster", fields! { "cluster_enabled" => |s| s.config.cluster_enabled; }),
     listing("Keyspace", true, keyspace),
+    Section { default: false, hidden: true, ..section("Debug", DEBUG) },
 ];
 
 const SERVER: &[Field] = fields! {
@@ -252,6 +255,7 @@ const MEMORY: &[Field] = fields! {
     "mem_clients_normal" => |s| s.memory().clients;
     "mem_cluster_links" => |_| 0;
     "mem_aof_buffer" => |_| 0;
+    "mem_overhead_db_hashtable_rehashing" => |_| 0;
     "mem_allocator" => |_| alloc::version();
     "active_defrag_running" => |_| 0;
     "lazyfree_pending_objects" => |s| s.keyspace.book.lazyfree.as_ref().map_or(0, |thread| thread.pending());
@@ -375,6 +379,13 @@ const REPLICATION: &[Field] = fields! {
     "repl_backlog_histlen" => |_| 0;
 };
 
+const DEBUG: &[Field] = fields! {
+    "eventloop_duration_aof_sum" => |_| 0;
+    "eventloop_duration_cron_sum" => |s| ticks::to_us(s.stats.totals.cron_ticks);
+    "eventloop_duration_max" => |s| ticks::to_us(s.stats.totals.longest_turn_ticks);
+    "eventloop_cmd_per_cycle_max" => |s| s.stats.totals.most_turn_commands;
+};
+
 const CPU: &[Field] = fields! {
     "used_cpu_sys" => |_| seconds(host::cpu_times(Who::Process).system_us);
     "used_cpu_user" => |_| seconds(host::cpu_times(Who::Process).user_us);
@@ -445,7 +456,7 @@ fn latencystats(s: &Source<'_>, out: &mut String) {
 
 fn keyspace(s: &Source<'_>, out: &mut String) {
     for (index, db) in s.keyspace.dbs.iter().enumerate() {
-        if db.table.len() > 0 {
+        if !db.table.is_empty() {
             line!(out, "db{index}:keys={},expires={},avg_ttl={}", db.table.len(), db.volatile, db.avg_ttl_ms);
         }
     }
@@ -457,7 +468,7 @@ pub fn wanted(words: &[&[u8]]) -> Vec<&'static Section> {
     let usual = words.is_empty() || words.iter().any(|word| is(word, "default"));
     let all = words.iter().any(|word| is(word, "all") || is(word, "everything"));
     let named = |section: &Section| words.iter().any(|word| is(word, section.name));
-    SECTIONS.iter().filter(|section| all || (usual && section.default) || named(section)).collect()
+    SECTIONS.iter().filter(|section| (all && !section.hidden) || (usual && section.default) || named(section)).collect()
 }
 
 /// The text of some sections.
@@ -497,7 +508,8 @@ mod tests {
     fn words_choose_sections() {
         assert_eq!(names(&["KEYSPACE", "nothing", "server"]), ["Server", "Keyspace"]);
         assert_eq!(names(&["nothing"]), Vec::<&str>::new());
-        assert_eq!(names(&["all"]).len(), SECTIONS.len());
+        assert_eq!(names(&["all"]).len(), SECTIONS.len() - 1);
+        assert_eq!(names(&["debug"]), ["Debug"]);
         assert_eq!(names(&[]), names(&["default", "nothing"]));
         assert!(!names(&[]).contains(&"Commandstats") && names(&["default", "commandstats"]).contains(&"Commandstats"));
     }

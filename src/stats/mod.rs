@@ -42,6 +42,12 @@ pub struct Totals {
     pub turns: u64,
     /// Ticks of work in them, waiting left out.
     pub busy_ticks: u64,
+    /// Ticks of the longest turn.
+    pub longest_turn_ticks: u64,
+    /// Most commands executed in one turn.
+    pub most_turn_commands: u64,
+    /// Ticks spent on what is done ten times a second.
+    pub cron_ticks: u64,
     /// Ticks spent on keys whose time had come.
     pub expire_ticks: u64,
     /// Clients closed because their replies were too many.
@@ -116,6 +122,16 @@ impl Stats {
         self.rates = Rates::default();
         self.errors.clear();
         self.commands.iter_mut().for_each(|command| *command = CommandStats::default());
+    }
+
+    /// A turn is over: it worked for so many ticks, and before it so many commands had been executed.
+    #[inline]
+    pub fn turn_ended(&mut self, busy_ticks: u64, commands_before: u64) {
+        let totals = &mut self.totals;
+        totals.busy_ticks += busy_ticks;
+        totals.longest_turn_ticks = totals.longest_turn_ticks.max(busy_ticks);
+        let commands = totals.commands.saturating_sub(commands_before);
+        totals.most_turn_commands = totals.most_turn_commands.max(commands);
     }
 
     /// A sample of all rates; called each tenth of a second.

@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn long_commands_are_shortened_and_old_ones_go() {
         let mut log = SlowLog::default();
-        let long = vec![b'x'; 200];
+        let long = [b'x'; 200];
         let words: Vec<&[u8]> = std::iter::once(&b"rpush"[..]).chain(std::iter::repeat_n(&long[..], 40)).collect();
         let argv = OwnedArgv::of(&words);
         for _ in 0..3 {

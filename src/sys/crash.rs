@@ -210,9 +210,11 @@ extern "C" fn on_fatal(signal: c_int, info: *mut libc::siginfo_t, _context: *mut
     unsafe { libc::raise(signal) };
 }
 
-extern "C" fn on_alarm(_signal: c_int, _info: *mut libc::siginfo_t, _context: *mut c_void) {
+extern "C" fn on_alarm(_signal: c_int, info: *mut libc::siginfo_t, _context: *mut c_void) {
     let fd = open_log();
-    put(fd, b"\n--- WATCHDOG TIMER EXPIRED ---\n");
+    // SAFETY: the kernel passes a valid `siginfo` to a handler set with SA_SIGINFO.
+    let sent = unsafe { (*info).si_code } == libc::SI_USER;
+    put(fd, if sent { b"\n--- Received SIGALRM ---\n" } else { b"\n--- WATCHDOG TIMER EXPIRED ---\n" });
     put_command(fd);
     put_trace(fd);
     put(fd, b"--------\n");

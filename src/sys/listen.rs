@@ -108,7 +108,9 @@ mod tests {
 
     #[test]
     fn a_socket_set_aside_lets_another_take_its_address_and_comes_back() {
-        let first = open("127.0.0.1", 0, 5).expect("a free port");
+        // A port asked for by number: one that the system chose is given up when its socket stops listening.
+        let free = open("127.0.0.1", 0, 5).expect("a free port").local_addr().expect("it is bound").port();
+        let first = open("127.0.0.1", free, 5).expect("it was free just now");
         let addr = first.local_addr().expect("it is bound");
         assert!(open_all(&[&b"127.0.0.1"[..]], addr.port(), 5).is_err());
         suspend(first.as_raw_fd());

@@ -26,7 +26,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use log::{Level, LevelFilter, Log, Metadata, Record, SetLoggerError};
@@ -138,9 +138,6 @@ impl Default for LogSettings {
     }
 }
 
-/// The process's one log, once there is one.
-static CURRENT: OnceLock<Logging> = OnceLock::new();
-
 /// The handle to the process's one log; copies are the same log.
 #[derive(Clone, Debug)]
 pub struct Logging {
@@ -163,12 +160,7 @@ impl Logging {
         let logging = Self { shared: Arc::new(Mutex::new(Shared { settings, syslog: false })) };
         log::set_boxed_logger(Box::new(Tee { lines: logging.lines(), logging: logging.clone() }))?;
         log::set_max_level(level);
-        Ok(CURRENT.get_or_init(|| logging).clone())
-    }
-
-    /// The log that was started, for those who change its settings later.
-    pub fn current() -> Option<&'static Self> {
-        CURRENT.get()
+        Ok(logging)
     }
 
     /// The lowest severity logged from now on.

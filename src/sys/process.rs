@@ -43,6 +43,14 @@ pub fn ignore_signal(signal: i32) {
     unsafe { libc::signal(signal, libc::SIG_IGN) };
 }
 
+/// Has the kernel send SIGALRM once, in so many milliseconds; 0 for never.
+pub fn set_alarm(ms: u32) {
+    let after = libc::timeval { tv_sec: i64::from(ms / 1000), tv_usec: i64::from(ms % 1000 * 1000) };
+    let timer = libc::itimerval { it_interval: libc::timeval { tv_sec: 0, tv_usec: 0 }, it_value: after };
+    // SAFETY: the pointer is to a timer of ours, and the old one is not asked for.
+    unsafe { libc::setitimer(libc::ITIMER_REAL, &timer, std::ptr::null_mut()) };
+}
+
 /// Stops this process as Upstart expects it of a service that is ready.
 pub fn stop_self() {
     // SAFETY: a call without pointers.

@@ -158,13 +158,18 @@ impl HashMut<'_> {
             if let Some(at) = listpack::next(pack, at) {
                 listpack::replace(&mut *self.entry, at, value);
             }
+            self.unpack_if_large();
             return false;
         }
         listpack::push_back_all(&mut *self.entry, &[field.into(), value.into()]);
+        self.unpack_if_large();
+        true
+    }
+
+    fn unpack_if_large(&mut self) {
         if listpack::count(self.entry.value()) / 2 > self.limits.hash_entries {
             self.unpack();
         }
-        true
     }
 
     /// Removes a field; whether it was there.

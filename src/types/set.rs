@@ -142,7 +142,7 @@ impl<E: DerefMut<Target = Entry>> SetMut<E> {
             return;
         }
         if hint > self.limits.set_entries {
-            return self.to_table();
+            return self.unpack();
         }
         self.entry.set_value(Kind::SetPacked as u8, &listpack::EMPTY);
     }
@@ -163,7 +163,7 @@ impl<E: DerefMut<Target = Entry>> SetMut<E> {
             return false;
         }
         if intset::len(self.entry.value()) > self.limits.set_ints {
-            self.to_table();
+            self.unpack();
         }
         true
     }
@@ -172,9 +172,9 @@ impl<E: DerefMut<Target = Entry>> SetMut<E> {
     fn add_text_to_ints(&mut self, member: &[u8]) -> bool {
         let fits = member.len() <= self.limits.set_value && intset::len(self.entry.value()) < self.limits.set_entries;
         if fits && self.longest_int() <= self.limits.set_value {
-            self.to_pack()
+            self.pack()
         } else {
-            self.to_table()
+            self.unpack()
         }
         self.add(member)
     }
@@ -191,7 +191,7 @@ impl<E: DerefMut<Target = Entry>> SetMut<E> {
             return false;
         }
         if member.len() > self.limits.set_value || listpack::count(pack) >= self.limits.set_entries {
-            self.to_table();
+            self.unpack();
             return self.add_to_table(member);
         }
         listpack::push_back(&mut *self.entry, member);
@@ -231,13 +231,13 @@ impl<E: DerefMut<Target = Entry>> SetMut<E> {
         Some(member)
     }
 
-    fn to_pack(&mut self) {
+    fn pack(&mut self) {
         let ints: Vec<Elem<'_>> = intset::iter(self.entry.value()).map(Elem::Int).collect();
         let pack = listpack::from_values(ints);
         self.entry.set_value(Kind::SetPacked as u8, &pack);
     }
 
-    fn to_table(&mut self) {
+    fn unpack(&mut self) {
         let mut table = Table::new(self.limits.hasher);
         let mut text = itoa::Buffer::new();
         self.view().for_each(|elem| {

@@ -95,6 +95,11 @@ fn score_of(elem: Elem<'_>) -> f64 {
     elem.to_f64().unwrap_or(0.0)
 }
 
+/// The reference's listpacks don't know minus zero, its trees and passing results do.
+fn is_minus_zero(score: f64) -> bool {
+    score == 0.0 && score.is_sign_negative()
+}
+
 /// Calls `f` with the element that holds a score.
 fn with_score<R>(score: f64, f: impl FnOnce(Elem<'_>) -> R) -> R {
     if score.abs() <= INTEGER_LIMIT && score.trunc() == score {
@@ -306,28 +311,51 @@ impl<E: DerefMut<Target = Entry>> ZSetMut<E> {
         if self.entry.big().is_some() {
             return self.add_to_tree(member, score, options);
         }
-        let old_at = listpack::find(self.entry.value(), member, HEADER_BYTES, 2);
-        let old = old_at.and_then(|at| {
-            let pack = self.entry.value();
-            listpack::at(pack, listpack::next(pack, at)?).map(score_of)
-        });
-        let added = decide(old, score, options);
-        match (added, old_at) {
-            (Added::Changed(new), Some(at)) => {
+        let old = self.find_packed(member);
+        let added = decide(old.map(|(_, score)| score), score, options);
+        match (added, old) {
+            (Added::Changed(new), Some((at, _))) => {
                 listpack::remove_range(&mut *self.entry, at, 2);
-                self.insert_packed(member, new);
+                self.insert_packed(member, new + 0.0);
             }
             (Added::New(new), _) => {
-                let full = listpack::count(self.entry.value()) / 2 >= self.limits.zset_entries;
-                if full || member.len() > self.limits.zset_value {
+                if !self.has_room(member) {
                     self.unpack();
                     return self.add_to_tree(member, score, options);
                 }
-                self.insert_packed(member, new);
+                self.insert_packed(member, new + 0.0);
             }
             _ => {}
         }
         added
+    }
+
+    /// Sets the score of a member of a passing result, given the one it has there.
+    pub fn join(&mut self, member: &[u8], score: impl FnOnce(Option<f64>) -> f64) {
+        if self.entry.big().is_none() {
+            match self.find_packed(member) {
+                Some((at, old)) => {
+                    listpack::remove_range(&mut *self.entry, at, 2);
+                    return self.insert_packed(member, score(Some(old)));
+                }
+                None if self.has_room(member) => return self.insert_packed(member, score(None)),
+                None => self.unpack(),
+            }
+        }
+        if let Some(tree) = self.tree() {
+            tree.upsert(member, |old| (Some(score(old)), ()));
+        }
+    }
+
+    /// Where a member is in the listpack, and its score.
+    fn find_packed(&self, member: &[u8]) -> Option<(usize, f64)> {
+        let pack = self.entry.value();
+        let at = listpack::find(pack, member, HEADER_BYTES, 2)?;
+        listpack::at(pack, listpack::next(pack, at)?).map(|score| (at, score_of(score)))
+    }
+
+    fn has_room(&self, member: &[u8]) -> bool {
+        listpack::count(self.entry.value()) / 2 < self.limits.zset_entries && member.len() <= self.limits.zset_value
     }
 
     fn add_to_tree(&mut self, member: &[u8], score: f64, options: AddOptions) -> Added {
@@ -383,7 +411,7 @@ impl<E: DerefMut<Target = Entry>> ZSetMut<E> {
 
     /// A finished result that fits is packed, as the reference does after a store.
     pub fn pack_if_small(&mut self) {
-        let Some(tree) = self.tree() else { return };
+        let Some(tree) = self.tree() else { return self.drop_minus_zeros() };
         let longest = tree.range(0, false).map(|(member, _)| member.len()).max().unwrap_or(0);
         let len = tree.len();
         if len > self.limits.zset_entries || longest > self.limits.zset_value {
@@ -392,8 +420,20 @@ impl<E: DerefMut<Target = Entry>> ZSetMut<E> {
         let mut pack = listpack::EMPTY.to_vec();
         if let ZSetRef::Tree(tree) = self.view() {
             for (member, score) in tree.range(0, false) {
-                with_score(score, |elem| listpack::push_back_all(&mut pack, &[member.into(), elem]));
+                with_score(score + 0.0, |elem| listpack::push_back_all(&mut pack, &[member.into(), elem]));
             }
+        }
+        self.entry.set_value(Kind::ZSetPacked as u8, &pack);
+    }
+
+    fn drop_minus_zeros(&mut self) {
+        let is_clean = |pack| !pairs(pack).any(|(_, _, score)| is_minus_zero(score));
+        if is_clean(self.entry.value()) {
+            return;
+        }
+        let mut pack = listpack::EMPTY.to_vec();
+        for (_, member, score) in pairs(self.entry.value()) {
+            with_score(score + 0.0, |elem| listpack::push_back_all(&mut pack, &[member, elem]));
         }
         self.entry.set_value(Kind::ZSetPacked as u8, &pack);
     }

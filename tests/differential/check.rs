@@ -111,7 +111,10 @@ pub fn flat(value: &Value) -> Vec<&[u8]> {
 }
 
 /// Elements in groups of `width`, sorted; `scores`: doubles in one spelling. Pairs that are arrays of two are flattened first.
-fn sorted(value: &Value, width: usize, scores: bool) -> (u8, Vec<Vec<(u8, Vec<u8>)>>) {
+/// The groups of an aggregate's elements, each element as its type byte and text.
+type Groups = Vec<Vec<(u8, Vec<u8>)>>;
+
+fn sorted(value: &Value, width: usize, scores: bool) -> (u8, Groups) {
     let nested = width == 2 && value.children.iter().all(|c| c.kind == b'*');
     let leaves: Vec<&Value> = if nested {
         value.children.iter().flat_map(|c| &c.children).collect()
@@ -130,7 +133,7 @@ fn sorted(value: &Value, width: usize, scores: bool) -> (u8, Vec<Vec<(u8, Vec<u8
 
 /// Numbers in one spelling: see `known` on the text of doubles.
 fn number_text(text: &[u8]) -> Vec<u8> {
-    known::double(text).map_or_else(|| text.to_vec(), |d| d.to_string().into_bytes())
+    known::double(text).map_or_else(|| text.to_vec(), |d| (d + 0.0).to_string().into_bytes())
 }
 
 /// For people, numbers in one spelling.

@@ -85,7 +85,7 @@ impl Book {
                 continue;
             }
             let mut argv = grammar.draw(random);
-            if !matches!(form.check, Check::Fixed | Check::Exec | Check::Silent) {
+            if !matches!(form.check, Check::Fixed | Check::Hello | Check::Exec | Check::Silent) {
                 bend(random, &mut argv, form.text);
             }
             match argv[0].as_slice() {
@@ -125,7 +125,7 @@ fn bend(random: &mut Random, argv: &mut Vec<Vec<u8>>, form: &str) {
     }
     let at = random.below(argv.len());
     // COMMAND alone replies the whole table, in any order.
-    let least = if argv[0] == b"command" { 2 } else { 1 };
+    let least = if argv[0].eq_ignore_ascii_case(b"command") { 2 } else { 1 };
     match random.below(5) {
         0 if argv.len() > least => {
             argv.remove(at.max(1));

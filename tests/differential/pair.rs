@@ -10,9 +10,16 @@ use super::support::{Process, our_binary};
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Databases whose keys are compared.
 const COMPARED_DBS: [i64; DBS as usize + 1] = [0, 1, 2, 15];
+/// Flags of both servers.
+const FLAGS: &[&str] = &["--enable-debug-command", "yes"];
+/// How long a server that broke off may take to be gone.
+const DEATH_LIMIT: Duration = Duration::from_secs(2);
+/// Bytes of a dead server's log that are shown.
+const LOG_BYTES: usize = 3000;
 /// Iterations after each batch.
 const SCANS: usize = 2;
 
@@ -28,10 +35,11 @@ pub struct Difference {
 impl Difference {
     /// What two differences share that have one cause, as far as can be told.
     pub fn signature(&self) -> String {
-        let first: Vec<String> =
-            self.argv.iter().take(1).map(|w| w.escape_ascii().to_string().to_lowercase()).collect();
+        // A comparison of states is one string with the key at its end.
+        let first = self.argv.first().map(|w| w.escape_ascii().to_string().to_lowercase()).unwrap_or_default();
+        let what = first.rsplit_once(' ').map_or(first.as_str(), |(what, _key)| what);
         let kind = |text: &str| text.chars().next().unwrap_or(' ');
-        format!("{} {}{}", first.join(" "), kind(&self.ours), kind(&self.theirs))
+        format!("{what} {}{}", kind(&self.ours), kind(&self.theirs))
     }
 }
 
@@ -55,17 +63,20 @@ pub struct Pair {
 
 impl Side {
     fn start(binary: &Path) -> Side {
-        let process = Process::start(binary, &["--enable-debug-command", "yes"]);
+        let process = Process::start(binary, FLAGS);
         let probe = process.client();
         Side { binary: binary.to_path_buf(), process, conns: Vec::new(), probe }
     }
 
     /// Empty, with default thresholds and new connections.
     fn reset(&mut self) {
-        if self.process.ended().is_some() {
-            self.process = Process::start(&self.binary, &["--enable-debug-command", "yes"]);
+        match Client::connect(self.process.port) {
+            Ok(probe) if self.process.ended().is_none() => self.probe = probe,
+            _ => {
+                self.process = Process::start(&self.binary, FLAGS);
+                self.probe = self.process.client();
+            }
         }
-        self.probe = self.process.client();
         self.probe.ask("flushall");
         for line in DEFAULT_LIMITS {
             self.probe.ask(line);
@@ -91,6 +102,17 @@ impl Side {
         }
         let more = client.has_more();
         (replies, if more { Err(io::Error::other("more replies than commands")) } else { Ok(()) })
+    }
+
+    /// What is to be said of a server that gave fewer replies than it was asked for.
+    fn last_words(&mut self, end: &io::Result<()>) -> String {
+        let Err(error) = end else { return "a reply".into() };
+        if !self.process.ends_within(DEATH_LIMIT) {
+            return error.to_string();
+        }
+        let log = self.process.log();
+        let tail = log.char_indices().map(|(at, _)| at).find(|at| log.len() - at <= LOG_BYTES).unwrap_or(0);
+        format!("it ended with {:?}:\n{}", self.process.ended(), &log[tail..])
     }
 
     fn probe(&mut self, lines: &[Vec<Vec<u8>>]) -> io::Result<Vec<Value>> {
@@ -203,8 +225,8 @@ impl Pair {
     fn probe(&mut self, lines: &[(Vec<Vec<u8>>, Check, String)]) -> Result<Vec<Value>, Difference> {
         let argvs: Vec<Vec<Vec<u8>>> = lines.iter().map(|l| l.0.clone()).collect();
         let broken = |ours: String, theirs: String| Difference { argv: vec![b"state".to_vec()], ours, theirs };
-        let ours = self.ours.probe(&argvs).map_err(|e| broken(e.to_string(), String::new()))?;
-        let theirs = self.theirs.probe(&argvs).map_err(|e| broken(String::new(), e.to_string()))?;
+        let ours = self.ours.probe(&argvs).map_err(|e| broken(self.ours.last_words(&Err(e)), String::new()))?;
+        let theirs = self.theirs.probe(&argvs).map_err(|e| broken(String::new(), self.theirs.last_words(&Err(e))))?;
         for (((_, check, label), a), b) in lines.iter().zip(&ours).zip(&theirs) {
             let argv = vec![label.as_bytes().to_vec()];
             if !check::agrees(Answered { argv: &argv, check: *check, ours: a, theirs: b }) {

@@ -104,6 +104,24 @@ impl Client {
         reply
     }
 
+    /// A request of a line's words, and its reply as one line for people.
+    pub fn say(&mut self, line: &str) -> String {
+        let words: Vec<&str> = line.split(' ').collect();
+        plain(&self.call(&words).unwrap_or_else(|e| panic!("{line}: {e}")))
+    }
+
+    /// A request of a line's words, without waiting for its reply.
+    pub fn send(&mut self, line: &str) {
+        let mut out = Vec::new();
+        encode(&line.split(' ').collect::<Vec<_>>(), &mut out);
+        self.send_raw(&out).unwrap_or_else(|e| panic!("{line}: {e}"));
+    }
+
+    /// The next reply as one line for people.
+    pub fn hear(&mut self) -> String {
+        plain(&self.read().unwrap_or_else(|e| panic!("no reply: {e}")))
+    }
+
     /// The next reply.
     pub fn read(&mut self) -> io::Result<Value> {
         self.read_nested(0)
@@ -198,6 +216,11 @@ impl Client {
         self.buf.extend_from_slice(&chunk[..len]);
         Ok(())
     }
+}
+
+/// As one line for people, quotes as they came.
+fn plain(reply: &Value) -> String {
+    reply.render().replace("\\'", "'").replace("\\\"", "\"")
 }
 
 /// A request as an array of bulks.

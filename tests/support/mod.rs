@@ -27,6 +27,20 @@ pub fn our_binary() -> PathBuf {
         .expect("cargo names the binary, or REDSTART_BIN does")
 }
 
+/// Our server with these flags.
+pub fn start(flags: &[&str]) -> Process {
+    Process::start(&our_binary(), flags)
+}
+
+/// Waits until something is so, and fails with `what` if it does not become so.
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !is_so() {
+        assert!(begin.elapsed() < START_LIMIT, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
 /// Where a program of the machine is, if it has it.
 pub fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
@@ -136,6 +150,15 @@ impl Process {
 
     pub fn client(&self) -> Client {
         Client::connect(self.port).expect("the server accepts connections")
+    }
+
+    /// Whether it ends within so much time.
+    pub fn ends_within(&mut self, limit: Duration) -> bool {
+        let begin = Instant::now();
+        while self.ended().is_none() && begin.elapsed() < limit {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.ended().is_some()
     }
 
     /// Whether it runs still; the status it ended with if not.

@@ -34,8 +34,7 @@ impl Conditions {
             match wanted.into_iter().find(|(name, _)| text::eq_ignore_case(word, name)) {
                 Some((_, set)) => *set = true,
                 None => {
-                    let shown = String::from_utf8_lossy(word);
-                    return Err(CmdError::owned(format!("ERR Unsupported option {shown}")));
+                    return Err(CmdError::quoting("ERR Unsupported option ", word, ""));
                 }
             }
         }

@@ -143,7 +143,7 @@ fn apply_oom_score(cx: &mut Ctx<'_>) -> Result<(), Failure> {
     let applied = derived::apply_oom_score(cx.config, &mut cx.facts.initial_oom_score);
     applied.map_err(|error| {
         log::warn!("Unable to write oom_score_adj: {error}");
-        ("oom-score-adj", "Failed to apply new oom_score_adj configuration, check server logs.".into())
+        ("oom-score-adj", "Failed to set current oom_score_adj. Check server logs.".into())
     })
 }
 

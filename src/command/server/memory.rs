@@ -147,7 +147,12 @@ fn stats(cx: &mut Ctx<'_>, _args: &mut Args<'_>) -> Outcome {
         ("lua.caches", Int(0)),
         ("functions.caches", Int(0)),
     ];
+    let tables = cx.db.space.table_bytes() as u64;
     let after = [
+        // Tables here never rehash: a segment splits alone.
+        ("overhead.db.hashtable.lut", Int(tables)),
+        ("overhead.db.hashtable.rehashing", Int(0)),
+        ("db.dict.rehashing.count", Int(0)),
         ("overhead.total", Int(m.overhead)),
         ("keys.count", Int(keys)),
         ("keys.bytes-per-key", Int(per_key)),

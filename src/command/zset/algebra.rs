@@ -4,7 +4,7 @@ use super::write::weight;
 use crate::command::{Args, CmdError, Ctx, Flow, Outcome, reply_elem};
 use crate::keyspace::{DbView, Event, Key};
 use crate::resp::Proto;
-use crate::types::{AddOptions, Elem, Entry, Kind, Limits, Set, SetRef, Type, Value, ZSet, ZSetMut, ZSetRef};
+use crate::types::{Elem, Entry, Kind, Limits, Set, SetRef, Type, Value, ZSet, ZSetMut, ZSetRef};
 
 /// How the scores of one member in several sets become one.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -22,8 +22,10 @@ impl Aggregate {
                 let sum = a + b;
                 if sum.is_nan() { 0.0 } else { sum }
             }
-            Aggregate::Min => a.min(b),
-            Aggregate::Max => a.max(b),
+            // Of two zeros the first stays.
+            Aggregate::Min if b < a => b,
+            Aggregate::Max if b > a => b,
+            Aggregate::Min | Aggregate::Max => a,
         }
     }
 }
@@ -152,16 +154,15 @@ fn compute(db: &DbView<'_>, query: &Query<'_>, operation: Operation, name: &[u8]
             order.sort_by_key(|(source, _)| source.len());
             for (source, weight) in order {
                 source.for_each(|member, score| {
-                    let member = member.text(&mut text);
                     let score = weighted(score, *weight);
-                    let joined = out.view().score(member).map_or(score, |old| query.aggregate.join(old, score));
-                    out.add(member, joined, AddOptions::default());
+                    let join = |old: Option<f64>| old.map_or(score, |old| query.aggregate.join(old, score));
+                    out.join(member.text(&mut text), join);
                 });
             }
         }
         Operation::Inter => {
             each_common(&sources, query, |member, score| {
-                out.add(member, score, AddOptions::default());
+                out.join(member, |_| score);
                 true
             });
         }
@@ -170,7 +171,7 @@ fn compute(db: &DbView<'_>, query: &Query<'_>, operation: Operation, name: &[u8]
                 first.for_each(|member, score| {
                     let member = member.text(&mut text);
                     if !others.iter().any(|other| other.score(member).is_some()) {
-                        out.add(member, score, AddOptions::default());
+                        out.join(member, |_| score);
                     }
                 });
             }
@@ -195,7 +196,8 @@ fn each_common(sources: &[Source<'_>], query: &Query<'_>, mut each: impl FnMut(&
         for &index in &order[1..] {
             // A source named twice joins with itself.
             let Some(score) = sources[index].score(member) else { return };
-            joined = query.aggregate.join(joined, weighted(score, query.weights[index]));
+            // Only the first product is kept from being no number; the sum is by `join`.
+            joined = query.aggregate.join(joined, score * query.weights[index]);
         }
         go_on = each(member, joined);
     });

@@ -40,7 +40,7 @@ fn add_words(args: &mut Args<'_>) -> Result<AddWords, CmdError> {
     if how.nx && how.xx {
         return Err(CmdError::text("ERR XX and NX options at the same time are not compatible"));
     }
-    if (how.gt && how.nx) || (how.lt && how.nx) || (how.gt && how.lt) {
+    if (how.nx && (how.gt || how.lt)) || (how.gt && how.lt) {
         return Err(CmdError::text("ERR GT, LT, and/or NX options at the same time are not compatible"));
     }
     if how.incr && args.left() > 2 {
@@ -111,6 +111,8 @@ fn add(cx: &mut Ctx<'_>, key: Key<'_>, pairs: &[(f64, &[u8])], longest: usize, w
 
 pub(super) fn zincrby(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let key = args.key()?;
+    // An increment that is a word of ZADD is read as one by the reference, and then the increment is missing.
+    add_words(&mut args.clone())?;
     let delta = args.double()?;
     let member = args.bytes()?;
     let words = AddWords { how: AddOptions { incr: true, ..AddOptions::default() }, count_changed: false };
@@ -254,14 +256,15 @@ pub(super) fn zmpop(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     } else {
         return Err(CmdError::SYNTAX);
     };
-    let mut count = 1;
-    if args.more() {
-        if args.left() != 2 || !args.accept("count") {
+    let mut count = None;
+    while args.more() {
+        if count.is_some() || args.left() < 2 || !args.accept("count") {
             return Err(CmdError::SYNTAX);
         }
         let count_error = CmdError::text("ERR count should be greater than 0");
-        count = args.int_in(1, i64::MAX, count_error.clone()).map_err(|_| count_error)?;
+        count = Some(args.int_in(1, i64::MAX, count_error.clone()).map_err(|_| count_error)?);
     }
+    let count = count.unwrap_or(1);
     args.seek(first);
     for _ in 0..numkeys {
         let key = args.key()?;
