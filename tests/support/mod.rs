@@ -3,6 +3,7 @@
 #![allow(dead_code)] // each test file uses its own part of this module
 
 pub mod client;
+pub mod transcript;
 
 use std::fs::{self, File};
 use std::net::TcpListener;
