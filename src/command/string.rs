@@ -461,6 +461,12 @@ fn set(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         store(cx, key, Encoded::of(value, shared), deadline);
         cx.announce(key.bytes, Event::generic("expire"));
     } else {
+        if options.get && !matches!(options.condition, Condition::Equal(..) | Condition::Digest(..)) {
+            // What GET replies is nobody's business who only follows.
+            let wanted = |(index, word): &(usize, &[u8])| *index < 3 || !word.eq_ignore_ascii_case(b"get");
+            let words: Vec<&[u8]> = args.argv().iter().enumerate().filter(wanted).map(|(_, word)| word).collect();
+            cx.effects.replace(&words);
+        }
         store(cx, key, Encoded::of(value, shared), deadline);
     }
     if !cx.reply.wrote_since(&reply) {

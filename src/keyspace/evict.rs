@@ -16,6 +16,8 @@ use crate::types::EntryRef;
 const POOL: usize = 16;
 /// From one volatile key in so many on, the table itself is sampled for them; below, the index of deadlines.
 const COMMON_SHARE: usize = 4;
+/// Most keys looked at for one that goes.
+const MOST_SAMPLES: usize = 64;
 /// Most items of the index looked at for one sample.
 const MOST_ITEMS: usize = 4096;
 
@@ -58,6 +60,8 @@ pub struct Wish {
     pub limit_bytes: u64,
     /// Longest time for it, microseconds.
     pub budget_us: u64,
+    /// Whether the thread frees all values that are not tiny, not only the largest.
+    pub lazy: bool,
 }
 
 /// What came of it.
@@ -141,7 +145,7 @@ pub fn make_room(space: &mut Keyspace, now: Now, wish: Wish, used: &mut dyn FnMu
     let end = ticks::now().saturating_add(ticks::from_us(wish.budget_us));
     space.book.pool.prepare(policy);
     loop {
-        if !evict_one(space, now, policy, wish.samples.clamp(1, 64)) {
+        if !evict_one(space, now, policy, wish) {
             return lazily(space, Room::Full);
         }
         if used() as u64 <= wish.limit_bytes {
@@ -160,15 +164,15 @@ fn lazily(space: &Keyspace, otherwise: Room) -> Room {
 }
 
 /// Gives up one key; false if none may go.
-fn evict_one(space: &mut Keyspace, now: Now, policy: Policy, samples: usize) -> bool {
+fn evict_one(space: &mut Keyspace, now: Now, policy: Policy, wish: Wish) -> bool {
     if policy.rank == Rank::Random {
-        return evict_random(space, now, policy);
+        return evict_random(space, now, policy, wish.lazy);
     }
     // The last try looks so wide that stale items can't hide what is left.
     for wider in [1, 1, 16, MOST_ITEMS] {
-        refill(space, now, policy, samples.saturating_mul(wider).min(MOST_ITEMS));
+        refill(space, now, policy, wish.samples.clamp(1, MOST_SAMPLES).saturating_mul(wider).min(MOST_ITEMS));
         while let Some(candidate) = space.book.pool.sorted.pop() {
-            if remove(space, now, policy, candidate) {
+            if remove(space, now, policy, candidate, wish.lazy) {
                 return true;
             }
         }
@@ -181,7 +185,7 @@ fn has_any(db: &Db, policy: Policy) -> bool {
     if policy.only_volatile { db.volatile > 0 } else { !db.table.is_empty() }
 }
 
-fn evict_random(space: &mut Keyspace, now: Now, policy: Policy) -> bool {
+fn evict_random(space: &mut Keyspace, now: Now, policy: Policy, lazy: bool) -> bool {
     let keys = |db: &Db| if policy.only_volatile { db.volatile } else { db.table.len() } as u64;
     let total: u64 = space.dbs.iter().map(keys).sum();
     let mut at = space.book.rng.below(total);
@@ -195,7 +199,7 @@ fn evict_random(space: &mut Keyspace, now: Now, policy: Policy) -> bool {
     for wider in [1, 16, MOST_ITEMS] {
         sample_db(space, index, now, policy, wider);
         while let Some(candidate) = space.book.pool.sorted.pop() {
-            if remove(space, now, policy, candidate) {
+            if remove(space, now, policy, candidate, lazy) {
                 // One sample, one key: what is left over would be used up in its order.
                 space.book.pool.sorted.clear();
                 return true;
@@ -268,7 +272,7 @@ fn sample_index(db: &mut Db, book: &mut Book, hasher: Hasher, index: usize, now:
 }
 
 /// Takes a candidate out, unless it has gone or was used since it was seen.
-fn remove(space: &mut Keyspace, now: Now, policy: Policy, candidate: Candidate) -> bool {
+fn remove(space: &mut Keyspace, now: Now, policy: Policy, candidate: Candidate, lazy: bool) -> bool {
     let hasher = space.hasher();
     let Some(db) = space.dbs.get_mut(candidate.db as usize) else { return false };
     let found = db.table.find_by_hash(candidate.hash, |entry| {
@@ -286,7 +290,7 @@ fn remove(space: &mut Keyspace, now: Now, policy: Policy, candidate: Candidate) 
     if book.propagate {
         book.vanished.push((index, entry.key().into()));
     }
-    book.free(entry, false);
+    book.free(entry, lazy);
     true
 }
 
@@ -324,7 +328,8 @@ mod tests {
     fn shrink(space: &mut Keyspace, policy: Policy, samples: usize, left: usize, now: Now) -> Room {
         loop {
             let mut over = space.total_keys() as i64 + 1;
-            let wish = Wish { policy: Some(policy), samples, limit_bytes: left as u64, budget_us: u64::MAX };
+            let wish =
+                Wish { policy: Some(policy), samples, limit_bytes: left as u64, budget_us: 1 << 40, lazy: false };
             let room = make_room(space, now, wish, &mut || {
                 over -= 1;
                 over.max(0) as usize

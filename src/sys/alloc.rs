@@ -253,7 +253,7 @@ mod tests {
                 raw::read::<isize>(b"opt.dirty_decay_ms\0").expect("an option"),
             )
         };
-        assert_eq!((narenas, decay), (1, 2500));
+        assert_eq!((narenas, decay), (1, 200));
     }
 
     #[test]

@@ -234,3 +234,97 @@ impl Value for Hash {
         Self::view(entry).is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::rng::Rng;
+    use crate::types::testing::{Held, element, limits, steps, text};
+    use std::collections::BTreeMap;
+
+    type Model = BTreeMap<Vec<u8>, Vec<u8>>;
+
+    fn agree(held: &Held<Hash>, model: &Model) {
+        let hash = held.view();
+        assert_eq!(hash.len(), model.len());
+        let mut all = Vec::new();
+        hash.for_each(|field, value| all.push((text(field), text(value))));
+        let (count, all) = (all.len(), all.into_iter().collect::<Model>());
+        assert_eq!((count, &all), (model.len(), model));
+        let (mut scanned, mut cursor) = (Model::new(), 0);
+        loop {
+            cursor = hash.scan(cursor, 3, |field, value| scanned.extend([(text(field), text(value))]));
+            if cursor == 0 {
+                break;
+            }
+        }
+        assert_eq!(&scanned, model);
+        held.check_copy();
+        let longest = model.iter().map(|(field, value)| field.len().max(value.len())).max().unwrap_or(0);
+        match hash {
+            HashRef::Packed(_) => {
+                assert!(hash.len() <= held.limits.hash_entries && longest <= held.limits.hash_value);
+            }
+            HashRef::Table(table) => table.check(),
+        }
+    }
+
+    fn change(held: &mut Held<Hash>, model: &mut Model, rng: &mut Rng, names: u64) {
+        let (field, value) = (element(rng, names), element(rng, 1_000_000));
+        match rng.below(12) {
+            0..=6 => {
+                let new = held.edit(|hash| hash.set(&field, &value));
+                assert_eq!(new, model.insert(field, value).is_none());
+            }
+            7..=9 => assert_eq!(held.edit(|hash| hash.remove(&field)), model.remove(&field).is_some()),
+            10 => {
+                let found = held.view().random(&mut || rng.next_u64()).map(|(f, v)| (text(f), text(v)));
+                assert!(found.map_or(model.is_empty(), |(f, v)| model.get(&f) == Some(&v)));
+            }
+            _ => assert_eq!(held.view().get(&field).map(text), model.get(&field).cloned()),
+        }
+    }
+
+    #[test]
+    fn behaves_as_a_naive_hash() {
+        for seed in 0..12 {
+            println!("seed {seed}");
+            let (mut rng, mut model) = (Rng::seeded(seed), Model::new());
+            let mut held = Held::<Hash>::new(limits(seed));
+            let names = [6, 60, 3_000][seed as usize % 3];
+            for step in 0..steps(8_000) {
+                change(&mut held, &mut model, &mut rng, names);
+                if step % 200 == 0 {
+                    agree(&held, &model);
+                }
+                if rng.below(500) == 0 {
+                    model.clear();
+                    held.reset();
+                }
+            }
+            agree(&held, &model);
+        }
+    }
+
+    #[test]
+    fn the_encoding_changes_where_the_limits_say() {
+        let limits = Limits { hash_entries: 2, hash_value: 4, ..limits(0) };
+        let kind_after = |pairs: &[(&str, &str)]| {
+            let mut held = Held::<Hash>::new(limits);
+            for (field, value) in pairs {
+                held.edit(|hash| hash.set(field.as_bytes(), value.as_bytes()));
+            }
+            held.kind()
+        };
+        assert_eq!(kind_after(&[("a", "1"), ("b", "2"), ("a", "3")]), Kind::HashPacked);
+        assert_eq!(kind_after(&[("a", "1"), ("b", "2"), ("c", "3")]), Kind::BigHash);
+        assert_eq!(kind_after(&[("abcd", "1234")]), Kind::HashPacked);
+        assert_eq!(kind_after(&[("abcde", "1")]), Kind::BigHash);
+        assert_eq!(kind_after(&[("a", "1"), ("a", "12345")]), Kind::BigHash);
+        let mut held = Held::<Hash>::new(limits);
+        held.edit(|hash| hash.reserve(2, [&b"a"[..], b"1234"].into_iter()));
+        assert_eq!(held.kind(), Kind::HashPacked);
+        held.edit(|hash| hash.reserve(3, [].into_iter()));
+        assert_eq!(held.kind(), Kind::BigHash);
+    }
+}

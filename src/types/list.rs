@@ -150,10 +150,8 @@ impl ListMut<'_> {
         }
         let pack = self.entry.value();
         let elements = listpack::count(pack) + count;
-        // The largest element decides too, but it is no larger than all together.
-        let fits = self.fill.admits_size(wire_bytes(pack) + bytes, elements)
-            && (self.fill.packed_threshold == 0 || bytes < self.fill.packed_threshold);
-        if !fits {
+        // Not asked: which elements get a node of their own. That is a matter of lists with nodes.
+        if !self.fill.admits_size(wire_bytes(pack) + bytes, elements) {
             let nodes = QuickList::from_packed(pack, self.fill);
             self.entry.set_big(Kind::BigList as u8, Box::new(Big::List(Box::new(nodes))));
         }
@@ -301,5 +299,139 @@ impl Value for List {
 
     fn is_empty(entry: EntryRef<'_>) -> bool {
         Self::view(entry).is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::rng::Rng;
+    use crate::types::testing::{Held, element, limits, steps, text};
+    use std::collections::VecDeque;
+
+    type Model = VecDeque<Vec<u8>>;
+
+    fn agree(held: &Held<List>, model: &Model) {
+        let list = held.view();
+        assert_eq!(list.len(), model.len());
+        let mut all = Vec::new();
+        list.range(0, usize::MAX, |elem| all.push(text(elem)));
+        assert!(all.iter().eq(model.iter()), "{all:?} instead of {model:?}");
+        if let Some(last) = model.len().checked_sub(1) {
+            let mut back = Vec::new();
+            list.range_rev(last, usize::MAX, |elem| back.push(text(elem)));
+            assert!(back.iter().eq(model.iter().rev()));
+        }
+        held.check_copy();
+    }
+
+    /// Counts from the end if negative.
+    fn index_in(model: &Model, index: i64) -> Option<usize> {
+        let index = if index < 0 { index + model.len() as i64 } else { index };
+        usize::try_from(index).ok().filter(|index| *index < model.len())
+    }
+
+    fn change(held: &mut Held<List>, model: &mut Model, rng: &mut Rng, names: u64) {
+        let element = element(rng, names);
+        let end = if rng.below(2) == 0 { End::Left } else { End::Right };
+        let index = rng.below(2 * model.len() as u64 + 2) as i64 - model.len() as i64;
+        match rng.below(16) {
+            0..=6 => {
+                held.edit(|list| list.push(end, &element));
+                if end == End::Left { model.push_front(element) } else { model.push_back(element) }
+            }
+            7..=9 => {
+                let expected = if end == End::Left { model.pop_front() } else { model.pop_back() };
+                assert_eq!(held.edit(|list| list.pop(end, text)), expected);
+            }
+            10 => {
+                let place = index_in(model, index);
+                assert_eq!(held.edit(|list| list.set(index, &element)), place.is_some());
+                place.into_iter().for_each(|place| model[place] = element.clone());
+            }
+            11 => {
+                let (before, pivot) = (rng.below(2) == 0, super::tests::element(rng, names));
+                let place = model.iter().position(|e| *e == pivot);
+                place.into_iter().for_each(|p| model.insert(p + usize::from(!before), element.clone()));
+                let inserted = held.edit(|list| list.insert(before, &pivot, &element));
+                assert_eq!(inserted, place.map(|_| model.len()));
+            }
+            12 => {
+                let count = rng.below(5) as i64 - 2;
+                let mut places: Vec<usize> = (0..model.len()).filter(|i| model[*i] == element).collect();
+                if count < 0 {
+                    places.reverse();
+                }
+                places.truncate(if count == 0 { usize::MAX } else { count.unsigned_abs() as usize });
+                places.sort_unstable();
+                places.iter().rev().for_each(|place| drop(model.remove(*place)));
+                assert_eq!(held.edit(|list| list.remove(count, &element)), places.len());
+            }
+            13 => {
+                let (start, count) = (rng.below(model.len() as u64 + 2) as usize, rng.below(6) as usize);
+                let gone = count.min(model.len().saturating_sub(start));
+                assert_eq!(held.edit(|list| list.remove_range(start, count)), gone);
+                model.drain(start.min(model.len())..start.min(model.len()) + gone);
+            }
+            14 => {
+                let wanted = index_in(model, index).map(|place| model[place].clone());
+                assert_eq!(held.view().get(index, text), wanted);
+                let mut found = Vec::new();
+                held.view().positions(&element, end, 0, |place| {
+                    found.push(place);
+                    true
+                });
+                let mut places: Vec<usize> = (0..model.len()).filter(|i| model[*i] == element).collect();
+                if end == End::Right {
+                    places.reverse();
+                }
+                assert_eq!(found, places);
+            }
+            _ => held.edit(|list| list.shrink()),
+        }
+    }
+
+    #[test]
+    fn behaves_as_a_naive_list() {
+        for seed in 0..12 {
+            println!("seed {seed}");
+            let (mut rng, mut model) = (Rng::seeded(seed), Model::new());
+            let mut held = Held::<List>::new(limits(seed));
+            let names = [8, 60, 1_000][seed as usize % 3];
+            for step in 0..steps(8_000) {
+                change(&mut held, &mut model, &mut rng, names);
+                if step % 100 == 0 {
+                    agree(&held, &model);
+                }
+                if model.len() > 400 {
+                    held.edit(|list| {
+                        list.remove_range(3, usize::MAX);
+                        list.shrink();
+                    });
+                    model.truncate(3);
+                }
+            }
+            agree(&held, &model);
+        }
+    }
+
+    #[test]
+    fn grows_into_nodes_at_the_limit_and_shrinks_at_half_of_it() {
+        let mut held = Held::<List>::new(Limits { list_max: 8, ..limits(0) });
+        for n in 0..8 {
+            held.edit(|list| list.push(End::Right, b"x"));
+            assert_eq!(held.kind(), Kind::ListPacked, "{n}");
+        }
+        held.edit(|list| list.push(End::Right, b"x"));
+        assert_eq!(held.kind(), Kind::BigList);
+        let mut pop = |kind| {
+            held.edit(|list| {
+                list.pop(End::Right, |_| ());
+                list.shrink();
+            });
+            assert_eq!(held.kind(), kind);
+        };
+        (0..4).for_each(|_| pop(Kind::BigList));
+        pop(Kind::ListPacked);
     }
 }

@@ -8,6 +8,8 @@ mod hash;
 mod list;
 mod set;
 mod str;
+#[cfg(test)]
+mod testing;
 mod value;
 mod zset;
 

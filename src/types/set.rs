@@ -284,3 +284,106 @@ impl Value for Set {
         Self::view(entry).is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::rng::Rng;
+    use crate::types::testing::{Held, element, limits, steps, text};
+    use std::collections::BTreeSet;
+
+    type Model = BTreeSet<Vec<u8>>;
+
+    fn agree(held: &Held<Set>, model: &Model) {
+        let set = held.view();
+        assert_eq!(set.len(), model.len());
+        let mut all = Vec::new();
+        set.for_each(|elem| all.push(text(elem)));
+        let (count, all) = (all.len(), all.into_iter().collect::<Model>());
+        assert_eq!((count, &all), (model.len(), model));
+        let (mut scanned, mut cursor) = (Model::new(), 0);
+        loop {
+            cursor = set.scan(cursor, 3, |elem| scanned.extend([text(elem)]));
+            if cursor == 0 {
+                break;
+            }
+        }
+        assert_eq!(&scanned, model);
+        held.check_copy();
+        let (limits, longest) = (&held.limits, model.iter().map(Vec::len).max().unwrap_or(0));
+        match set {
+            SetRef::Ints(_) => assert!(set.len() <= limits.set_ints),
+            SetRef::Packed(_) => assert!(set.len() <= limits.set_entries && longest <= limits.set_value),
+            SetRef::Table(table) => table.check(),
+        }
+    }
+
+    fn change(held: &mut Held<Set>, model: &mut Model, rng: &mut Rng, names: u64) {
+        let mut member = element(rng, names);
+        if names < 100 && rng.below(8) != 0 {
+            // Mostly integers, so that this encoding lasts.
+            member = (rng.below(names) as i64 - 9).to_string().into_bytes();
+        }
+        match rng.below(12) {
+            0..=5 => assert_eq!(held.edit(|set| set.add(&member)), model.insert(member)),
+            6..=8 => assert_eq!(held.edit(|set| set.remove(&member)), model.remove(&member)),
+            9 => {
+                let taken = held.edit(|set| set.pop(&mut || rng.next_u64()));
+                assert_eq!(taken.is_some(), !model.is_empty());
+                taken.into_iter().for_each(|member| assert!(model.remove(&member)));
+            }
+            10 => {
+                let found = held.view().random(&mut || rng.next_u64()).map(text);
+                assert!(found.map_or(model.is_empty(), |member| model.contains(&member)));
+            }
+            _ => {
+                assert_eq!(held.view().contains(&member), model.contains(&member));
+                if let Some(n) = number::parse_i64(&member) {
+                    assert_eq!(held.view().contains_elem(Elem::Int(n)), model.contains(&member));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn behaves_as_a_naive_set() {
+        for seed in 0..12 {
+            println!("seed {seed}");
+            let (mut rng, mut model) = (Rng::seeded(seed), Model::new());
+            let mut held = Held::<Set>::new(limits(seed));
+            let names = [20, 90, 3_000][seed as usize % 3];
+            for step in 0..steps(8_000) {
+                change(&mut held, &mut model, &mut rng, names);
+                if step % 200 == 0 {
+                    agree(&held, &model);
+                }
+                // As a database does: an emptied set goes, and the next one begins anew.
+                if model.is_empty() || rng.below(500) == 0 {
+                    model.clear();
+                    held.reset();
+                    let (first, hint) = (element(&mut rng, names), rng.below(50) as usize);
+                    held.edit(|set| set.prepare(&first, hint));
+                }
+            }
+            agree(&held, &model);
+        }
+    }
+
+    #[test]
+    fn the_encoding_changes_where_the_limits_say() {
+        let limits = Limits { set_ints: 4, set_entries: 3, set_value: 5, ..limits(0) };
+        let kind_after = |members: &[&str]| {
+            let mut held = Held::<Set>::new(limits);
+            members.iter().for_each(|member| assert!(held.edit(|set| set.add(member.as_bytes()))));
+            held.kind()
+        };
+        assert_eq!(kind_after(&["1", "2", "3", "4"]), Kind::SetInts);
+        assert_eq!(kind_after(&["1", "2", "3", "4", "5"]), Kind::BigSet);
+        assert_eq!(kind_after(&["1", "2", "a"]), Kind::SetPacked);
+        assert_eq!(kind_after(&["1", "2", "3", "a"]), Kind::BigSet);
+        assert_eq!(kind_after(&["1", "abcde"]), Kind::SetPacked);
+        assert_eq!(kind_after(&["1", "abcdef"]), Kind::BigSet);
+        assert_eq!(kind_after(&["123456", "a"]), Kind::BigSet);
+        assert_eq!(kind_after(&["01"]), Kind::SetPacked);
+    }
+}

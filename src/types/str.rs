@@ -267,6 +267,75 @@ impl Value for Str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::rng::Rng;
+    use crate::types::testing::{Held, element, limits, steps};
+
+    fn agree(held: &Held<Str>, model: &[u8]) {
+        let mut scratch = Scratch::default();
+        assert!(held.view().bytes(&mut scratch) == model, "{} bytes, {} expected", held.view().len(), model.len());
+        assert_eq!(held.view().len(), model.len());
+        assert_eq!(held.view().int(), number::parse_i64(model));
+        held.check_copy();
+    }
+
+    fn change(held: &mut Held<Str>, model: &mut Vec<u8>, rng: &mut Rng) {
+        let most = held.limits.bulk_len as usize;
+        let mut bytes = element(rng, 1_000_000);
+        if rng.below(20) == 0 {
+            bytes.resize(BIG_STRING_BYTES - 3 + rng.below(6) as usize, b'x');
+        }
+        match rng.below(8) {
+            0..=1 => {
+                held.edit(|string| string.set(&bytes));
+                *model = bytes;
+            }
+            2 => {
+                let n = rng.next_u64() as i64 >> rng.below(64);
+                held.edit(|string| string.set_int(n));
+                *model = n.to_string().into_bytes();
+            }
+            3..=5 => {
+                let len = model.len() + bytes.len();
+                let result = held.edit(|string| string.append(&bytes));
+                assert_eq!(result, if len <= most { Ok(len) } else { Err(TooLong) });
+                result.into_iter().for_each(|_| model.extend_from_slice(&bytes));
+            }
+            _ => {
+                let offset = rng.below(2 * model.len() as u64 + 9) as usize;
+                let end = offset + bytes.len();
+                let result = held.edit(|string| string.write(offset, &bytes));
+                assert_eq!(result, if end <= most { Ok(end.max(model.len())) } else { Err(TooLong) });
+                if end <= most {
+                    model.resize(end.max(model.len()), 0);
+                    model[offset..end].copy_from_slice(&bytes);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn behaves_as_naive_bytes() {
+        for seed in 0..10 {
+            println!("seed {seed}");
+            let (mut rng, mut model) = (Rng::seeded(seed), Vec::new());
+            let mut held = Held::<Str>::new(Limits { bulk_len: 80_000, ..limits(seed) });
+            for _ in 0..steps(10_000) {
+                change(&mut held, &mut model, &mut rng);
+                agree(&held, &model);
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_on_their_way_out_are_not_overwritten() {
+        let mut held = Held::<Str>::new(limits(0));
+        held.edit(|string| string.set(&[b'a'; BIG_STRING_BYTES]));
+        let StrRef::Shared(reply) = held.view() else { panic!("a long string can be shared") };
+        let reply = reply.clone();
+        held.edit(|string| string.write(0, b"b")).expect("it is short enough");
+        assert!(reply.iter().all(|byte| *byte == b'a'));
+        assert!(held.view().bytes(&mut Scratch::default()).starts_with(b"ba"));
+    }
 
     #[test]
     fn integers_take_as_few_bytes_as_hold_them() {

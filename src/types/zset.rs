@@ -483,3 +483,166 @@ impl Value for ZSet {
         Self::view(entry).is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::rng::Rng;
+    use crate::types::testing::{Held, element, limits, steps, text};
+    use std::collections::BTreeMap;
+
+    type Model = BTreeMap<Vec<u8>, f64>;
+    type Pairs = Vec<(Vec<u8>, f64)>;
+
+    const SCORES: [f64; 8] = [0.0, 1.0, -1.0, 2.5, 1e300, f64::INFINITY, f64::NEG_INFINITY, 4_503_599_627_370_497.0];
+
+    fn sorted(model: &Model) -> Pairs {
+        let mut all: Pairs = model.iter().map(|(member, score)| (member.clone(), *score)).collect();
+        all.sort_by(|a, b| a.1.total_cmp(&b.1).then_with(|| a.0.cmp(&b.0)));
+        all
+    }
+
+    fn agree(held: &Held<ZSet>, model: &Model) {
+        let (zset, all) = (held.view(), sorted(model));
+        assert_eq!(zset.len(), all.len());
+        let mut forward = Pairs::new();
+        zset.range(0, usize::MAX, |member, score| forward.push((text(member), score)));
+        assert_eq!(forward, all);
+        if let Some(last) = all.len().checked_sub(1) {
+            let mut back = Pairs::new();
+            zset.range_rev(last, usize::MAX, |member, score| back.push((text(member), score)));
+            assert!(back.iter().eq(all.iter().rev()));
+        }
+        let (mut scanned, mut cursor) = (Model::new(), 0);
+        loop {
+            cursor = zset.scan(cursor, 3, |member, score| scanned.extend([(text(member), score)]));
+            if cursor == 0 {
+                break;
+            }
+        }
+        assert_eq!(&scanned, model);
+        held.check_copy();
+        if let ZSetRef::Packed(_) = zset {
+            let longest = model.keys().map(Vec::len).max().unwrap_or(0);
+            assert!(all.len() <= held.limits.zset_entries && longest <= held.limits.zset_value);
+        }
+    }
+
+    /// What an add must do, spelled out for a naive map.
+    fn add(model: &mut Model, member: &[u8], score: f64, how: AddOptions) -> Added {
+        let Some(old) = model.get(member).copied() else {
+            if how.xx {
+                return Added::Refused;
+            }
+            model.insert(member.to_vec(), score);
+            return Added::New(score);
+        };
+        let new = if how.incr { old + score } else { score };
+        if how.nx {
+            return Added::Refused;
+        }
+        if new.is_nan() {
+            return Added::NotANumber;
+        }
+        if how.gt && new <= old || how.lt && new >= old {
+            return Added::Refused;
+        }
+        if new == old {
+            return Added::Same(new);
+        }
+        model.insert(member.to_vec(), new);
+        Added::Changed(new)
+    }
+
+    fn score(rng: &mut Rng) -> f64 {
+        match rng.below(3) {
+            0 => SCORES[rng.below(8) as usize],
+            1 => rng.below(30) as f64 - 10.0,
+            _ => rng.below(1_000_000) as f64 / 7.0,
+        }
+    }
+
+    fn change(held: &mut Held<ZSet>, model: &mut Model, rng: &mut Rng, names: u64) {
+        let (member, score) = (element(rng, names), score(rng));
+        match rng.below(14) {
+            0..=6 => {
+                let flag = |rng: &mut Rng| rng.below(6) == 0;
+                let how = AddOptions { nx: flag(rng), xx: flag(rng), gt: flag(rng), lt: flag(rng), incr: flag(rng) };
+                assert_eq!(held.edit(|zset| zset.add(&member, score, how)), add(model, &member, score, how));
+            }
+            7..=9 => assert_eq!(held.edit(|zset| zset.remove(&member)), model.remove(&member).is_some()),
+            10 => {
+                let (first, count) = (rng.below(model.len() as u64 + 2) as usize, rng.below(5) as usize);
+                let gone: Pairs = sorted(model).into_iter().skip(first).take(count).collect();
+                assert_eq!(held.edit(|zset| zset.remove_range(first, count)), gone.len());
+                model.retain(|member, _| gone.iter().all(|(gone, _)| gone != member));
+            }
+            11 => {
+                let rank = sorted(model).iter().position(|(m, _)| *m == member);
+                let found = held.view().rank(&member);
+                assert_eq!(found, rank.map(|rank| (rank, model[&member])));
+                assert_eq!(held.view().score(&member), model.get(&member).copied());
+            }
+            12 => {
+                let bound = |rng: &mut Rng| ScoreBound { score: self::score(rng), exclusive: rng.below(2) == 0 };
+                let range = ScoreRange { min: bound(rng), max: bound(rng) };
+                let above = |s: f64| if range.min.exclusive { s > range.min.score } else { s >= range.min.score };
+                let below = |s: f64| if range.max.exclusive { s < range.max.score } else { s <= range.max.score };
+                let all = sorted(model);
+                let inside = all.iter().filter(|(_, s)| above(*s) && below(*s)).count();
+                let (first, count) = held.view().resolve(Span::Scores(range));
+                assert_eq!(count, inside, "{range:?}");
+                assert!(count == 0 || first == all.iter().filter(|(_, s)| !above(*s)).count());
+            }
+            _ => held.edit(|zset| zset.pack_if_small()),
+        }
+    }
+
+    #[test]
+    fn behaves_as_a_naive_sorted_set() {
+        for seed in 0..12 {
+            println!("seed {seed}");
+            let (mut rng, mut model) = (Rng::seeded(seed), Model::new());
+            let mut held = Held::<ZSet>::new(limits(seed));
+            let names = [6, 60, 1_000][seed as usize % 3];
+            for step in 0..steps(8_000) {
+                change(&mut held, &mut model, &mut rng, names);
+                if step % 200 == 0 {
+                    agree(&held, &model);
+                }
+                if model.is_empty() || rng.below(400) == 0 {
+                    model.clear();
+                    held.reset();
+                }
+            }
+            agree(&held, &model);
+        }
+    }
+
+    #[test]
+    fn ranges_of_names_hold_in_both_encodings_and_mixed_scores_do_no_harm() {
+        for entries in [0, 128] {
+            let mut held = Held::<ZSet>::new(Limits { zset_entries: entries, ..limits(0) });
+            for member in ["", "a", "aa", "b", "c"] {
+                held.edit(|zset| zset.add(member.as_bytes(), 0.0, AddOptions::default()));
+            }
+            let count = |min, max| held.view().resolve(Span::Lex(min, max));
+            use LexBound::{Exclusive, Greatest, Inclusive, Least};
+            assert_eq!(count(Least, Greatest), (0, 5));
+            assert_eq!(count(Inclusive(b"a"), Exclusive(b"b")), (1, 2));
+            assert_eq!(count(Exclusive(b""), Inclusive(b"b")), (1, 3));
+            assert_eq!(count(Greatest, Least).1, 0);
+            assert_eq!(count(Inclusive(b"c"), Inclusive(b"a")).1, 0);
+            for (n, member) in ["z", "0", "b", "a"].into_iter().enumerate() {
+                held.edit(|zset| zset.add(member.as_bytes(), n as f64, AddOptions::default()));
+            }
+            for min in [Least, Greatest, Inclusive(b"b"), Exclusive(b"a")] {
+                for max in [Least, Greatest, Inclusive(b"a"), Exclusive(b"z")] {
+                    let (first, count) = held.view().resolve(Span::Lex(min, max));
+                    assert!(first + count <= held.view().len());
+                    held.view().range(first, count, |_, _| ());
+                }
+            }
+        }
+    }
+}

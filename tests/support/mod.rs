@@ -4,6 +4,7 @@
 
 pub mod client;
 pub mod random;
+pub mod transcript;
 
 use std::fs::{self, File};
 use std::net::TcpListener;

@@ -4,7 +4,7 @@ use super::super::args::Args;
 use super::super::ctx::{Ctx, Flow, Outcome};
 use super::super::error::CmdError;
 use super::super::scan::{self, ScanArgs};
-use crate::base::glob::glob_match;
+use crate::base::glob::{glob_match, is_literal};
 use crate::types::{EntryRef, Type, type_of};
 
 /// Draws at random before RANDOMKEY looks for a live key one by one.
@@ -18,6 +18,16 @@ fn is_expired(entry: EntryRef<'_>, now_ms: i64) -> bool {
 pub(super) fn keys(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let pattern = args.bytes()?;
     let (all, now_ms) = (pattern == b"*", cx.now.unix_ms.0);
+    if is_literal(pattern) {
+        // No walk for one name.
+        let key = cx.db.key(pattern);
+        let found = cx.db.exists(key);
+        cx.reply.array(usize::from(found));
+        if found {
+            cx.reply.bulk(pattern);
+        }
+        return Ok(Flow::Done);
+    }
     let start = cx.reply.defer();
     let mut count = 0;
     for entry in cx.db.db_ref().table.iter() {

@@ -234,6 +234,7 @@ fn htstats_key(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let stats = match entry.big() {
         Some(Big::Set(table)) => table.stats(),
         Some(Big::Hash(table)) => table.stats(),
+        Some(Big::ZSet(tree)) => tree.table().stats(),
         _ => {
             return Err(CmdError::text(
                 "ERR The value stored at the specified key is not represented using an hash table",

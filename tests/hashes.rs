@@ -1,0 +1,46 @@
+//! The commands of hashes against the real binary: replies in both protocols, and what breaks a WATCH. The transcript was
+//! compared with the reference server's replies.
+
+mod support;
+
+use support::transcript::{breaks_watch, follow};
+use support::{Process, our_binary};
+
+const TRANSCRIPT: &str = include_str!("transcripts/hashes.txt");
+
+#[test]
+fn hashes_reply_as_the_reference_does() {
+    for proto in [2, 3] {
+        let server = Process::start(&our_binary(), &[]);
+        follow(&mut server.client(), proto, TRANSCRIPT);
+    }
+}
+
+#[test]
+fn a_watch_breaks_when_hashes_change_and_only_then() {
+    let server = Process::start(&our_binary(), &[]);
+    let (mut client, mut other) = (server.client(), server.client());
+    for request in [
+        "HSET k a 1 b 2",
+        "HSETNX k c 3",
+        "HINCRBY k a 1",
+        "HINCRBYFLOAT k a 0.5",
+        "HMSET k d 4",
+        "HSET k a same",
+        "HSET k a same",
+        "HDEL k a",
+    ] {
+        assert!(breaks_watch(&mut client, &mut other, "k", request), "{request} changes the key");
+    }
+    for request in ["HSETNX k b 3", "HDEL k nothing", "HINCRBY k x a", "HGETALL k", "HRANDFIELD k 2", "HLEN k"] {
+        assert!(!breaks_watch(&mut client, &mut other, "k", request), "{request} changes nothing");
+    }
+}
+
+#[test]
+fn both_encodings_of_a_hash_give_the_same_replies() {
+    let server = Process::start(&our_binary(), &["--hash-max-listpack-entries", "0"]);
+    let ordered = |line: &&str| !line.starts_with("HSCAN") && !line.starts_with("HRANDFIELD h ");
+    let transcript: String = TRANSCRIPT.lines().filter(ordered).map(|line| format!("{line}\n")).collect();
+    follow(&mut server.client(), 3, &transcript);
+}
