@@ -52,6 +52,7 @@ struct Cursor<'a> {
     bytes: Source<'a>,
     at: usize,
     error: Option<ProtocolError>,
+    too_long: bool,
 }
 
 /// Where a connection's bytes are this turn.
@@ -120,7 +121,7 @@ impl Server {
                 None => Source::Own(session.decoder.take_tail()),
             };
         }
-        Cursor { conn: input.conn, bytes, at: 0, error: None }
+        Cursor { conn: input.conn, bytes, at: 0, error: None, too_long: false }
     }
 
     /// Decodes requests of one connection into the batch, finds their rows and hashes their first keys.
@@ -136,10 +137,17 @@ impl Server {
             Source::Own(own) => own,
         };
         let hasher = self.keyspace.hasher();
+        let query_limit = self.config.client_query_buffer_limit;
         while batch.requests.len() < BATCH {
-            let first = batch.spans.len();
+            let (first, first_big) = (batch.spans.len(), batch.bigs.len());
             match session.decoder.decode(buf, cursor.at, limits, &mut batch.spans, &mut batch.bigs) {
                 Decoded::Request { argc, next } => {
+                    let bigs: usize = batch.bigs[first_big..].iter().map(Bytes::len).sum();
+                    if bigs + (next - cursor.at) > query_limit {
+                        // Longer than the client may send, even if it arrived between two looks at what it holds.
+                        cursor.too_long = true;
+                        return Filled::Input;
+                    }
                     cursor.at = next;
                     let argv = Argv::new(buf, &batch.spans[first..], &batch.bigs);
                     let row = argv.get(0).and_then(|name| self.table.find(name));
@@ -273,7 +281,7 @@ impl Server {
             Source::Shared(_) => {}
         }
         let held = session.decoder.held_bytes() + session.waiting_bytes;
-        if held > self.config.client_query_buffer_limit {
+        if cursor.too_long || held > self.config.client_query_buffer_limit {
             log::warn!("Closing client that reached max query buffer length: id={} addr={}", session.id, session.peer);
             self.stats.totals.query_limit_disconnections += 1;
             self.close_soon(cursor.conn);
