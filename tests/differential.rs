@@ -24,8 +24,6 @@ mod known;
 mod pair;
 #[path = "differential/pools.rs"]
 mod pools;
-#[path = "differential/random.rs"]
-mod random;
 #[path = "differential/shrink.rs"]
 mod shrink;
 mod support;

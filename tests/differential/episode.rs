@@ -4,7 +4,7 @@ use super::check::Check;
 use super::forms::{FAMILIES, Form};
 use super::grammar::Grammar;
 use super::pools;
-use super::random::Random;
+use super::support::random::Random;
 
 /// Connections that take turns; the second speaks RESP3.
 pub const CONNS: usize = 2;

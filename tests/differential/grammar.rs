@@ -11,7 +11,7 @@
 //! ```
 
 use super::pools::{self, Pool};
-use super::random::Random;
+use super::support::random::Random;
 
 type Seq = Vec<Node>;
 

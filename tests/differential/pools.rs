@@ -2,7 +2,7 @@
 //! Knows no command. Invariant: a time is either in the past or at least an hour away, and two relative times are never
 //! close, so that no reply depends on the millisecond at which a server reads it.
 
-use super::random::Random;
+use super::support::random::Random;
 
 /// Draws a value.
 pub type Pool = fn(&mut Random) -> Vec<u8>;

@@ -3,7 +3,11 @@
 #![allow(dead_code)] // each test file uses its own part of this module
 
 pub mod client;
+<<<<<<< HEAD
 pub mod transcript;
+=======
+pub mod random;
+>>>>>>> diff
 
 use std::fs::{self, File};
 use std::net::TcpListener;

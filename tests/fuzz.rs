@@ -1,0 +1,44 @@
+//! Bad input: the parsers' corpora and what mutation makes of them, then mutated commands over sockets against the real
+//! binary. `scripts/fuzz --seconds N` runs longer.
+//!
+//! ```text
+//! REDSTART_FUZZ_SECONDS  how long the sockets are flooded (5); the parsers get a third of it
+//! REDSTART_FUZZ_SEED     the seed (the second of the start otherwise); a failure prints it
+//! REDSTART_BIN           another binary in our place
+//! ```
+
+#[path = "fuzz/flood.rs"]
+mod flood;
+#[path = "fuzz/inputs.rs"]
+mod inputs;
+#[path = "fuzz/mutate.rs"]
+mod mutate;
+mod support;
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+const DEFAULT_SECONDS: u64 = 5;
+
+fn seconds() -> u64 {
+    support::env_number("REDSTART_FUZZ_SECONDS", DEFAULT_SECONDS)
+}
+
+fn seed() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |d| d.as_secs());
+    support::env_number("REDSTART_FUZZ_SEED", now)
+}
+
+#[test]
+fn every_input_of_the_corpora_is_read_without_a_panic() {
+    inputs::replay();
+}
+
+#[test]
+fn no_mutation_of_the_corpora_panics() {
+    inputs::mutate_for(Duration::from_secs(seconds().div_ceil(3)), seed());
+}
+
+#[test]
+fn no_client_can_stop_the_server() {
+    flood::run(Duration::from_secs(seconds()), seed());
+}
