@@ -3,11 +3,8 @@
 #![allow(dead_code)] // each test file uses its own part of this module
 
 pub mod client;
-<<<<<<< HEAD
-pub mod transcript;
-=======
 pub mod random;
->>>>>>> diff
+pub mod transcript;
 
 use std::fs::{self, File};
 use std::net::TcpListener;
