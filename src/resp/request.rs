@@ -238,7 +238,17 @@ pub struct Decoder {
 enum Line {
     Number(i64, usize),
     Bad,
+    Long,
     Incomplete,
+}
+
+/// The bytes in which a line at `at` must end, and whether no more can come. However the bytes arrive, the answer is one.
+fn line_window(buf: &[u8], at: usize) -> (&[u8], Line) {
+    let rest = &buf[at..];
+    match rest.get(..=MAX_LINE_BYTES) {
+        Some(window) => (window, Line::Long),
+        None => (rest, Line::Incomplete),
+    }
 }
 
 /// A header's number: digits after the type byte at `at`, up to CR LF.
@@ -261,14 +271,13 @@ fn header(buf: &[u8], at: usize) -> Line {
 
 #[cold]
 fn header_slow(buf: &[u8], at: usize) -> Line {
-    let rest = &buf[at + 1..];
-    let Some(cr) = memchr::memchr(b'\r', rest) else { return Line::Incomplete };
-    if at + 1 + cr + 2 > buf.len() {
-        return Line::Incomplete;
-    }
-    match number::parse_i64(&rest[..cr]) {
-        Some(n) => Line::Number(n, at + 1 + cr + 2),
-        None => Line::Bad,
+    let (window, without_end) = line_window(buf, at);
+    match memchr::memchr(b'\r', window) {
+        Some(cr) if cr + 2 <= window.len() => match number::parse_i64(&window[1..cr]) {
+            Some(n) => Line::Number(n, at + cr + 2),
+            None => Line::Bad,
+        },
+        _ => without_end,
     }
 }
 
@@ -512,7 +521,7 @@ fn count(buf: &[u8], at: usize, limits: RequestLimits) -> Result<Option<(usize, 
         Line::Number(n, _) if n > 10 && !limits.authenticated => Err(ProtocolError::UnauthenticatedMultibulk),
         Line::Number(n, next) => Ok(Some((n.max(0) as usize, next))),
         Line::Bad => Err(ProtocolError::MultibulkLength),
-        Line::Incomplete if buf.len() - at > MAX_LINE_BYTES => Err(ProtocolError::BigCount),
+        Line::Long => Err(ProtocolError::BigCount),
         Line::Incomplete => Ok(None),
     }
 }
@@ -524,10 +533,11 @@ fn bulk_header(buf: &[u8], at: usize, limits: RequestLimits) -> Result<Option<(u
         Some(b'$') => {}
         Some(&other) => {
             // The reference reads the whole line before it looks at its first byte.
-            return match memchr::memchr(b'\r', &buf[at..]) {
-                Some(_) => Err(ProtocolError::ExpectedDollar(other)),
-                None if buf.len() - at > MAX_LINE_BYTES => Err(ProtocolError::BigBulkCount),
-                None => Ok(None),
+            let (window, without_end) = line_window(buf, at);
+            return match (memchr::memchr(b'\r', window), without_end) {
+                (Some(_), _) => Err(ProtocolError::ExpectedDollar(other)),
+                (None, Line::Long) => Err(ProtocolError::BigBulkCount),
+                (None, _) => Ok(None),
             };
         }
         None => return Ok(None),
@@ -537,21 +547,21 @@ fn bulk_header(buf: &[u8], at: usize, limits: RequestLimits) -> Result<Option<(u
         Line::Number(n, _) if n > 16384 && !limits.authenticated => Err(ProtocolError::UnauthenticatedBulk),
         Line::Number(n, next) => Ok(Some((n as usize, next))),
         Line::Bad => Err(ProtocolError::BulkLength),
-        Line::Incomplete if buf.len() - at > MAX_LINE_BYTES => Err(ProtocolError::BigBulkCount),
+        Line::Long => Err(ProtocolError::BigBulkCount),
         Line::Incomplete => Ok(None),
     }
 }
 
 #[cold]
 fn inline(buf: &[u8], at: usize, spans: &mut Vec<Span>, bigs: &mut Vec<Bytes>) -> Decoded {
-    let rest = &buf[at..];
-    let Some(newline) = memchr::memchr(b'\n', rest) else {
-        if rest.len() > MAX_LINE_BYTES {
-            return Decoded::Error(ProtocolError::BigInline);
-        }
-        return Decoded::Incomplete;
+    let (window, without_end) = line_window(buf, at);
+    let Some(newline) = memchr::memchr(b'\n', window) else {
+        return match without_end {
+            Line::Long => Decoded::Error(ProtocolError::BigInline),
+            _ => Decoded::Incomplete,
+        };
     };
-    let line = &rest[..newline];
+    let line = &window[..newline];
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let next = at + newline + 1;
     let Ok(words) = text::split_args(line) else { return Decoded::Error(ProtocolError::UnbalancedQuotes) };
