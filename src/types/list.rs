@@ -195,7 +195,8 @@ impl ListMut<'_> {
         if self.view().get(index, |_| ()).is_none() {
             return false;
         }
-        self.make_room(0, element.len());
+        // Counted as one more, as the reference does: it goes in before the old one leaves.
+        self.make_room(1, element.len());
         if let Some(nodes) = self.nodes() {
             return nodes.set(index, element);
         }
@@ -412,6 +413,16 @@ mod tests {
                 }
             }
             agree(&held, &model);
+        }
+    }
+
+    #[test]
+    fn a_replacement_counts_as_one_more_element() {
+        for (len, kind) in [(7, Kind::ListPacked), (8, Kind::BigList)] {
+            let mut held = Held::<List>::new(Limits { list_max: 8, ..limits(0) });
+            (0..len).for_each(|_| held.edit(|list| list.push(End::Right, b"x")));
+            assert!(held.edit(|list| list.set(0, b"y")));
+            assert_eq!(held.kind(), kind);
         }
     }
 

@@ -105,7 +105,7 @@ fn commands() -> Vec<Vec<Vec<u8>>> {
         .into_iter()
         .flat_map(|file| file.split(|&b| b == b'\n').map(<[u8]>::to_vec).collect::<Vec<_>>());
     let words = |line: Vec<u8>| split_args(&line).unwrap_or_else(|e| panic!("{}: {e:?}", line.escape_ascii()));
-    lines.map(words).filter(|words| !words.is_empty()).map(|words| words.into_iter().map(Vec::from).collect()).collect()
+    lines.map(words).filter(|words| !words.is_empty()).collect()
 }
 
 /// Some requests, most of them worse than they were.

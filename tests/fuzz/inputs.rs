@@ -14,7 +14,9 @@ const SHOWN_BYTES: usize = 400;
 const LONG_BYTES: usize = 5000;
 
 /// One parser's fuzz entry, and the folder of its corpus.
-const TARGETS: &[(&str, fn(&[u8]))] = &[
+type Target = (&'static str, fn(&[u8]));
+
+const TARGETS: &[Target] = &[
     ("request", redstart::resp::fuzz_request),
     ("glob", redstart::base::glob::fuzz_glob),
     ("text", redstart::base::text::fuzz_text),
