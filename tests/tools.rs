@@ -4,7 +4,7 @@
 mod support;
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use support::{Process, env_number, our_binary, program};
@@ -157,7 +157,7 @@ fn redis_cli_shows_statistics_as_they_change() {
 }
 
 /// What a client shows on a terminal, told line by line.
-fn on_terminal(script: &PathBuf, client: &PathBuf, server: &Process, lines: &str) -> String {
+fn on_terminal(script: &Path, client: &Path, server: &Process, lines: &str) -> String {
     let command = format!("timeout 20 {} -h 127.0.0.1 -p {}", client.display(), server.port);
     let mut child = Command::new(script)
         .args(["-qec", &command, "/dev/null"])

@@ -104,7 +104,7 @@ fn listed(elements: &[Reply], empty: &str, mark: char, indent: usize, out: &mut 
     if elements.is_empty() {
         return out.extend_from_slice(empty.as_bytes());
     }
-    numbered(elements, mark, indent, out, |element, column, out| people(element, column, out));
+    numbered(elements, mark, indent, out, people);
 }
 
 /// Each item behind its number; numbers are as wide as the last.

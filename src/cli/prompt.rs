@@ -27,11 +27,13 @@ fn run_command(connection: &mut Connection, words: &[Vec<u8>], style: Style) -> 
     print(&reply, style)?;
     let fine = !matches!(reply, Reply::Error(_));
     let is_endless = words.first().is_some_and(|word| ENDLESS.iter().any(|e| word.eq_ignore_ascii_case(e.as_bytes())));
-    while fine && is_endless {
+    if !(fine && is_endless) {
+        return Ok(fine);
+    }
+    loop {
         let reply = connection.read().map_err(|e| format!("Error: {}", plain(&e)))?;
         print(&reply, style)?;
     }
-    Ok(fine)
 }
 
 /// The command of the command line.
@@ -66,7 +68,7 @@ pub fn run(options: &Options) -> Result<bool, String> {
         }
         let Some(line) = next_line()? else { break };
         let words = match split_args(&line) {
-            Ok(words) => words.into_iter().map(Vec::from).collect::<Vec<Vec<u8>>>(),
+            Ok(words) => words,
             Err(_) => {
                 println!("Invalid argument(s)");
                 all_fine = false;
