@@ -1,9 +1,10 @@
-//! The client tools of the machine (redis-cli and redis-benchmark) against our binary: what people will type first.
+//! Client tools against our binary: what people will type first. Those of the machine (redis-cli and redis-benchmark), and
+//! our own small client.
 
 mod support;
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use support::{Process, env_number, our_binary, program};
@@ -155,14 +156,12 @@ fn redis_cli_shows_statistics_as_they_change() {
     assert!(rows[2..].iter().all(|row| row.starts_with("220 ")), "{rows:?}");
 }
 
-#[test]
-fn redis_cli_talks_on_a_terminal() {
-    let (Some(tool), Some(script)) = (tool("redis-cli"), program("script")) else { return };
-    let server = server();
-    let command = format!("timeout 20 {} -h 127.0.0.1 -p {}", tool.display(), server.port);
+/// What a client shows on a terminal, told line by line.
+fn on_terminal(script: &Path, client: &Path, server: &Process, lines: &str) -> String {
+    let command = format!("timeout 20 {} -h 127.0.0.1 -p {}", client.display(), server.port);
     let mut child = Command::new(script)
         .args(["-qec", &command, "/dev/null"])
-        // On a better terminal it drops what was typed before its prompt.
+        // On a better terminal redis-cli drops what was typed before its prompt.
         .env("TERM", "dumb")
         .env("HOME", server.folder.path())
         .stdin(Stdio::piped())
@@ -170,10 +169,70 @@ fn redis_cli_talks_on_a_terminal() {
         .spawn()
         .expect("script starts");
     let mut stdin = child.stdin.take().expect("it is a pipe");
-    stdin.write_all(b"set greeting hello\nget greeting\nhelp incr\nexit\n").expect("the terminal reads");
+    stdin.write_all(lines.as_bytes()).expect("the terminal reads");
     let mut text = Vec::new();
     child.stdout.take().expect("it is a pipe").read_to_end(&mut text).expect("the terminal's text ends");
-    child.wait().expect("it ends");
-    let text = String::from_utf8_lossy(&text).into_owned();
+    assert!(child.wait().expect("it ends").success());
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+#[test]
+fn redis_cli_talks_on_a_terminal() {
+    let (Some(tool), Some(script)) = (tool("redis-cli"), program("script")) else { return };
+    let text = on_terminal(&script, &tool, &server(), "set greeting hello\nget greeting\nhelp incr\nexit\n");
     assert!(text.contains("OK") && text.contains("\"hello\"") && text.contains("summary:"), "{text}");
+}
+
+/// Our own client, as cargo built it.
+fn our_client() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_redstart-cli"))
+}
+
+#[test]
+fn our_client_runs_commands_and_scripts() {
+    let server = server();
+    let cli = |flags: &[&str], input: &[u8]| {
+        let output = run(&our_client(), &server, flags, input);
+        assert!(output.status.success(), "{flags:?}: {output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert_eq!(cli(&["set", "mykey", "hello"], b""), "OK\n");
+    assert_eq!(cli(&["--no-raw", "get", "mykey"], b""), "\"hello\"\n");
+    assert_eq!(cli(&["--no-raw", "expire", "mykey", "30"], b""), "(integer) 1\n");
+    assert_eq!(cli(&["--no-raw", "-3", "hset", "h", "f", "v"], b""), "(integer) 1\n");
+    assert_eq!(cli(&["--no-raw", "-3", "hgetall", "h"], b""), "1# \"f\" => \"v\"\n");
+    assert_eq!(cli(&["-n", "2", "--no-raw", "get", "mykey"], b""), "(nil)\n");
+    assert_eq!(cli(&[], b"SET a 1\nGET a\nexit\nGET a\n"), "OK\n1\n");
+    assert!(!run(&our_client(), &server, &["-e", "nonsense"], b"").status.success());
+    assert!(!run(&our_client(), &server, &["-n", "99", "ping"], b"").status.success());
+}
+
+#[test]
+fn our_client_talks_on_a_terminal() {
+    let Some(script) = program("script") else { return println!("LEFT OUT: our client on a terminal: no script(1)") };
+    let server = server();
+    let text = on_terminal(&script, &our_client(), &server, "set greeting hello\nget greeting\nselect 3\nexit\n");
+    let prompt = format!("127.0.0.1:{}", server.port);
+    assert!(text.contains(&format!("{prompt}> ")) && text.contains(&format!("{prompt}[3]> ")), "{text}");
+    assert!(text.contains("OK") && text.contains("\"hello\""), "{text}");
+}
+
+#[test]
+fn our_client_measures() {
+    let server = server();
+    let mut client = server.client();
+    let count = |client: &mut support::client::Client| -> u64 {
+        let stats = client.ask("info stats").string();
+        let field = stats.lines().find_map(|line| line.strip_prefix("total_commands_processed:"));
+        field.and_then(|text| text.trim().parse().ok()).expect("INFO counts commands")
+    };
+    let before = count(&mut client);
+    let flags = ["bench", "-n", "1000", "-c", "10", "-d", "100", "-t", "set"];
+    let text = printed("bench", run(&our_client(), &server, &flags, b""));
+    assert!(text.contains("SET ") && text.contains("ops/s, mean latency") && text.contains("total time"), "{text}");
+    let seen = count(&mut client) - before;
+    assert!((1000..1010).contains(&seen), "{seen} commands for 1000");
+    assert_eq!(client.ask("strlen key:000000000000").int(), Some(100));
+    let text = printed("bench", run(&our_client(), &server, &["bench", "-n", "500", "-c", "5", "-P", "4"], b""));
+    assert_eq!(text.lines().filter(|line| line.contains("ops/s")).count(), 6, "{text}");
 }
