@@ -20,12 +20,12 @@ const LONG_DOUBLE_TEXT_MAX: usize = 5 * 1024 - 1;
 
 /// An 80-bit extended float, the `long double` that the reference server adds in: 0.1 + 0.2 is 0.3.
 ///
-/// Infinite values can be read (`SET key inf`), NaN cannot come to be: [`LongDouble::checked_add`].
+/// Infinite values can be read (`SET key inf`), NaN cannot come to be: `LongDouble::add`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LongDouble(X87DoubleExtended);
 
 impl LongDouble {
-    /// Reads a long double as INCRBYFLOAT does: the forms that [`parse_double`] takes, with the range of
+    /// Reads a long double as INCRBYFLOAT does: the forms that `float::parse_double` takes, with the range of
     /// this type, in at most 5,119 bytes.
     pub fn parse(text: &[u8]) -> Option<Self> {
         if text.len() > LONG_DOUBLE_TEXT_MAX {
