@@ -158,7 +158,7 @@ fn redis_cli_shows_statistics_as_they_change() {
 
 /// What a client shows on a terminal, told line by line.
 fn on_terminal(script: &Path, client: &Path, server: &Process, lines: &str) -> String {
-    let command = format!("timeout 20 {} -h 127.0.0.1 -p {}", client.display(), server.port);
+    let command = format!("exec timeout --foreground 20 {} -h 127.0.0.1 -p {}", client.display(), server.port);
     let mut child = Command::new(script)
         .args(["-qec", &command, "/dev/null"])
         // On a better terminal redis-cli drops what was typed before its prompt.
