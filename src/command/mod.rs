@@ -11,19 +11,28 @@ mod execute;
 mod gate;
 mod table;
 
+mod array;
+mod bitmap;
+mod dump;
 mod expiry;
 mod generic;
+mod geo;
 mod hash;
 mod help;
+mod hyperloglog;
 pub mod keys;
 mod lcs;
 mod list;
+mod pubsub;
 mod room;
 mod scan;
 mod server;
 mod set;
+mod sort;
+mod stream;
 mod string;
 mod transactions;
+mod vector;
 mod zset;
 
 pub use args::Args;
@@ -46,6 +55,15 @@ pub static FAMILIES: &[&[Command]] = &[
     list::COMMANDS,
     set::COMMANDS,
     zset::COMMANDS,
+    bitmap::COMMANDS,
+    hyperloglog::COMMANDS,
+    geo::COMMANDS,
+    sort::COMMANDS,
+    stream::COMMANDS,
+    pubsub::COMMANDS,
+    dump::COMMANDS,
+    vector::COMMANDS,
+    array::COMMANDS,
     server::admin::COMMANDS,
     server::command::COMMANDS,
     server::config::COMMANDS,

@@ -1,0 +1,6 @@
+//! Vector sets: the V commands.
+
+use super::table::Command;
+
+/// The family.
+pub const COMMANDS: &[Command] = &[];
