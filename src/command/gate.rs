@@ -4,7 +4,7 @@ use super::ctx::{Ctx, PauseKind};
 use super::derived;
 use super::error::CmdError;
 use super::table::{Command, Row, flag};
-use crate::resp::Argv;
+use crate::resp::{Argv, Proto};
 use crate::session::mode;
 
 /// What becomes of a request that passed.
@@ -46,6 +46,15 @@ fn enabled(cx: &Ctx<'_>, command: &Command) -> Result<(), CmdError> {
 /// Some commands make no sense inside a transaction.
 fn allowed_in_multi(cx: &Ctx<'_>, command: &Command) -> Result<(), CmdError> {
     if cx.session.multi.is_some() && command.is(flag::NO_MULTI) { Err(CmdError::NOT_IN_MULTI) } else { Ok(()) }
+}
+
+/// A client of RESP2 that listens to channels could not tell other replies from messages.
+#[inline]
+fn heard_while_subscribed(cx: &Ctx<'_>, command: &Command) -> Result<(), CmdError> {
+    if !cx.session.is(mode::SUBSCRIBED) || command.is(flag::WHILE_SUBSCRIBED) || cx.session.proto == Proto::Resp3 {
+        return Ok(());
+    }
+    Err(CmdError::while_subscribed(command.shown_name()))
 }
 
 /// A client that watches all others (MONITOR) does nothing with keys itself.
@@ -111,6 +120,7 @@ pub fn check(cx: &mut Ctx<'_>, row: Row, argv: Argv<'_>) -> Result<Pass, CmdErro
     enabled(cx, command)?;
     allowed_in_multi(cx, command)?;
     memory(cx, command)?;
+    heard_while_subscribed(cx, command)?;
     apart_from_monitors(cx, command)?;
     Ok(paused(cx, command))
 }
