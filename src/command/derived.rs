@@ -99,6 +99,7 @@ impl Ctx<'_> {
     pub fn apply_config(&mut self) {
         apply(self.config, self.db.space, self.hub, self.stats);
         self.sessions.push_limit_bytes = push_limit_bytes(self.config);
+        self.check_surplus();
     }
 }
 

@@ -361,11 +361,23 @@ impl Ctx<'_> {
                 }
             }
         }
+        self.check_surplus();
+    }
+
+    /// Sees whether more keys are remembered for caches than there may be: the next command of anybody begins with that.
+    pub(super) fn check_surplus(&mut self) {
         let most = self.config.tracking_table_max_keys as usize;
-        forget_surplus(self.hub, most, &mut || self.rng.next_u64(), &mut Mail {
-            sessions: self.sessions,
-            running: Some(self.session),
-        });
+        self.hub.tracking.has_surplus = most > 0 && self.hub.tracking.keys() > most;
+    }
+
+    /// Forgets some keys that are remembered for caches beyond the limit; the client hears of that before its reply.
+    #[cold]
+    pub(super) fn forget_surplus(&mut self) {
+        let most = self.config.tracking_table_max_keys as usize;
+        let mut mail = Mail { sessions: self.sessions, running: Some(self.session) };
+        forget_surplus(self.hub, most, &mut || self.rng.next_u64(), &mut mail);
+        self.check_surplus();
+        self.send_late();
     }
 
     /// CLIENT CACHING counts for one command, or one transaction.
@@ -379,7 +391,7 @@ impl Ctx<'_> {
     }
 }
 
-/// Forgets keys at random while more than `most` (0: no limit) are remembered; who has read them is told that they changed.
+/// Forgets keys at random, not too many at once, while more than `most` (0: no limit) are remembered; who has read them is told that they changed.
 pub fn forget_surplus(hub: &mut Hub, most: usize, rng: &mut impl FnMut() -> u64, mail: &mut Mail<'_>) {
     if most == 0 {
         return;

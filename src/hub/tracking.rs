@@ -42,6 +42,8 @@ pub struct Tracking {
     /// How many prefixes have each length.
     prefix_lens: BTreeMap<usize, usize>,
     has_changed: bool,
+    /// More keys are remembered than may be: found by whoever adds one or changes the limit.
+    pub has_surplus: bool,
     /// Keys that nobody is to be told of any more.
     stale: Vec<IntoIter<Field>>,
 }
@@ -57,6 +59,7 @@ impl Tracking {
             prefixes: BTreeMap::new(),
             prefix_lens: BTreeMap::new(),
             has_changed: false,
+            has_surplus: false,
             stale: Vec::new(),
         }
     }
