@@ -52,6 +52,8 @@ pub static FAMILIES: &[&[Command]] = &[
     generic::COMMANDS,
     string::COMMANDS,
     hash::COMMANDS,
+    hash::EXPIRY_COMMANDS,
+    hash::SEVERAL_COMMANDS,
     list::COMMANDS,
     set::COMMANDS,
     zset::COMMANDS,

@@ -145,7 +145,9 @@ impl Timeline {
     fn join(&mut self, bound: Point) {
         let len = self.chunks.get(&bound).map_or(0, Vec::len);
         let next = self.chunks.range((Excluded(bound), Unbounded)).next();
-        let Some(next) = next.filter(|(_, next)| next.len() + len <= CHUNK / 2).map(|(bound, _)| *bound) else { return };
+        let Some(next) = next.filter(|(_, next)| next.len() + len <= CHUNK / 2).map(|(bound, _)| *bound) else {
+            return;
+        };
         let Some(mut tail) = self.chunks.remove(&next) else { return };
         if let Some(chunk) = self.chunks.get_mut(&bound) {
             chunk.reserve_exact(tail.len());

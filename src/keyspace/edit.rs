@@ -86,6 +86,16 @@ impl<'a, T: Value> Edit<'a, T> {
         set_index(self.dates.deadlines, self.dates.volatile, place.hash(), old, deadline);
     }
 
+    /// Announces a change besides the one that `finish` announces.
+    pub fn announce(&mut self, event: Event) {
+        let Some(place) = &self.place else { return };
+        let key = place.get().key();
+        if std::mem::take(&mut self.created) {
+            self.book.announce(self.index, key, Event::NEW_KEY);
+        }
+        self.book.announce(self.index, key, event);
+    }
+
     /// The value changed once: counted and announced. If nothing is left of it the key goes.
     #[inline]
     pub fn finish(self, event: Event) {

@@ -476,7 +476,8 @@ pub fn step(space: &mut Keyspace, now: Now, budget_us: u64) -> Progress {
         let started = ticks::now();
         let share = budget.saturating_sub(started.wrapping_sub(begin)) / waiting.max(1);
         waiting = waiting.saturating_sub(1);
-        if step_db(space, index, of, now, Budget { all: started + share, early: started + share / 2 }) == Progress::More {
+        if step_db(space, index, of, now, Budget { all: started + share, early: started + share / 2 }) == Progress::More
+        {
             progress = Progress::More;
         }
     }

@@ -85,9 +85,7 @@ impl<'l> HashBuilder<'l> {
             return None;
         }
         Some(match self.table {
-            Some(hash) => {
-                Entry::new_big(key, Kind::BigHash as u8, Box::new(dated::into_big(hash)), lru, deadline)
-            }
+            Some(hash) => Entry::new_big(key, Kind::BigHash as u8, Box::new(dated::into_big(hash)), lru, deadline),
             None => {
                 let kind = if self.is_dated { Kind::HashPackedTtl } else { Kind::HashPacked };
                 Entry::new(key, kind as u8, &self.pack, lru, deadline)

@@ -32,8 +32,11 @@ fn agree(held: &Held<Hash>, model: &Model, now_ms: i64) {
     assert_eq!(&all(hash), model);
     assert_eq!(soonest(held.entry()), model.values().filter_map(|(_, deadline)| *deadline).min());
     let seen = Hash::view_at(held.entry(), now_ms);
-    let visible: Model =
-        model.iter().filter(|(_, (_, d))| d.is_none_or(|at| at > now_ms)).map(|(f, v)| (f.clone(), v.clone())).collect();
+    let visible: Model = model
+        .iter()
+        .filter(|(_, (_, d))| d.is_none_or(|at| at > now_ms))
+        .map(|(f, v)| (f.clone(), v.clone()))
+        .collect();
     assert_eq!((seen.len(), seen.visible_len()), (model.len(), visible.len()));
     assert_eq!(seen.is_behind(), visible.len() < model.len());
     assert_eq!(all(seen), visible);
