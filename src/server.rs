@@ -14,6 +14,7 @@ mod log_options;
 mod reconfigure;
 mod start;
 mod title;
+mod waits;
 
 pub use start::{StartError, run};
 
@@ -60,6 +61,8 @@ pub struct Server {
     closes: Vec<ConnId>,
     spare_buffers: Vec<Vec<u8>>,
     paused: Vec<ConnId>,
+    /// Those who wait for keys are being served.
+    serving_ready: bool,
     /// Where the walk over the clients goes on.
     next_client: usize,
     /// Whether the clients' memory is accounted for.
@@ -70,6 +73,8 @@ pub struct Server {
     logging: Option<Logging>,
     /// Commands executed when the turn began.
     commands_before_turn: u64,
+    /// The moment of the last turn that had requests, and the tick clock when they began to run.
+    turn: (Now, u64),
     /// TCP sockets for the reactor to exchange.
     listeners: Option<Vec<TcpListener>>,
 }
@@ -108,12 +113,14 @@ impl Server {
             closes: Vec::new(),
             spare_buffers: Vec::new(),
             paused: Vec::new(),
+            serving_ready: false,
             next_client: 0,
             accounting: false,
             cron: cron::Cron::new(now),
             ending: None,
             logging: None,
             commands_before_turn: 0,
+            turn: (now, ticks::now()),
             listeners: None,
         };
         derived::apply(&server.config, &mut server.keyspace, &mut server.stats);
@@ -154,12 +161,16 @@ impl Server {
             rng: &mut self.rng,
             last_tick: ticks::now(),
             depth: 0,
+            spent_ticks: None,
             row: self.table.row(0),
             hidden: Hidden::default(),
             reply_limit_bytes,
         });
         session.outbox = out;
         self.after_session(session);
+        if self.keyspace.book.awaited.has_ready() {
+            self.serve_ready(now);
+        }
         Some(result)
     }
 
@@ -240,7 +251,7 @@ impl Server {
 
     /// Serves waiting requests until one must wait or wants something of the server; whether there are more.
     fn serve_some_waiting(cx: &mut Ctx<'_>) -> bool {
-        while cx.session.is_served() && cx.asks.is_empty() {
+        while cx.session.is_served() && !cx.must_pause() {
             let Some(owned) = cx.session.take_waiting() else { return false };
             let argv = owned.argv();
             let row = argv.get(0).and_then(|name| cx.table.find(name));
@@ -288,12 +299,14 @@ impl Service for Server {
     }
 
     fn handle_turn(&mut self, inputs: &[Input], shared: &[u8], now: Now) {
+        self.turn = (now, ticks::now());
         self.stats.totals.reads += inputs.len() as u64;
         self.run_batches(inputs, shared, now);
     }
 
     fn handle_close(&mut self, conn: ConnId, _now: Now) {
         self.hub.monitors.remove(conn);
+        self.forget_wait(conn);
         if self.sessions.remove(conn).is_some_and(|session| session.watching > 0) {
             self.hub.watches.remove_session(conn);
             self.keyspace.book.interest = interest(&self.hub);
@@ -320,6 +333,8 @@ impl Service for Server {
     fn before_wait(&mut self, now: Now) {
         self.stats.totals.turns += 1;
         self.run_timers(now);
+        self.serve_ready(now);
+        self.serve_resumed(now);
         self.outputs.append(&mut self.sessions.touched);
         self.enforce_limits(now);
     }

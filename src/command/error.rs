@@ -18,6 +18,10 @@ macro_rules! texts {
 }
 
 texts! {
+    /// A time to wait that is no number.
+    TIMEOUT_NOT_FLOAT = "ERR timeout is not a float or out of range";
+    /// A wait that CLIENT UNBLOCK ended with an error.
+    UNBLOCKED = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
     /// The key holds another type.
     WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value";
     /// Options that do not fit.

@@ -80,7 +80,8 @@ pub fn execute(cx: &mut Ctx<'_>, row: Option<Row>, argv: Argv<'_>, hashed: Optio
     }
     // Also after queueing: a gate may have evicted keys.
     end_unit(cx);
-    if cx.session.reply_mode != ReplyMode::On {
+    // A client that waits is replied later.
+    if cx.session.reply_mode != ReplyMode::On && cx.session.blocked.is_none() {
         reply_mode(cx, start);
     }
     Handled::Done
@@ -117,7 +118,7 @@ pub fn refuse(cx: &mut Ctx<'_>, row: Option<Row>, error: &CmdError) {
 }
 
 #[cold]
-fn fail(cx: &mut Ctx<'_>, error: &CmdError) {
+pub(super) fn fail(cx: &mut Ctx<'_>, error: &CmdError) {
     cx.stats.totals.error_replies += 1;
     cx.stats.errors.record(error.code());
     cx.reply.error_bytes(error.as_bytes());
@@ -125,7 +126,7 @@ fn fail(cx: &mut Ctx<'_>, error: &CmdError) {
 
 /// CLIENT REPLY OFF and SKIP take back what was written since `start`.
 #[cold]
-fn reply_mode(cx: &mut Ctx<'_>, start: usize) {
+pub(super) fn reply_mode(cx: &mut Ctx<'_>, start: usize) {
     match cx.session.reply_mode {
         ReplyMode::On => {}
         ReplyMode::Off => cx.reply.outbox().truncate(start),
@@ -151,6 +152,11 @@ pub(super) fn call(cx: &mut Ctx<'_>, row: Row, args: &mut Args<'_>) {
     let reply = cx.reply.defer();
     match run(cx, args) {
         Ok(Flow::Done) => {}
+        Ok(Flow::Block(wait)) => {
+            cx.last_tick = ticks::now();
+            let took = cx.last_tick.wrapping_sub(start);
+            return cx.block(*wait, args.argv(), took);
+        }
         Err(error) => {
             cx.reply.rewind(&reply);
             cx.stats.commands[row.id as usize].failed += 1;
@@ -159,14 +165,14 @@ pub(super) fn call(cx: &mut Ctx<'_>, row: Row, args: &mut Args<'_>) {
     }
     let end = ticks::now();
     cx.last_tick = end;
-    let took = end.wrapping_sub(start);
+    let took = end.wrapping_sub(start) + cx.spent_ticks.unwrap_or(0);
     cx.stats.totals.commands += 1;
     let tracked = cx.stats.latency_tracking;
     cx.stats.commands[row.id as usize].record(took, tracked);
     if took >= cx.stats.notable_ticks {
         notable(cx, row, args.argv(), took);
     }
-    if !cx.hub.monitors.is_empty() && !row.command.is(flag::SKIP_MONITOR | flag::ADMIN) {
+    if !cx.hub.monitors.is_empty() {
         feed_monitors(cx, args.argv());
     }
     let changed = cx.db.space.book.dirty != dirty;
@@ -189,7 +195,11 @@ fn notable(cx: &mut Ctx<'_>, row: Row, argv: Argv<'_>, took: u64) {
 
 /// The line that MONITOR shows: `+1700000000.123456 [0 127.0.0.1:50000] "SET" "k" "v"`.
 #[cold]
-fn feed_monitors(cx: &mut Ctx<'_>, argv: Argv<'_>) {
+pub(super) fn feed_monitors(cx: &mut Ctx<'_>, argv: Argv<'_>) {
+    // A command that waited was shown when it came.
+    if cx.row.command.is(flag::SKIP_MONITOR | flag::ADMIN) || cx.spent_ticks.is_some() {
+        return;
+    }
     let mut line = Vec::with_capacity(64);
     let us = cx.now.unix_us;
     let peer = &cx.session.peer;
@@ -288,7 +298,9 @@ fn vanished_words(gone: &Vanished, say: impl FnOnce(&[&[u8]])) {
 
 /// The classes of events that anybody wants to hear.
 pub fn interest(hub: &Hub) -> u32 {
-    if hub.watches.is_empty() { 0 } else { class::CHANGED }
+    let watched = if hub.watches.is_empty() { 0 } else { class::CHANGED };
+    let awaited = if hub.waits.is_empty() { 0 } else { class::AWAITED };
+    watched | awaited
 }
 
 impl Ctx<'_> {

@@ -2,6 +2,7 @@
 //! rooms above comes to it through `Ctx`. COMMAND, arity errors, HELP and the README's table are derived from the rows.
 
 mod args;
+mod blocking;
 mod client;
 mod connection;
 mod ctx;
@@ -36,7 +37,8 @@ mod vector;
 mod zset;
 
 pub use args::Args;
-pub use ctx::{Ask, Ctx, Debug, Facts, Flow, Outcome, PauseKind, Shutdown};
+pub use blocking::{give_up_waiting, retry, time_out};
+pub use ctx::{Ask, Ctx, Debug, Facts, Flow, Outcome, PauseKind, Shutdown, Wait};
 pub use error::CmdError;
 pub use execute::{Handled, close_vanished, deliver_events, end_unit, execute, interest, refuse_protocol, resolve};
 pub use table::{Arg, ArgType, Begin, Command, Find, Handler, KeySpec, Row, Table, acl, flag, key_flag};
@@ -55,8 +57,10 @@ pub static FAMILIES: &[&[Command]] = &[
     hash::EXPIRY_COMMANDS,
     hash::SEVERAL_COMMANDS,
     list::COMMANDS,
+    list::blocking::COMMANDS,
     set::COMMANDS,
     zset::COMMANDS,
+    zset::blocking::COMMANDS,
     bitmap::COMMANDS,
     hyperloglog::COMMANDS,
     geo::COMMANDS,

@@ -1,6 +1,7 @@
 //! Sorted sets. The rows are here; ranges, writes and algebra each have a file.
 
 mod algebra;
+pub mod blocking;
 mod range;
 mod write;
 

@@ -1,9 +1,11 @@
-//! What reaches other sessions: watched keys, MONITOR. Knows sessions by id only.
+//! What reaches other sessions: watched keys, awaited keys, MONITOR. Knows sessions by id only.
 
 mod monitor;
+mod waits;
 mod watch;
 
 pub use monitor::Monitors;
+pub use waits::Waits;
 pub use watch::{Presence, Watches};
 
 /// Who listens to what.
@@ -13,4 +15,6 @@ pub struct Hub {
     pub watches: Watches,
     /// MONITOR.
     pub monitors: Monitors,
+    /// BLPOP and all that wait for keys.
+    pub waits: Waits,
 }

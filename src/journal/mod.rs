@@ -33,6 +33,12 @@ impl Effects {
         self.replaced.get_or_insert_with(Vec::new);
     }
 
+    /// The running command comes to nothing: it will be run again.
+    pub fn discard_replaced(&mut self) {
+        self.replaced = None;
+        self.forced = false;
+    }
+
     /// The running command has its effect even if it changed nothing here.
     pub fn force(&mut self) {
         self.forced = true;

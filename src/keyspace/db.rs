@@ -2,6 +2,7 @@
 //! Invariant: `volatile` counts the entries with a deadline, and each of them has an item in the deadline index. `subkeys`
 //! keeps the same of entries whose elements (fields of hashes) have deadlines.
 
+use super::awaited::Awaited;
 use super::edit::{Dates, Edit, Missing};
 use super::events::{Event, KeyEvent, class};
 use super::expire::Deadlines;
@@ -107,6 +108,8 @@ pub struct Book {
     pub interest: u32,
     /// News of the unit that runs.
     pub events: Vec<KeyEvent>,
+    /// Keys that somebody waits for.
+    pub awaited: Awaited,
     /// What went by itself (expired, evicted) in the unit: it is propagated before its effects.
     pub vanished: Vec<Vanished>,
     /// Whether somebody reads the journal, so that `vanished` must be kept.
@@ -134,8 +137,12 @@ impl Book {
     /// Announces a change or a miss.
     #[inline]
     pub fn announce(&mut self, db: DbIndex, key: &[u8], event: Event) {
-        let heard = event.class | if event.changed { class::CHANGED } else { 0 };
-        if self.interest & heard != 0 {
+        let heard = event.class | if event.changed { class::CHANGED | class::AWAITED } else { 0 };
+        let heard = self.interest & heard;
+        if heard & class::AWAITED != 0 {
+            self.awaited.touch(db, key);
+        }
+        if heard & !class::AWAITED != 0 {
             self.events.push(KeyEvent::Key { db, key: key.into(), event });
         }
     }
@@ -207,6 +214,7 @@ impl Keyspace {
                 dirty: 0,
                 interest: 0,
                 events: Vec::new(),
+                awaited: Awaited::new(hasher),
                 vanished: Vec::new(),
                 propagate: false,
                 counters: Counters::default(),
@@ -268,6 +276,7 @@ impl Keyspace {
         if self.book.interest & class::CHANGED != 0 {
             self.book.events.push(KeyEvent::Flushed(which));
         }
+        self.book.awaited.touch_all(which);
         removed
     }
 
@@ -276,6 +285,10 @@ impl Keyspace {
         self.dbs.swap(a.0 as usize, b.0 as usize);
         if self.book.interest & class::CHANGED != 0 && a != b {
             self.book.events.push(KeyEvent::Swapped(a, b));
+        }
+        if a != b {
+            self.book.awaited.touch_all(Some(a));
+            self.book.awaited.touch_all(Some(b));
         }
     }
 }

@@ -3,6 +3,7 @@
 //! `DbView` is what a command sees: the selected database at one moment in time. Reading expires lazily and counts hits;
 //! `edit` is the one door through which a value changes, and `Edit::finish` the one place where a change is announced.
 
+mod awaited;
 mod db;
 mod edit;
 mod events;
@@ -12,6 +13,7 @@ mod key;
 mod lazyfree;
 mod subkeys;
 
+pub use awaited::{Awaited, AwaitedId};
 pub use db::{Book, Counters, Db, DbView, Deadline, Keyspace, Touch, Vanished, WrongType};
 pub use edit::{Edit, Missing};
 pub use events::{Event, KeyEvent, class};

@@ -255,7 +255,7 @@ impl Server {
             let hashed = (request.key_word > 0).then_some((request.key_word as usize, request.hash));
             Self::serve(cx, request.row, argv, hashed);
             next += 1;
-            if !cx.asks.is_empty() {
+            if cx.must_pause() {
                 break;
             }
         }

@@ -41,6 +41,9 @@ impl Server {
                 wait_ms = wait_ms.min(due.saturating_sub(now.unix_ms.0).max(0) as u64);
             }
         }
+        if let Some(due) = self.hub.waits.next_deadline_ms() {
+            wait_ms = wait_ms.min(due.saturating_sub(now.mono_ms()));
+        }
         if let Some((until, _)) = self.facts.pause {
             wait_ms = wait_ms.min(until.saturating_sub(now.unix_ms.0).max(0) as u64);
         }
@@ -60,6 +63,7 @@ impl Server {
         if self.facts.pause.is_none() && !self.paused.is_empty() {
             self.resume_paused(now);
         }
+        self.time_out_waits(now);
         if self.expires_now() {
             self.expire_step(now);
         }

@@ -4,4 +4,4 @@ mod sessions;
 mod state;
 
 pub use sessions::Sessions;
-pub use state::{ConnId, Multi, Queued, ReplyMode, Session, mode};
+pub use state::{Blocked, ConnId, Multi, Queued, ReplyMode, Session, mode};

@@ -1,8 +1,9 @@
 //! One client.
 
 use crate::base::clock::Now;
-use crate::keyspace::DbIndex;
+use crate::keyspace::{AwaitedId, DbIndex};
 use crate::resp::{Decoder, Outbox, OwnedArgv, Proto};
+use crate::types::Type;
 use std::collections::VecDeque;
 
 /// A connection's place in the reactor. Reused after a close: what outlives a request keeps the client's `id`.
@@ -67,6 +68,27 @@ pub struct Multi {
     pub argv_bytes: usize,
 }
 
+/// A command that waits for keys.
+#[derive(Debug)]
+pub struct Blocked {
+    /// Number of its row.
+    pub row: u16,
+    /// The words that are run again when a key is ready.
+    pub argv: OwnedArgv,
+    /// The type that a key must have to be ready.
+    pub want: Type,
+    /// Whether a key that went or changed its type matters too.
+    pub also_gone: bool,
+    /// The keys, each once.
+    pub keys: Vec<AwaitedId>,
+    /// Its place in the line.
+    pub turn: u64,
+    /// Until when, monotonic milliseconds; `None` for ever.
+    pub deadline_ms: Option<u64>,
+    /// Ticks that its runs have taken so far.
+    pub spent_ticks: u64,
+}
+
 /// A client's state.
 pub struct Session {
     /// Its number, never reused.
@@ -97,6 +119,8 @@ pub struct Session {
     pub reply_mode: ReplyMode,
     /// Between MULTI and EXEC.
     pub multi: Option<Box<Multi>>,
+    /// The command that waits for keys.
+    pub blocked: Option<Box<Blocked>>,
     /// Number of keys it watches.
     pub watching: usize,
     /// Heap bytes of the names of those keys.
@@ -154,6 +178,7 @@ impl Session {
             authenticated: true,
             reply_mode: ReplyMode::On,
             multi: None,
+            blocked: None,
             watching: 0,
             watch_bytes: 0,
             since: now,
@@ -198,6 +223,7 @@ impl Session {
             + self.decoder.alloc_bytes()
             + self.outbox.alloc_bytes()
             + self.multi_bytes()
+            + self.blocked.as_ref().map_or(0, |b| size_of::<Blocked>() + b.argv.alloc_bytes())
             + self.waiting_bytes
             + self.waiting.capacity() * size_of::<OwnedArgv>()
             + self.watch_bytes

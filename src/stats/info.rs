@@ -200,10 +200,10 @@ const CLIENTS: &[Field] = fields! {
     "tracking_clients" => |_| 0;
     "pubsub_clients" => |_| 0;
     "watching_clients" => |s| s.hub.watches.sessions();
-    "clients_in_timeout_table" => |_| 0;
+    "clients_in_timeout_table" => |s| s.hub.waits.with_deadline();
     "total_watched_keys" => |s| s.hub.watches.keys();
-    "total_blocking_keys" => |_| 0;
-    "total_blocking_keys_on_nokey" => |_| 0;
+    "total_blocking_keys" => |s| s.keyspace.book.awaited.len();
+    "total_blocking_keys_on_nokey" => |s| s.keyspace.book.awaited.minded();
 };
 
 const MEMORY: &[Field] = fields! {
