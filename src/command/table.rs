@@ -42,6 +42,10 @@ pub mod flag {
 
     /// Runs what MULTI queued.
     pub const RUNS_QUEUE: u32 = 1 << 27;
+    /// May be run by a client of RESP2 that listens to channels.
+    pub const WHILE_SUBSCRIBED: u32 = 1 << 28;
+    /// Does not use up what CLIENT CACHING said for the next command.
+    pub const KEEPS_CACHING: u32 = 1 << 29;
 
     /// The names that COMMAND shows, in its order.
     pub const NAMES: &[(u32, &str)] = &[

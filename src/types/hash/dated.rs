@@ -126,7 +126,9 @@ impl DatedHash {
             let batch = &batch[..taken];
             batch.iter().for_each(|(_, hash)| self.table.prefetch_segment(*hash));
             batch.iter().for_each(|(_, hash)| self.table.prefetch_bucket(*hash));
-            batch.iter().for_each(|(_, hash)| self.table.prefetch_item(*hash));
+            for (_, hash) in batch.iter() {
+                self.table.prefetch_item(*hash);
+            }
             let hasher = self.table.hasher();
             for &(at, hash) in batch {
                 // The table knows only a part of the hash.
