@@ -152,11 +152,22 @@ pub struct Regex {
     steps: Vec<Step>,
 }
 
-/// Steps that are reached, each once.
+/// Steps that are reached at a place, each once.
+#[derive(Debug, Default)]
 struct Reached {
     list: Vec<usize>,
-    /// When a step was last reached, in searches' own count of places.
+    /// The place at which a step was last reached.
     seen: Vec<usize>,
+}
+
+/// What searches need, to be used again by the next one.
+#[derive(Debug, Default)]
+pub struct Search {
+    now: Reached,
+    next: Reached,
+    open: Vec<usize>,
+    /// Number of the first place: each search counts on from the one before, so that nothing need be forgotten.
+    base: usize,
 }
 
 impl Regex {
@@ -233,33 +244,46 @@ impl Regex {
         Ok(())
     }
 
-    /// Whether it occurs in a text.
-    pub fn is_match(&self, text: &[u8]) -> bool {
-        let new = || Reached { list: Vec::new(), seen: vec![usize::MAX; self.steps.len()] };
-        let (mut now, mut next) = (new(), new());
+    /// Whether it occurs in a text. `search` is of no other expression.
+    pub fn is_match(&self, text: &[u8], search: &mut Search) -> bool {
+        let Search { now, next, open, base } = search;
+        for reached in [&mut *now, &mut *next] {
+            reached.list.clear();
+            reached.seen.resize(self.steps.len(), 0);
+        }
+        let first = *base + 1;
+        *base += text.len() + 1;
         for at in 0..=text.len() {
             // It may begin at every place.
-            if self.reach(&mut now, 0, text, at) {
+            if self.reach(now, open, 0, (text, at), first) {
                 return true;
             }
             let Some(byte) = text.get(at) else { break };
             for index in now.list.drain(..) {
                 if matches!(&self.steps[index], Step::Take(set) if set.has(*byte))
-                    && self.reach(&mut next, index + 1, text, at + 1)
+                    && self.reach(next, open, index + 1, (text, at + 1), first)
                 {
                     return true;
                 }
             }
-            std::mem::swap(&mut now, &mut next);
+            std::mem::swap(now, next);
         }
         false
     }
 
     /// Adds a step and all that follow without taking a byte; true if the end is among them.
-    fn reach(&self, reached: &mut Reached, from: usize, text: &[u8], at: usize) -> bool {
-        let mut open = vec![from];
+    fn reach(
+        &self,
+        reached: &mut Reached,
+        open: &mut Vec<usize>,
+        from: usize,
+        (text, at): (&[u8], usize),
+        first: usize,
+    ) -> bool {
+        open.clear();
+        open.push(from);
         while let Some(index) = open.pop() {
-            if std::mem::replace(&mut reached.seen[index], at) == at {
+            if std::mem::replace(&mut reached.seen[index], first + at) == first + at {
                 continue;
             }
             match self.steps[index] {
@@ -279,7 +303,7 @@ impl Regex {
 pub fn fuzz_regex(data: &[u8]) {
     let (pattern, text) = data.split_at(data.len().min(1 + data.len() / 2));
     if let Ok(regex) = Regex::new(pattern, data.len() % 2 == 0) {
-        regex.is_match(text);
+        regex.is_match(text, &mut Search::default());
     }
 }
 
@@ -289,9 +313,12 @@ mod tests {
     use crate::base::rng::Rng;
 
     fn finds(pattern: &str, text: &str) -> bool {
-        Regex::new(pattern.as_bytes(), false)
-            .unwrap_or_else(|fault| panic!("{pattern}: {fault}"))
-            .is_match(text.as_bytes())
+        let regex = Regex::new(pattern.as_bytes(), false).unwrap_or_else(|fault| panic!("{pattern}: {fault}"));
+        let mut search = Search::default();
+        // Twice: the second search finds what the first has left behind.
+        let found = regex.is_match(text.as_bytes(), &mut search);
+        assert_eq!(regex.is_match(text.as_bytes(), &mut search), found, "{pattern} in {text}");
+        found
     }
 
     #[test]
@@ -361,8 +388,8 @@ mod tests {
         for (pattern, text, expected) in rows {
             assert_eq!(finds(pattern, text), expected, "{pattern} in {text}");
         }
-        assert!(Regex::new(b"^foo[x-z]$", true).unwrap().is_match(b"FOOY"));
-        assert!(!Regex::new(b"^[^x]$", true).unwrap().is_match(b"X"));
+        assert!(Regex::new(b"^foo[x-z]$", true).unwrap().is_match(b"FOOY", &mut Search::default()));
+        assert!(!Regex::new(b"^[^x]$", true).unwrap().is_match(b"X", &mut Search::default()));
     }
 
     #[test]

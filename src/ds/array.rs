@@ -577,7 +577,11 @@ mod tests {
         assert_eq!(ring(3, 9, 10, &mut array), Some(0));
         assert_eq!(shown(&array), ["0=9", "1=7", "2=8"]);
         array.remove(2);
-        assert_eq!(ring(10, 10, 11, &mut array), Some(1));
-        assert_eq!(shown(&array), ["0=9", "1=10"]);
+        // The end is where the last text is: what was behind the gap is all that is left behind it.
+        assert_eq!(ring(10, 10, 11, &mut array), Some(2));
+        assert_eq!(shown(&array), ["0=7", "1=9", "2=10"]);
+        array.remove(1);
+        assert_eq!(ring(2, 11, 12, &mut array), Some(1));
+        assert_eq!(shown(&array), ["0=10", "1=11"]);
     }
 }

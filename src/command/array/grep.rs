@@ -3,7 +3,7 @@
 use super::index_of;
 use super::read::limit;
 use crate::base::glob::glob_match;
-use crate::base::regex::{Fault, Regex};
+use crate::base::regex::{Fault, Regex, Search};
 use crate::command::{Args, CmdError, Ctx, Flow, Outcome, reply_elem};
 use crate::types::Array;
 
@@ -49,7 +49,7 @@ enum Test<'a> {
     Exact(&'a [u8]),
     Match(Vec<u8>),
     Glob(&'a [u8]),
-    Regex(Regex),
+    Regex(Regex, Search),
 }
 
 struct Query<'a> {
@@ -101,7 +101,7 @@ fn parse<'a>(args: &mut Args<'a>) -> Result<Query<'a>, CmdError> {
             Kind::Match if query.nocase => Test::Match(pattern.to_ascii_lowercase()),
             Kind::Match => Test::Match(pattern.to_vec()),
             Kind::Glob => Test::Glob(pattern),
-            Kind::Regex => Test::Regex(regex(pattern, query.nocase)?),
+            Kind::Regex => Test::Regex(regex(pattern, query.nocase)?, Search::default()),
         });
     }
     Ok(query)
@@ -118,23 +118,24 @@ fn regex(pattern: &[u8], nocase: bool) -> Result<Regex, CmdError> {
 }
 
 impl Query<'_> {
-    fn passes(&self, text: &[u8]) -> bool {
-        let test = |test: &Test<'_>| match test {
-            Test::Exact(wanted) if self.nocase => text.eq_ignore_ascii_case(wanted),
+    fn passes(&mut self, text: &[u8]) -> bool {
+        let nocase = self.nocase;
+        let test = |test: &mut Test<'_>| match test {
+            Test::Exact(wanted) if nocase => text.eq_ignore_ascii_case(wanted),
             Test::Exact(wanted) => text == *wanted,
-            Test::Match(wanted) if self.nocase => memchr::memmem::find(&text.to_ascii_lowercase(), wanted).is_some(),
+            Test::Match(wanted) if nocase => memchr::memmem::find(&text.to_ascii_lowercase(), wanted).is_some(),
             Test::Match(wanted) => memchr::memmem::find(text, wanted).is_some(),
-            Test::Glob(pattern) => glob_match(pattern, text, self.nocase),
-            Test::Regex(regex) => regex.is_match(text),
+            Test::Glob(pattern) => glob_match(pattern, text, nocase),
+            Test::Regex(regex, search) => regex.is_match(text, search),
         };
-        if self.all_must_pass { self.tests.iter().all(test) } else { self.tests.iter().any(test) }
+        if self.all_must_pass { self.tests.iter_mut().all(test) } else { self.tests.iter_mut().any(test) }
     }
 }
 
 pub(super) fn argrep(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let key = args.key()?;
     let (start, end) = (Bound::of(args.bytes()?)?, Bound::of(args.bytes()?)?);
-    let query = parse(args)?;
+    let mut query = parse(args)?;
     let array = cx.db.read::<Array>(key)?;
     let mark = cx.reply.defer();
     let mut count = 0;
