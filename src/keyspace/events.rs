@@ -28,6 +28,8 @@ pub mod class {
     pub const NEW: u32 = 1 << 10;
     /// Somebody waits for keys.
     pub const AWAITED: u32 = 1 << 30;
+    /// `a`: arrays.
+    pub const ARRAY: u32 = 1 << 16;
     /// Somebody watches keys: every change is of interest.
     pub const CHANGED: u32 = 1 << 31;
 }
@@ -69,6 +71,10 @@ impl Event {
     /// A hash command.
     pub const fn hash(name: &'static str) -> Event {
         Event::of(class::HASH, name)
+    }
+    /// An array command.
+    pub const fn array(name: &'static str) -> Event {
+        Event::of(class::ARRAY, name)
     }
     /// A sorted-set command.
     pub const fn zset(name: &'static str) -> Event {

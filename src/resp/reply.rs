@@ -103,6 +103,14 @@ impl<'a> Reply<'a> {
         self.header(b':', n);
     }
 
+    /// An integer that may need 64 bits without a sign.
+    pub fn uint(&mut self, n: u64) {
+        match i64::try_from(n) {
+            Ok(n) => self.int(n),
+            Err(_) => self.line(b':', itoa::Buffer::new().format(n).as_bytes()),
+        }
+    }
+
     /// A count or length.
     #[inline]
     pub fn len(&mut self, n: usize) {

@@ -4,11 +4,12 @@
 //! ```text
 //! string                  H(text)                       H = SHA-1 over the parts, each behind its length
 //! list                    H(... H(H(0, a), b) ..., z)   in order
+//! array                   H(... H(H(0, i, a), j, b) ...)   in order, with the indexes
 //! set, hash, sorted set   H(a) xor H(b) xor ...         a pair, with its deadline if it has one, counts as one element
 //! ```
 
 use super::value::{Elem, EntryRef, Kind, Type, Value};
-use super::{Hash, List, Scratch, Set, Str, ZSet};
+use super::{Array, Hash, List, Scratch, Set, Str, ZSet};
 use sha1::{Digest as _, Sha1};
 
 /// 160 bits.
@@ -58,6 +59,10 @@ pub fn digest(entry: EntryRef<'_>) -> Digest {
             // Both zeros are one score.
             let score = if score == 0.0 { 0.0f64 } else { score };
             digest.mix(with_text(member, |member| Digest::of(&[member, &score.to_le_bytes()])));
+        }),
+        Type::Array => Array::view(entry).walk(0, u64::MAX, false, |index, elem| {
+            digest = with_text(elem, |text| Digest::of(&[&digest.0, &index.to_le_bytes(), text]));
+            true
         }),
     }
     let expires = u8::from(entry.deadline().is_some());

@@ -3,6 +3,7 @@
 //!
 //! Each type is a marker (`Str`, `List`, ...) that names its two faces: `Ref<'a>` to read, `Mut<'a>` to change.
 
+mod array;
 mod digest;
 pub mod geo;
 mod hash;
@@ -14,6 +15,7 @@ mod testing;
 mod value;
 mod zset;
 
+pub use array::{Array, ArrayMut, ArrayRef};
 pub use digest::{Digest, digest};
 pub use hash::{DatedHash, Hash, HashBuilder, HashMut, HashRef, is_valid_dated_pack};
 pub use list::{End, List, ListMut, ListRef};

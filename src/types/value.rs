@@ -2,6 +2,7 @@
 
 use super::hash::DatedHash;
 use crate::base::hash::Hasher;
+use crate::ds::array::Array as Slots;
 use crate::ds::quicklist::{Fill, QuickList};
 use crate::ds::record::{Field, Member};
 use crate::ds::record::{Record, RecordRef};
@@ -33,11 +34,13 @@ pub enum Type {
     ZSet,
     /// A hash.
     Hash,
+    /// An array.
+    Array,
 }
 
 impl Type {
     /// All types.
-    pub const ALL: [Type; 5] = [Type::String, Type::List, Type::Set, Type::ZSet, Type::Hash];
+    pub const ALL: [Type; 6] = [Type::String, Type::List, Type::Set, Type::ZSet, Type::Hash, Type::Array];
 
     /// The name that TYPE replies.
     pub fn name(self) -> &'static str {
@@ -47,6 +50,7 @@ impl Type {
             Type::Set => "set",
             Type::ZSet => "zset",
             Type::Hash => "hash",
+            Type::Array => "array",
         }
     }
 }
@@ -83,6 +87,8 @@ pub enum Kind {
     BigHash = 0x13,
     /// A sorted set as a tree and a table.
     BigZSet = 0x14,
+    /// An array.
+    BigArray = 0x17,
 }
 
 impl Kind {
@@ -104,6 +110,7 @@ impl Kind {
             0x12 => Kind::BigSet,
             0x13 => Kind::BigHash,
             0x14 => Kind::BigZSet,
+            0x17 => Kind::BigArray,
             other => unreachable!("entry kind {other} was never written"),
         }
     }
@@ -117,6 +124,7 @@ impl Kind {
             Kind::SetInts | Kind::SetPacked | Kind::BigSet => Type::Set,
             Kind::HashPacked | Kind::HashPackedTtl | Kind::BigHash => Type::Hash,
             Kind::ZSetPacked | Kind::BigZSet => Type::ZSet,
+            Kind::BigArray => Type::Array,
         }
     }
 }
@@ -135,6 +143,8 @@ pub enum Big {
     Set(Table<Member>),
     /// A sorted set.
     ZSet(Box<Sorted>),
+    /// An array.
+    Array(Box<Slots>),
 }
 
 /// Which of a table's three look-up steps is brought forward.
@@ -182,7 +192,7 @@ impl Big {
             Big::DatedHash(dated) => stage.of(dated.table(), hash),
             Big::Set(table) => stage.of(table, hash),
             Big::ZSet(tree) => stage.of(tree.table(), hash),
-            Big::Str(_) | Big::List(_) => true,
+            Big::Str(_) | Big::List(_) | Big::Array(_) => true,
         }
     }
 
@@ -195,6 +205,7 @@ impl Big {
             Big::List(nodes) => nodes.node_count(),
             Big::Set(table) => table.len(),
             Big::ZSet(tree) => 2 * tree.len(),
+            Big::Array(slots) => usize::try_from(slots.count()).unwrap_or(usize::MAX),
         }
     }
 
@@ -207,6 +218,7 @@ impl Big {
             Big::List(nodes) => Big::List(nodes.clone()),
             Big::Set(table) => Big::Set(super::set::clone_table(table)),
             Big::ZSet(tree) => Big::ZSet(Box::new(tree.deep_clone())),
+            Big::Array(slots) => Big::Array(slots.clone()),
         }
     }
 }
@@ -227,6 +239,7 @@ pub fn encoding(entry: EntryRef<'_>) -> &'static str {
         Kind::BigList => "quicklist",
         Kind::BigSet | Kind::BigHash => "hashtable",
         Kind::BigZSet => "skiplist",
+        Kind::BigArray => "sliced-array",
     }
 }
 
