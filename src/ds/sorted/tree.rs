@@ -674,6 +674,21 @@ impl Tree {
         self.skipped(&path) + partition(leaf.len(), |i| is_before(leaf.scores[i], leaf.addresses[i]))
     }
 
+    /// Entries upward from the first for which `is_before` does not hold; it holds for a prefix.
+    pub(super) fn iter_from(&self, mut is_before: impl FnMut(f64, Address) -> bool) -> Iter<'_> {
+        let mut from = Iter { tree: self, leaf: NONE, at: 0, reverse: false };
+        if self.root == NONE {
+            return from;
+        }
+        from.leaf = self.descend(&mut is_before).leaf;
+        let leaf = self.leaves.at(from.leaf);
+        from.at = partition(leaf.len(), |i| is_before(leaf.scores[i], leaf.addresses[i]));
+        if from.at == leaf.len() {
+            (from.leaf, from.at) = (leaf.next, 0);
+        }
+        from
+    }
+
     /// Entries from an index on, upward or downward.
     pub(super) fn iter(&self, index: usize, reverse: bool) -> Iter<'_> {
         if index >= self.len {
