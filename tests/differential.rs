@@ -18,6 +18,8 @@ mod episode;
 mod forms;
 #[path = "differential/forms_geo.rs"]
 mod forms_geo;
+#[path = "differential/forms_pubsub.rs"]
+mod forms_pubsub;
 #[path = "differential/grammar.rs"]
 mod grammar;
 #[path = "differential/hash_expiry.rs"]

@@ -91,7 +91,8 @@ impl Side {
         self.conns[1].ask("hello 3");
         self.listeners = None;
         if listens {
-            let listeners = Listeners::begin(self.process.port, &mut self.probe).expect("the server was reached before");
+            let listeners =
+                Listeners::begin(self.process.port, &mut self.probe).expect("the server was reached before");
             listeners.follow(&mut self.conns[0], "");
             listeners.follow(&mut self.conns[1], "noloop");
             self.listeners = Some(listeners);
@@ -249,7 +250,9 @@ impl Pair {
             let same = ours.iter().zip(theirs).take_while(|(a, b)| a == b).count();
             if same < ours.len().max(theirs.len()) {
                 let show = |list: &[String]| list.iter().skip(same).take(6).cloned().collect::<Vec<_>>().join("; ");
-                let name = |list: &[String]| list.get(same).map_or("nothing".into(), |e| e.split(' ').next_back().unwrap_or("").to_owned());
+                let name = |list: &[String]| {
+                    list.get(same).map_or("nothing".into(), |e| e.split(' ').next_back().unwrap_or("").to_owned())
+                };
                 let argv = vec![format!("news: {what}: {} for {} at {same}", name(ours), name(theirs)).into_bytes()];
                 return Some(Difference { argv, ours: show(ours), theirs: show(theirs) });
             }
