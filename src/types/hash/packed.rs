@@ -124,10 +124,10 @@ pub(super) fn set(blob: &mut (impl Blob + ?Sized), field: &[u8], value: &[u8], k
     false
 }
 
-/// Where a triple with this deadline belongs, the one at `besides` left out: before the first that is due later.
+/// Where a triple with this deadline belongs, the one at `besides` left out: before the first that is due then or later.
 fn place_of(pack: &[u8], deadline: Option<i64>, besides: usize) -> usize {
     let Some(wanted) = deadline else { return pack.len() };
-    let later = |t: &Triple<'_>| t.at != besides && t.deadline.is_none_or(|at| at > wanted);
+    let later = |t: &Triple<'_>| t.at != besides && t.deadline.is_none_or(|at| at >= wanted);
     iter(pack).find(later).map_or(pack.len(), |triple| triple.at)
 }
 
