@@ -288,6 +288,22 @@ impl HashMut<'_> {
         }
     }
 
+    /// Sets a field with a deadline (Unix milliseconds); true if it is new.
+    pub fn set_dated(&mut self, field: &[u8], value: &[u8], deadline: i64) -> bool {
+        if self.entry.big().is_none() && field.len().max(value.len()) > self.limits.hash_value {
+            self.unpack();
+        }
+        self.allow_dates();
+        match self.entry.big_mut() {
+            Some(Big::DatedHash(hash)) => hash.set_dated(field, value, deadline),
+            _ => {
+                let new = packed::set_dated(&mut *self.entry, field, value, deadline);
+                self.unpack_if_large();
+                new
+            }
+        }
+    }
+
     fn set_packed(&mut self, field: &[u8], value: &[u8], keep: Keep) -> bool {
         if self.entry.kind() == Kind::HashPackedTtl as u8 {
             let new = packed::set(&mut *self.entry, field, value, keep == Keep::Yes);
@@ -328,12 +344,14 @@ impl HashMut<'_> {
         }
     }
 
-    /// From the kind without deadlines to that with them.
+    /// From the kind without deadlines to that with them, unless it is that already.
     fn allow_dates(&mut self) {
-        if let Some(Big::Hash(table)) = self.entry.big_mut() {
-            let table = std::mem::replace(table, Table::new(self.limits.hasher));
-            self.entry.set_big(Kind::BigHash as u8, Box::new(Big::DatedHash(Box::new(DatedHash::of(table)))));
-        } else {
+        if let Some(big) = self.entry.big_mut() {
+            if let Big::Hash(table) = big {
+                let table = std::mem::replace(table, Table::new(self.limits.hasher));
+                *big = Big::DatedHash(Box::new(DatedHash::of(table)));
+            }
+        } else if self.entry.kind() == Kind::HashPacked as u8 {
             let triples = packed::from_pairs(self.entry.value());
             self.entry.set_value(Kind::HashPackedTtl as u8, &triples);
         }

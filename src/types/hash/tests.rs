@@ -84,8 +84,14 @@ fn set(held: &mut Held<Hash>, model: &mut Model, field: Vec<u8>, value: Vec<u8>,
 fn change(held: &mut Held<Hash>, model: &mut Model, rng: &mut Rng, names: u64, dates: bool, now_ms: &mut i64) {
     let (field, value) = (element(rng, names), element(rng, 1_000_000));
     match rng.below(if dates { 20 } else { 12 }) {
-        0..=5 => set(held, model, field, value, false),
+        0..=4 => set(held, model, field, value, false),
         6 => set(held, model, field, value, true),
+        5 if dates => {
+            let deadline = *now_ms + 1 + rng.below(100) as i64;
+            let new = held.edit(|hash| hash.set_dated(&field, &value, deadline));
+            assert_eq!(new, model.insert(field, (value, Some(deadline))).is_none());
+        }
+        5 => set(held, model, field, value, false),
         7..=9 => assert_eq!(held.edit(|hash| hash.remove(&field)), model.remove(&field).is_some()),
         10 => {
             let found = held.view().random(&mut || rng.next_u64()).map(|(f, v)| (text(f), text(v)));
