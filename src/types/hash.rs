@@ -56,7 +56,9 @@ impl<'a> HashRef<'a> {
     pub fn visible_len(&self) -> usize {
         match *self {
             HashRef::Packed(_) | HashRef::Table(_) => self.len(),
-            HashRef::PackedDated(pack, hidden_until) => packed::len(pack) - packed::count_due(pack, hidden_until),
+            HashRef::PackedDated(pack, hidden_until) => {
+                packed::len(pack).saturating_sub(packed::count_due(pack, hidden_until))
+            }
             HashRef::TableDated(hash, hidden_until) => hash.table().len() - hash.count_due(hidden_until),
         }
     }

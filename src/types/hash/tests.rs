@@ -217,3 +217,18 @@ fn triples_from_files_are_checked() {
     assert!(!pack(&[a, a, int(5), a, a, int(6)]), "no field twice");
     assert_eq!(packed::soonest(&[1]), None);
 }
+
+#[test]
+fn no_bytes_in_the_place_of_triples_do_harm() {
+    let mut rng = Rng::seeded(11);
+    for _ in 0..steps(20_000) {
+        let mut pack: Vec<u8> = (0..rng.below(40)).map(|_| rng.next_u64() as u8).collect();
+        if rng.below(2) == 0 {
+            crate::ds::listpack::push_back_all(&mut pack, &[(&b"f"[..]).into(), (&b"v"[..]).into(), 7.into()]);
+        }
+        is_valid_dated_pack(&pack);
+        let hash = HashRef::PackedDated(&pack, 100);
+        (hash.len(), hash.visible_len(), hash.is_behind(), hash.get_dated(b"f"));
+        hash.for_each(|_, _| {});
+    }
+}
