@@ -69,6 +69,12 @@ pub const KNOWN: &[Known] = &[
         why: "the reference makes room for deadlines as soon as they are spoken of, we when a field has one",
     },
     Known {
+        command: "sort*",
+        theirs: "-ERR One or more scores can*",
+        ours: "?[*",
+        why: "the reference takes the range error of an earlier number (5e-324) for one of its own",
+    },
+    Known {
         command: "hexpire *",
         theirs: "-ERR wrong number of arguments*",
         ours: "*",
