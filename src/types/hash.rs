@@ -38,6 +38,8 @@ pub enum HashRef<'a> {
     TableDated(&'a DatedHash, i64),
 }
 
+/// How often a random field is drawn before the hash is walked.
+const DRAWS: usize = 64;
 /// What hides nothing.
 const SHOW_ALL: i64 = i64::MIN;
 
@@ -172,22 +174,27 @@ impl<'a> HashRef<'a> {
                 Some((listpack::at(pack, at)?, listpack::at(pack, listpack::next(pack, at)?)?))
             }
             HashRef::Table(table) => table.random(random).map(|f| (Elem::Str(f.field()), Elem::Str(f.value()))),
-            HashRef::TableDated(hash, _) if !self.is_behind() => {
-                hash.table().random(random).map(|f| (Elem::Str(f.field()), Elem::Str(f.value())))
+            HashRef::TableDated(hash, hidden_until) => {
+                // Hidden fields are drawn again. There are few, unless they may not be removed for long.
+                let mut draws = (0..DRAWS).map_while(|_| hash.table().random(random));
+                let found = draws.find(|field| is_visible(field.deadline(), hidden_until));
+                found.map(|f| (Elem::Str(f.field()), Elem::Str(f.value()))).or_else(|| self.random_visible(random))
             }
-            // Also where fields are hidden and may not be removed: seldom, and then for a moment only.
-            HashRef::PackedDated(..) | HashRef::TableDated(..) => {
-                let mut left = super::value::below(random, self.visible_len() as u64)?;
-                let mut found = None;
-                self.for_each(|field, value| {
-                    if left == 0 && found.is_none() {
-                        found = Some((field, value));
-                    }
-                    left = left.saturating_sub(1);
-                });
-                found
-            }
+            HashRef::PackedDated(..) => self.random_visible(random),
         }
+    }
+
+    /// As `random`, by walking.
+    fn random_visible(&self, random: &mut impl FnMut() -> u64) -> Option<(Elem<'a>, Elem<'a>)> {
+        let mut left = super::value::below(random, self.visible_len() as u64)?;
+        let mut found = None;
+        self.for_each(|field, value| {
+            if left == 0 && found.is_none() {
+                found = Some((field, value));
+            }
+            left = left.saturating_sub(1);
+        });
+        found
     }
 
     /// The table, of a hash that has one.

@@ -40,6 +40,9 @@ fn agree(held: &Held<Hash>, model: &Model, now_ms: i64) {
     assert_eq!((seen.len(), seen.visible_len()), (model.len(), visible.len()));
     assert_eq!(seen.is_behind(), visible.len() < model.len());
     assert_eq!(all(seen), visible);
+    let mut rng = Rng::seeded(model.len() as u64);
+    let drawn = seen.random(&mut || rng.next_u64()).map(|(field, _)| text(field));
+    assert!(drawn.map_or(visible.is_empty(), |field| visible.contains_key(&field)));
     assert_eq!(scanned(seen), visible.iter().map(|(f, (v, _))| (f.clone(), v.clone())).collect());
     held.check_copy();
     check_built(held, model);
@@ -228,7 +231,7 @@ fn no_bytes_in_the_place_of_triples_do_harm() {
         }
         is_valid_dated_pack(&pack);
         let hash = HashRef::PackedDated(&pack, 100);
-        (hash.len(), hash.visible_len(), hash.is_behind(), hash.get_dated(b"f"));
+        let _ = (hash.len(), hash.visible_len(), hash.is_behind(), hash.get_dated(b"f"));
         hash.for_each(|_, _| {});
     }
 }
