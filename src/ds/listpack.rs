@@ -193,6 +193,12 @@ impl Stage {
     }
 }
 
+/// The count learns of `added` entries that the owner wrote at the end by itself ([`Encoded::append_to`]).
+#[inline]
+pub fn count_appended(blob: &mut (impl Blob + ?Sized), added: usize) {
+    add_to_count(blob, added, 0);
+}
+
 fn add_to_count(blob: &mut (impl Blob + ?Sized), added: usize, removed: usize) {
     if let Some(count) = known_count(blob.bytes()) {
         let count = stored_count((count + added).saturating_sub(removed)).to_le_bytes();

@@ -8,6 +8,7 @@ mod hash;
 mod list;
 mod set;
 mod str;
+mod stream;
 #[cfg(test)]
 mod testing;
 mod value;
@@ -18,5 +19,9 @@ pub use hash::{Hash, HashMut, HashRef};
 pub use list::{End, List, ListMut, ListRef};
 pub use set::{Set, SetMut, SetRef};
 pub use str::{BIG_STRING_BYTES, Encoded, Scratch, Str, StrMut, StrRef, TooLong};
+pub use stream::{
+    Consumer, ConsumerNumber, Deleted, GivenId, Group, GroupBuilder, IdText, Log, LogFacts, NodeLimits, Pending, Range,
+    References, Stream, StreamData, StreamEntry, StreamId, StreamMut, Threshold, Trim,
+};
 pub use value::{Big, Elem, Entry, EntryMut, EntryRef, Kind, Limits, Stage, Type, Value, copy_of, encoding, type_of};
 pub use zset::{AddOptions, Added, LexBound, ScoreBound, ScoreRange, Span, ZSet, ZSetMut, ZSetRef};

@@ -1,5 +1,6 @@
 //! What the types share: the kinds of an entry, the heap payload, the limits of the packed encodings.
 
+use super::stream::StreamData;
 use crate::base::hash::Hasher;
 use crate::ds::quicklist::{Fill, QuickList};
 use crate::ds::record::{Field, Member};
@@ -32,11 +33,13 @@ pub enum Type {
     ZSet,
     /// A hash.
     Hash,
+    /// A stream.
+    Stream,
 }
 
 impl Type {
     /// All types.
-    pub const ALL: [Type; 5] = [Type::String, Type::List, Type::Set, Type::ZSet, Type::Hash];
+    pub const ALL: [Type; 6] = [Type::String, Type::List, Type::Set, Type::ZSet, Type::Hash, Type::Stream];
 
     /// The name that TYPE replies.
     pub fn name(self) -> &'static str {
@@ -46,6 +49,7 @@ impl Type {
             Type::Set => "set",
             Type::ZSet => "zset",
             Type::Hash => "hash",
+            Type::Stream => "stream",
         }
     }
 }
@@ -80,6 +84,8 @@ pub enum Kind {
     BigHash = 0x13,
     /// A sorted set as a tree and a table.
     BigZSet = 0x14,
+    /// A stream.
+    BigStream = 0x15,
 }
 
 impl Kind {
@@ -100,6 +106,7 @@ impl Kind {
             0x12 => Kind::BigSet,
             0x13 => Kind::BigHash,
             0x14 => Kind::BigZSet,
+            0x15 => Kind::BigStream,
             other => unreachable!("entry kind {other} was never written"),
         }
     }
@@ -113,6 +120,7 @@ impl Kind {
             Kind::SetInts | Kind::SetPacked | Kind::BigSet => Type::Set,
             Kind::HashPacked | Kind::BigHash => Type::Hash,
             Kind::ZSetPacked | Kind::BigZSet => Type::ZSet,
+            Kind::BigStream => Type::Stream,
         }
     }
 }
@@ -129,6 +137,8 @@ pub enum Big {
     Set(Table<Member>),
     /// A sorted set.
     ZSet(Box<Sorted>),
+    /// A stream.
+    Stream(Box<StreamData>),
 }
 
 /// Which of a table's three look-up steps is brought forward.
@@ -171,7 +181,7 @@ impl Big {
             Big::Hash(table) => stage.of(table, hash),
             Big::Set(table) => stage.of(table, hash),
             Big::ZSet(tree) => stage.of(tree.table(), hash),
-            Big::Str(_) | Big::List(_) => {}
+            Big::Str(_) | Big::List(_) | Big::Stream(_) => {}
         }
     }
 
@@ -183,6 +193,7 @@ impl Big {
             Big::List(nodes) => nodes.node_count(),
             Big::Set(table) => table.len(),
             Big::ZSet(tree) => 2 * tree.len(),
+            Big::Stream(stream) => stream.free_effort(),
         }
     }
 
@@ -194,6 +205,7 @@ impl Big {
             Big::List(nodes) => Big::List(nodes.clone()),
             Big::Set(table) => Big::Set(super::set::clone_table(table)),
             Big::ZSet(tree) => Big::ZSet(Box::new(tree.deep_clone())),
+            Big::Stream(stream) => Big::Stream(stream.clone()),
         }
     }
 }
@@ -213,6 +225,7 @@ pub fn encoding(entry: EntryRef<'_>) -> &'static str {
         Kind::BigList => "quicklist",
         Kind::BigSet | Kind::BigHash => "hashtable",
         Kind::BigZSet => "skiplist",
+        Kind::BigStream => "stream",
     }
 }
 
@@ -249,6 +262,10 @@ pub struct Limits {
     pub list_compress_depth: u32,
     /// Elements from this many bytes on get a node of their own; 0 for the default.
     pub list_packed_threshold: usize,
+    /// Most bytes of a stream's node; 0: no limit.
+    pub stream_bytes: usize,
+    /// Most entries of a stream's node; 0: no limit.
+    pub stream_entries: u64,
     /// The hash of members and fields of new tables.
     pub hasher: Hasher,
 }
@@ -277,6 +294,8 @@ impl Limits {
             list_max: -2,
             list_compress_depth: 0,
             list_packed_threshold: 0,
+            stream_bytes: 4096,
+            stream_entries: 100,
             hasher,
         }
     }

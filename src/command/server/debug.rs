@@ -14,7 +14,7 @@ use crate::ds::table::TableStats;
 use crate::resp::Proto;
 use crate::sys::crash;
 use crate::types::{
-    self, Big, Digest, Elem, Encoded, EntryRef, Hash, Kind, List, Scratch, Set, Str, StrRef, Type, Value, ZSet,
+    self, Big, Digest, Elem, Encoded, EntryRef, Hash, Kind, List, Scratch, Set, Str, StrRef, Stream, Type, Value, ZSet,
 };
 use std::time::Duration;
 
@@ -339,6 +339,7 @@ fn serialized_bytes(entry: EntryRef<'_>) -> usize {
         Type::Set => Set::view(entry).for_each(|e| bytes += elem(e)),
         Type::Hash => Hash::view(entry).for_each(|field, value| bytes += elem(field) + elem(value)),
         Type::ZSet => ZSet::view(entry).range(0, usize::MAX, |member, _| bytes += elem(member) + 8),
+        Type::Stream => Stream::view(entry).log().nodes().for_each(|(_, pack)| bytes += 17 + text(pack.len() + 5)),
     }
     bytes
 }
