@@ -9,6 +9,7 @@
 //! Invariant: an id is pending of exactly the consumer that the group's pending entry names.
 
 use super::id::StreamId;
+use super::log::Log;
 use crate::ds::blob::Corrupt;
 use crate::ds::idtree::IdTree;
 use slab::Slab;
@@ -123,6 +124,16 @@ impl Group {
             self.pending.remove(id);
         }
         Some(consumer.pending.len())
+    }
+
+    /// The group has read an entry: how many it has read is counted on, or found out anew.
+    pub fn advance(&mut self, log: &Log, id: StreamId) {
+        let counts = self.last_id >= log.first_id() && !log.has_gap_after(self.last_id);
+        self.entries_read = match self.entries_read {
+            Some(read) if counts => Some(read.saturating_add(1)),
+            _ => log.place_of(id),
+        };
+        self.last_id = id;
     }
 
     // ---- Pending entries ----
