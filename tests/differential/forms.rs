@@ -2,6 +2,7 @@
 //! is drawn in `grammar.rs`. Knows no server.
 
 use super::check::Check::{self, *};
+use super::streams::STREAMS;
 
 /// One form.
 #[derive(Debug, Clone, Copy)]
@@ -20,7 +21,7 @@ pub struct Family {
     pub forms: &'static [Form],
 }
 
-const fn form(weight: u32, check: Check, text: &'static str) -> Form {
+pub const fn form(weight: u32, check: Check, text: &'static str) -> Form {
     Form { weight, check, text }
 }
 
@@ -31,6 +32,7 @@ pub const FAMILIES: &[Family] = &[
     Family { name: "sets", weight: 14, forms: SETS },
     Family { name: "hashes", weight: 14, forms: HASHES },
     Family { name: "sorted sets", weight: 22, forms: SORTED_SETS },
+    Family { name: "streams", weight: 16, forms: STREAMS },
     Family { name: "transactions", weight: 5, forms: TRANSACTIONS },
     Family { name: "connection", weight: 4, forms: CONNECTION },
     Family { name: "limits", weight: 1, forms: LIMITS },

@@ -275,6 +275,7 @@ impl Pair {
                 "set" => ("smembers @", Check::Unordered),
                 "hash" => ("hgetall @", Check::Pairs),
                 "zset" => ("zrange @ 0 -1 withscores", Check::Exact),
+                "stream" => ("xrange @ - +", Check::Exact),
                 _ => continue,
             };
             lines.push(labelled(line, key, check, &format!("state of {kind}")));

@@ -25,11 +25,13 @@ const DEFAULT_LIMIT_NODES: u64 = 100;
 const DEFAULT_LIMIT: u64 = 10_000;
 const MAX_DEFAULT_LIMIT: u64 = 1_000_000;
 
-/// What XADD and XTRIM are told besides the entry.
+/// What XADD and XTRIM are told besides the entry's words.
 struct Options {
     trim: Option<Trim>,
     references: References,
     make: bool,
+    /// The id that XADD was given, unless it is to make one.
+    id: Option<GivenId>,
 }
 
 /// Takes KEEPREF, DELREF or ACKED.
@@ -49,15 +51,15 @@ impl Options {
     /// Reads options; of XADD up to its id, of XTRIM all words.
     #[inline]
     fn read(args: &mut Args<'_>, adds: bool, limits: &Limits) -> Result<Options, CmdError> {
-        let mut options = Options { trim: None, references: References::Keep, make: true };
+        let mut options = Options { trim: None, references: References::Keep, make: true, id: None };
         // Most XADDs have none.
-        if adds && args.peek() == Some(b"*") {
+        if adds && args.accept("*") {
             return Ok(options);
         }
         let mut limit = None;
         while args.more() {
             let follows = args.left() > 1;
-            if adds && args.peek() == Some(b"*") {
+            if adds && args.accept("*") {
                 break;
             } else if follows && args.accept("maxlen") {
                 options.threshold(args, |args| match args.int()? {
@@ -73,6 +75,7 @@ impl Options {
             } else if let Some(references) = accept_references(args) {
                 options.references = references;
             } else if adds {
+                options.id = Some(StreamId::parse_given(args.bytes()?).ok_or(INVALID_ID)?);
                 break;
             } else {
                 return Err(CmdError::SYNTAX);
@@ -160,15 +163,11 @@ fn next_id(given: Option<GivenId>, last: StreamId, now_ms: i64) -> Result<Stream
 pub fn xadd(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let key = args.key()?;
     let options = Options::read(args, true, &cx.db.space.book.limits)?;
-    let given = match args.bytes()? {
-        b"*" => None,
-        text => Some(StreamId::parse_given(text).ok_or(INVALID_ID)?),
-    };
     let (first, words) = (args.position(), args.left());
     if words < 2 || words % 2 == 1 {
         return Err(CmdError::arity("xadd"));
     }
-    if given.is_some_and(|given| given.id.is_zero() && !given.any_seq) {
+    if options.id.is_some_and(|given| given.id.is_zero() && !given.any_seq) {
         return Err(ZERO_ID);
     }
     let argv = args.argv();
@@ -184,7 +183,7 @@ pub fn xadd(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     if last == StreamId::MAX {
         return Err(EXHAUSTED);
     }
-    let id = next_id(given, last, cx.now.unix_ms.0)?;
+    let id = next_id(options.id, last, cx.now.unix_ms.0)?;
     if !Log::takes(bytes) {
         return Err(TOO_LARGE);
     }

@@ -91,6 +91,10 @@ const BELOW_TOP: CmdError = CmdError::text("ERR The ID specified in XSETID is sm
 const FEWER_THAN_ENTRIES: CmdError =
     CmdError::text("ERR The entries_added specified in XSETID is smaller than the target stream length");
 
+/// Words of a CREATE and of a SETID with all their options once.
+const MOST_CREATE_WORDS: usize = 8;
+const MOST_SETID_WORDS: usize = 7;
+
 /// A change of groups breaks no WATCH: the entries are as they were.
 const fn quietly(name: &'static str) -> Event {
     Event { changed: false, ..Event::stream(name) }
@@ -127,12 +131,10 @@ pub fn missing_group(key: Key<'_>, name: &[u8]) -> CmdError {
     CmdError::quoting_two("NOGROUP No such consumer group '", name, "' for key name '", key.bytes, "'")
 }
 
-/// The id behind which a group begins to read: `$` is the last one.
-fn start_id(text: &[u8], stream: Option<&StreamData>) -> Result<StreamId, CmdError> {
-    match text {
-        b"$" => Ok(stream.map_or(StreamId::MIN, |stream| stream.log().last_id())),
-        text => parse_id(text),
-    }
+/// No group has read more than there ever was.
+fn entries_read(options: &Options, stream: &StreamData) -> Option<i64> {
+    let added = i64::try_from(stream.log().entries_added()).unwrap_or(i64::MAX);
+    options.entries_read.map(|read| read.min(added))
 }
 
 fn create(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
@@ -140,8 +142,13 @@ fn create(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let options = options(args, true)?;
     let missing = if options.make { Missing::Create } else { Missing::Skip };
     let mut edit = cx.db.edit::<Stream>(key, missing)?.ok_or(NEEDS_KEY)?;
-    let id = start_id(id, Some(edit.view()))?;
-    if !edit.value().add_group(name, Group::new(id, options.entries_read)) {
+    if args.argc() > MOST_CREATE_WORDS {
+        return Err(CmdError::subcommand_syntax(args.argv().get(1).unwrap_or_default(), "xgroup"));
+    }
+    let stream = edit.view();
+    let id = if id == b"$" { stream.log().last_id() } else { parse_id(id)? };
+    let read = entries_read(&options, stream);
+    if !edit.value().add_group(name, Group::new(id, read)) {
         return Err(BUSY_GROUP);
     }
     let event = if edit.created() { Event::stream("xgroup-create") } else { quietly("xgroup-create") };
@@ -154,13 +161,21 @@ fn set_id(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let (key, name, id) = (args.key()?, args.bytes()?, args.bytes()?);
     let options = options(args, false)?;
     let mut edit = cx.db.edit::<Stream>(key, Missing::Skip)?.ok_or(NEEDS_KEY)?;
-    if edit.view().group(name).is_none() {
+    let stream = edit.view();
+    if stream.group(name).is_none() {
         return Err(missing_group(key, name));
     }
-    let id = start_id(id, Some(edit.view()))?;
+    if args.argc() > MOST_SETID_WORDS {
+        return Err(CmdError::subcommand_syntax(args.argv().get(1).unwrap_or_default(), "xgroup"));
+    }
+    let id = match id {
+        b"$" => stream.log().last_id(),
+        id => StreamId::parse_bound(id, 0).ok_or(INVALID_ID)?,
+    };
+    let read = entries_read(&options, stream);
     if let Some(group) = edit.value().group_mut(name) {
         group.last_id = id;
-        group.entries_read = options.entries_read;
+        group.entries_read = read;
     }
     edit.finish(quietly("xgroup-setid"));
     cx.reply.ok();

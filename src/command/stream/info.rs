@@ -115,28 +115,30 @@ fn groups(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     Ok(Flow::Done)
 }
 
+/// FULL, or FULL COUNT n: how many entries are shown.
+fn full_count(args: &mut Args<'_>) -> Result<Option<usize>, CmdError> {
+    let syntax = CmdError::subcommand_syntax(args.argv().get(1).unwrap_or_default(), "xinfo");
+    match args.left() {
+        0 => return Ok(None),
+        1 | 3 if args.accept("full") => {}
+        _ => return Err(syntax),
+    }
+    if !args.more() {
+        return Ok(Some(DEFAULT_COUNT));
+    }
+    if !args.accept("count") {
+        return Err(syntax);
+    }
+    Ok(Some(match args.int()? {
+        0 => usize::MAX,
+        count => usize::try_from(count).unwrap_or(DEFAULT_COUNT),
+    }))
+}
+
 fn stream(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let key = args.key()?;
-    let mut full = None;
-    if args.more() {
-        let syntax = || CmdError::subcommand_syntax(args.argv().get(1).unwrap_or_default(), "xinfo");
-        // FULL, or FULL COUNT n.
-        if args.left() == 2 || args.left() > 3 || !args.clone().accept("full") {
-            return Err(syntax());
-        }
-        args.bytes()?;
-        full = Some(DEFAULT_COUNT);
-        if args.more() {
-            if !args.accept("count") {
-                return Err(CmdError::subcommand_syntax(args.argv().get(1).unwrap_or_default(), "xinfo"));
-            }
-            full = Some(match args.int()? {
-                0 => usize::MAX,
-                count => usize::try_from(count).unwrap_or(DEFAULT_COUNT),
-            });
-        }
-    }
     let stream = cx.db.read::<Stream>(key)?.ok_or(CmdError::NO_SUCH_KEY)?;
+    let full = full_count(args)?;
     let reply = &mut cx.reply;
     reply.map(if full.is_some() { 9 } else { 10 });
     facts(reply, stream);
@@ -204,7 +206,7 @@ fn rest_full(reply: &mut Reply<'_>, stream: &StreamData, count: usize) {
         int_or_null(reply, stream.lag(group));
         reply.bulk(b"pel-count");
         reply.len(group.pending_len());
-        reply.bulk(b"pel");
+        reply.bulk(b"pending");
         reply.array(group.pending_len().min(count));
         for (id, pending) in group.pending_from(StreamId::MIN).take(count) {
             reply.array(4);
@@ -230,7 +232,7 @@ fn consumers_full(reply: &mut Reply<'_>, group: &Group, count: usize) {
         reply.int(consumer.active_ms);
         reply.bulk(b"pel-count");
         reply.len(consumer.pending_len());
-        reply.bulk(b"pel");
+        reply.bulk(b"pending");
         reply.array(consumer.pending_len().min(count));
         for id in consumer.pending_from(StreamId::MIN).take(count) {
             let pending = group.pending(id);

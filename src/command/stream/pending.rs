@@ -29,9 +29,6 @@ impl<'a> Filter<'a> {
                 return Err(CmdError::SYNTAX);
             }
         }
-        if args.left() > 4 {
-            return Err(CmdError::SYNTAX);
-        }
         let (start, end) = (args.bytes()?, args.bytes()?);
         let count = usize::try_from(args.int()?).unwrap_or(0);
         let (start, end) = (parse_start(start)?, parse_end(end)?);
