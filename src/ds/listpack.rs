@@ -286,6 +286,27 @@ pub fn replace<'v>(blob: &mut (impl Blob + ?Sized), offset: usize, value: impl I
     true
 }
 
+/// Makes a number from 0 to 127 another one, in place. False if there is none at `offset`, or `number` is greater.
+#[inline]
+pub fn replace_small(pack: &mut [u8], offset: usize, number: u8) -> bool {
+    match pack.get_mut(offset) {
+        Some(entry) if *entry <= entry::MAX_SMALL && number <= entry::MAX_SMALL => {
+            *entry = number;
+            true
+        }
+        _ => false,
+    }
+}
+
+/// Adds an element's entry at the end of a vector without telling the count: see [`count_appended`].
+#[inline]
+pub fn append_int(pack: &mut Vec<u8>, number: i64) {
+    match u8::try_from(number) {
+        Ok(small @ 0..=entry::MAX_SMALL) => pack.extend_from_slice(&[small, 1]),
+        _ => Encoded::new(number).append_to(pack),
+    }
+}
+
 /// Removes the element at `offset`, where its successor stands then. False if there is none.
 #[inline]
 pub fn remove(blob: &mut (impl Blob + ?Sized), offset: usize) -> bool {

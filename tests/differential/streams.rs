@@ -32,7 +32,11 @@ pub const STREAMS: &[Form] = &[
     form(16, Exact, "xack <stream> <xgroup> +(<sid>)"),
     form(12, Pending, "xpending <stream> <xgroup> [<from> <to> <cnt> [<consumer>]]"),
     form(3, Pending, "xpending <stream> <xgroup> idle 1000000 <from> <to> <cnt> [<consumer>]"),
-    form(16, Exact, "xclaim <stream> <xgroup> <consumer> 0 +(<sid>) {justid|force|time 1000|retrycount <cnt>|lastid <sid>}"),
+    form(
+        16,
+        Exact,
+        "xclaim <stream> <xgroup> <consumer> 0 +(<sid>) {justid|force|time 1000|retrycount <cnt>|lastid <sid>}",
+    ),
     form(4, Exact, "xclaim <stream> <xgroup> <consumer> 100000000 +(<sid>) {justid|force|idle 0|retrycount <cnt>}"),
     form(12, Exact, "xautoclaim <stream> <xgroup> <consumer> 0 <from> {count <cnt>|justid}"),
     form(8, Exact, "xinfo stream <stream>"),
@@ -64,8 +68,20 @@ fn text(random: &mut Random, from: &[&str]) -> Vec<u8> {
 }
 
 fn id(random: &mut Random) -> Vec<u8> {
-    const ODD: &[&str] =
-        &["-", "+", "", "x", "1-", "-1", "1-x", "1-*", "0", "18446744073709551615-18446744073709551615", "007-01", "1-2-3"];
+    const ODD: &[&str] = &[
+        "-",
+        "+",
+        "",
+        "x",
+        "1-",
+        "-1",
+        "1-x",
+        "1-*",
+        "0",
+        "18446744073709551615-18446744073709551615",
+        "007-01",
+        "1-2-3",
+    ];
     match random.below(30) {
         0 => random.pick(ODD).as_bytes().to_vec(),
         1..=5 => (1 + random.below(60)).to_string().into_bytes(),

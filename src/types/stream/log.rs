@@ -13,14 +13,17 @@ use super::node::{self, Head, StreamEntry};
 use crate::ds::blob::Corrupt;
 use crate::ds::idtree::IdTree;
 use crate::ds::listpack::WIRE_OVERHEAD_BYTES;
+use crate::sys::alloc;
 use std::cmp::Ordering;
 
 /// Largest node and largest entry, bytes: a listpack ends at 4 GiB.
 const MAX_NODE_BYTES: usize = 1 << 30;
 /// The wire form of a node is so much longer than ours.
 const WIRE_MORE_BYTES: usize = WIRE_OVERHEAD_BYTES - crate::ds::listpack::HEADER_BYTES;
-/// A new node gets room for as much as the last one had, up to here.
-const MAX_FIRST_ROOM_BYTES: usize = 4096;
+/// A new node gets room for as much as the last one had, and a little more so that it need not move for its last entry; up
+/// to here.
+const MORE_ROOM_BYTES: usize = 256;
+const MAX_FIRST_ROOM_BYTES: usize = 4096 + 2 * MORE_ROOM_BYTES;
 
 /// How nodes are filled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -204,11 +207,11 @@ impl Log {
         let sampled = if samples == 0 { usize::MAX } else { samples };
         let (mut bytes, mut count) = (0, 0);
         for (_, pack) in self.sealed.iter().take(sampled) {
-            bytes += pack.capacity();
+            bytes += alloc::size_class(pack.capacity());
             count += 1;
         }
         let sealed = if count == 0 { 0 } else { (bytes as f64 / count as f64 * self.sealed.len() as f64) as usize };
-        sealed + self.tail.capacity() + self.sealed.alloc_bytes()
+        sealed + alloc::size_class(self.tail.capacity()) + self.sealed.alloc_bytes()
     }
 }
 
@@ -230,14 +233,15 @@ impl Log {
         limits: NodeLimits,
     ) {
         debug_assert!(id > self.last_id, "ids ascend");
-        if self.is_tail_full(bytes, limits) {
-            self.seal();
-        }
-        if self.tail.is_empty() {
-            self.tail_id = id;
-            node::begin(&mut self.tail, pairs, word);
-        }
-        node::push(&mut self.tail, self.tail_id, id, pairs, bytes, word);
+        let head = match Head::read(&self.tail).filter(|head| !self.is_tail_full(head, bytes, limits)) {
+            Some(head) => head,
+            None => {
+                self.seal();
+                self.tail_id = id;
+                node::begin(&mut self.tail, pairs, word)
+            }
+        };
+        node::push(&mut self.tail, &head, self.tail_id, id, pairs, bytes, word);
         self.len += 1;
         self.entries_added += 1;
         self.last_id = id;
@@ -247,16 +251,19 @@ impl Log {
     }
 
     #[inline]
-    fn is_tail_full(&self, bytes: usize, limits: NodeLimits) -> bool {
-        let Some(head) = Head::read(&self.tail) else { return !self.tail.is_empty() };
+    fn is_tail_full(&self, head: &Head, bytes: usize, limits: NodeLimits) -> bool {
         let most = if limits.bytes == 0 { MAX_NODE_BYTES } else { limits.bytes.min(MAX_NODE_BYTES) };
         self.tail.len() + WIRE_MORE_BYTES + bytes >= most
             || (limits.entries > 0 && head.live + head.deleted >= limits.entries)
     }
 
     /// The tail joins the full nodes; the next one will need about as much room.
+    #[cold]
     fn seal(&mut self) {
-        let room = self.tail.len().min(MAX_FIRST_ROOM_BYTES);
+        if self.tail.is_empty() {
+            return;
+        }
+        let room = (self.tail.len() + MORE_ROOM_BYTES).min(MAX_FIRST_ROOM_BYTES);
         let mut full = std::mem::replace(&mut self.tail, Vec::with_capacity(room));
         full.shrink_to_fit();
         self.sealed.insert(self.tail_id.0, full);

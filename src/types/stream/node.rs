@@ -100,59 +100,58 @@ pub fn set_counts(pack: &mut Vec<u8>, live: u64, deleted: u64) {
     }
 }
 
-#[inline]
-fn push_int(pack: &mut Vec<u8>, n: i64) {
-    Encoded::new(n).append_to(pack);
-}
-
 /// Makes an empty vector a node without entries, with the fields among `pairs` fields and values as master fields.
-pub fn begin<'w>(pack: &mut Vec<u8>, pairs: usize, word: &impl Fn(usize) -> &'w [u8]) {
+pub fn begin<'w>(pack: &mut Vec<u8>, pairs: usize, word: &impl Fn(usize) -> &'w [u8]) -> Head {
     let bytes: usize = (0..pairs).map(|pair| word(2 * pair).len() + ELEMENT_OVERHEAD_BYTES).sum();
     pack.reserve(HEADER_BYTES + bytes + 4 * ELEMENT_OVERHEAD_BYTES);
     pack.extend_from_slice(&listpack::EMPTY);
-    push_int(pack, 0);
-    push_int(pack, 0);
-    push_int(pack, pairs as i64);
+    listpack::append_int(pack, 0);
+    listpack::append_int(pack, 0);
+    listpack::append_int(pack, pairs as i64);
     for pair in 0..pairs {
         Encoded::new(word(2 * pair)).append_to(pack);
     }
-    push_int(pack, 0);
+    listpack::append_int(pack, 0);
     listpack::count_appended(pack, 4 + pairs);
+    Head::read(pack).expect("the head was just written")
 }
 
-/// Adds an entry behind all others; `bytes`: those of all its words.
+/// Adds an entry behind all others of a node with this head; `bytes`: those of all its words.
 pub fn push<'w>(
     pack: &mut Vec<u8>,
+    head: &Head,
     master: StreamId,
     id: StreamId,
     pairs: usize,
     bytes: usize,
     word: &impl Fn(usize) -> &'w [u8],
 ) {
-    let Some(head) = Head::read(pack) else { return };
     let same = head.matches(pack, pairs, word).is_some();
     let room = bytes + (2 * pairs + FIXED + 2) * ELEMENT_OVERHEAD_BYTES;
     // The shortcut of `append_to` for short elements wants a little room left.
     pack.reserve(room + 128);
-    push_int(pack, if same { SAME_FIELDS } else { 0 });
-    push_int(pack, id.ms().wrapping_sub(master.ms()) as i64);
-    push_int(pack, id.seq().wrapping_sub(master.seq()) as i64);
+    listpack::append_int(pack, if same { SAME_FIELDS } else { 0 });
+    listpack::append_int(pack, id.ms().wrapping_sub(master.ms()) as i64);
+    listpack::append_int(pack, id.seq().wrapping_sub(master.seq()) as i64);
     let elements = if same {
         for pair in 0..pairs {
             Encoded::new(word(2 * pair + 1)).append_to(pack);
         }
         FIXED + pairs
     } else {
-        push_int(pack, pairs as i64);
+        listpack::append_int(pack, pairs as i64);
         for index in 0..2 * pairs {
             Encoded::new(word(index)).append_to(pack);
         }
         FIXED + 1 + 2 * pairs
     };
-    push_int(pack, elements as i64);
+    listpack::append_int(pack, elements as i64);
     listpack::count_appended(pack, elements + 1);
-    // Last, for it may move all bytes when the count gets wider.
-    listpack::replace(pack, HEADER_BYTES, head.live as i64 + 1);
+    let live = head.live + 1;
+    if !u8::try_from(live).is_ok_and(|live| listpack::replace_small(pack, HEADER_BYTES, live)) {
+        // Last, for it may move all bytes when the count gets wider.
+        listpack::replace(pack, HEADER_BYTES, live as i64);
+    }
 }
 
 /// An entry in its node.
