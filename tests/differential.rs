@@ -34,6 +34,8 @@ mod pair;
 mod pools;
 #[path = "differential/shrink.rs"]
 mod shrink;
+#[path = "differential/streams.rs"]
+mod streams;
 mod support;
 
 use episode::Book;

@@ -2,6 +2,7 @@
 
 pub mod array;
 pub mod blob;
+pub mod idtree;
 pub mod intset;
 pub mod listpack;
 pub mod prefetch;

@@ -2,6 +2,7 @@
 //! is drawn in `grammar.rs`. Knows no server.
 
 use super::check::Check::{self, *};
+use super::streams::STREAMS;
 
 /// One form.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +35,7 @@ pub const FAMILIES: &[Family] = &[
     Family { name: "sorted sets", weight: 22, forms: SORTED_SETS },
     Family { name: "geo", weight: 8, forms: super::forms_geo::GEO },
     Family { name: "pubsub", weight: 4, forms: super::forms_pubsub::PUBSUB },
+    Family { name: "streams", weight: 16, forms: STREAMS },
     Family { name: "transactions", weight: 5, forms: TRANSACTIONS },
     Family { name: "connection", weight: 4, forms: CONNECTION },
     Family { name: "limits", weight: 1, forms: LIMITS },
