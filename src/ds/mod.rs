@@ -1,5 +1,6 @@
 //! Data structures: bytes and pointers, no key, no reply.
 
+pub mod bits;
 pub mod blob;
 pub mod intset;
 pub mod listpack;

@@ -5,6 +5,7 @@
 
 mod digest;
 mod hash;
+pub mod hll;
 mod list;
 mod set;
 mod str;
