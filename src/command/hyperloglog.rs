@@ -193,7 +193,7 @@ fn pfdebug(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         cx.reply.simple(if encoding == Encoding::Dense { "dense" } else { "sparse" });
     } else if is("decode") {
         let runs = runs.ok_or(CmdError::text("ERR HLL encoding is not sparse"))?;
-        cx.reply.simple(&runs);
+        cx.reply.bulk(runs.as_bytes());
     } else if is("getreg") {
         make_dense(cx, key)?;
         let mut registers = Registers::default();

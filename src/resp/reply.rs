@@ -207,6 +207,14 @@ impl<'a> Reply<'a> {
         }
     }
 
+    /// A number's text that is not a double's: `,` in RESP3, a bulk string in RESP2.
+    pub fn double_text(&mut self, text: &[u8]) {
+        match self.proto {
+            Proto::Resp2 => self.bulk(text),
+            Proto::Resp3 => self.line(b',', text),
+        }
+    }
+
     /// A boolean: `#t` or 1.
     pub fn bool(&mut self, yes: bool) {
         match self.proto {

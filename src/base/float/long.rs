@@ -21,7 +21,7 @@ const LONG_DOUBLE_TEXT_MAX: usize = 5 * 1024 - 1;
 /// An 80-bit extended float, the `long double` that the reference server adds in: 0.1 + 0.2 is 0.3.
 ///
 /// Infinite values can be read (`SET key inf`), NaN cannot come to be: `LongDouble::add`.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct LongDouble(X87DoubleExtended);
 
 impl LongDouble {
@@ -67,6 +67,16 @@ impl LongDouble {
     pub fn add(self, other: Self) -> Option<Self> {
         let sum = (self.0 + other.0).value;
         sum.is_finite().then_some(Self(sum))
+    }
+
+    /// The largest finite one.
+    pub fn largest() -> Self {
+        Self(X87DoubleExtended::largest())
+    }
+
+    /// The same with the other sign.
+    pub fn negated(self) -> Self {
+        self.signed(true)
     }
 
     /// Its text as [`LongDouble::push_human`] writes it.
