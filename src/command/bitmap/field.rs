@@ -132,6 +132,12 @@ impl Operation {
             Verb::Get => return (old, None),
             // Without a sign the bits of a negative number are a huge one.
             Verb::Set(value) if !self.width.signed => i128::from(value as u64),
+            // The reference takes a number for one that is too large when its distance from the greatest is past 64 bits.
+            Verb::Set(value)
+                if self.width.bits < 64 && self.width.most() - i128::from(value) > i128::from(i64::MAX) =>
+            {
+                i128::from(value) + (1 << 64)
+            }
             Verb::Set(value) => i128::from(value),
             Verb::Add(increment) => i128::from(old) + i128::from(increment),
         };
@@ -286,6 +292,8 @@ mod tests {
             (Verb::Set(200), "i8", 7, -56, 127),
             (Verb::Set(-129), "i8", 7, 127, -128),
             (Verb::Set(3), "u1", 0, 1, 1),
+            (Verb::Set(i64::MIN), "i5", 3, 0, 15),
+            (Verb::Set(i64::MIN + 16), "i5", 3, -16, -16),
         ] {
             for (overflow, expected) in [(Wrap, Some(wrap)), (Saturate, Some(saturate)), (Fail, None)] {
                 let mut bytes = [0; 16];
