@@ -3,8 +3,10 @@
 use super::args::Args;
 use super::ctx::{Ctx, Flow, Outcome};
 use super::error::CmdError;
+use super::keys::Found;
 use super::table::{Arg, Command, KeySpec, acl, flag, key_flag as kf};
 use crate::keyspace::{Event, Key, Missing};
+use crate::resp::Argv;
 use crate::types::hll::{self, Corrupt, Encoding, Hll, Registers};
 use crate::types::{Scratch, Str};
 
@@ -43,12 +45,14 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "pfdebug",
         arity: 3,
+        also_argc: 2,
         flags: flag::WRITE | flag::DENYOOM | flag::ADMIN,
         keys: &[KeySpec::at(2, kf::RW | kf::ACCESS)],
         args: &[Arg::string("subcommand"), KEY],
         since: "2.8.9",
         complexity: "N/A",
         summary: "Shows how a HyperLogLog is kept; for tests.",
+        find_keys: Some(pfdebug_keys),
         run: Some(pfdebug),
         ..HLL
     },
@@ -79,6 +83,7 @@ pub const COMMANDS: &[Command] = &[
 const PFADD: Event = Event::string("pfadd");
 /// The count was noted in the value: of interest to those who watch, announced to nobody.
 const NOTED: Event = Event { class: 0, name: "pfcount", changed: true };
+const NO_KEY: CmdError = CmdError::text("ERR The specified key does not exist");
 const NO_HLL: CmdError = CmdError::text("WRONGTYPE Key is not a valid HyperLogLog string value.");
 
 impl From<Corrupt> for CmdError {
@@ -174,23 +179,20 @@ fn pfmerge(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
 }
 
 fn pfdebug(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
+    if args.left() == 1 {
+        return describe(cx, args);
+    }
     if args.accept("simd") {
-        // Loops are chosen by what the processor has; there is nothing to switch.
-        return if args.accept("on") || args.accept("off") {
-            cx.reply.ok();
-            Ok(Flow::Done)
-        } else {
-            Err(CmdError::SYNTAX)
-        };
+        return simd(cx, args);
     }
     let word = args.bytes()?;
     let key = args.key()?;
     let Some((encoding, runs)) = read(cx, key, |hll| (hll.encoding(), hll.decode()))? else {
-        return Err(CmdError::text("ERR The specified key does not exist"));
+        return Err(NO_KEY);
     };
     let is = |name: &str| word.eq_ignore_ascii_case(name.as_bytes());
     if is("encoding") {
-        cx.reply.simple(if encoding == Encoding::Dense { "dense" } else { "sparse" });
+        cx.reply.simple(name(encoding));
     } else if is("decode") {
         let runs = runs.ok_or(CmdError::text("ERR HLL encoding is not sparse"))?;
         cx.reply.bulk(runs.as_bytes());
@@ -207,6 +209,47 @@ fn pfdebug(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         return Err(CmdError::quoting("ERR Unknown PFDEBUG subcommand '", word, "'"));
     }
     Ok(Flow::Done)
+}
+
+/// `PFDEBUG key`, a short form of ours: how it is kept and what it counts.
+fn describe(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
+    let key = args.key()?;
+    let (encoding, estimate) = read(cx, key, |hll| (hll.encoding(), hll.estimate()))?.ok_or(NO_KEY)?;
+    let estimate = estimate?;
+    cx.reply.map(3);
+    cx.reply.bulk(b"encoding");
+    cx.reply.bulk(name(encoding).as_bytes());
+    cx.reply.bulk(b"registers");
+    cx.reply.int(hll::REGISTERS as i64);
+    cx.reply.bulk(b"estimate");
+    cx.reply.int(estimate as i64);
+    Ok(Flow::Done)
+}
+
+/// PFDEBUG SIMD: answered as the reference does. Here the processor alone decides, for both ways give the same bytes.
+fn simd(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
+    if args.accept("on") {
+        cx.reply.simple("enabled");
+    } else if args.accept("off") {
+        cx.reply.simple("disabled");
+    } else {
+        return Err(CmdError::text("ERR Argument must be ON or OFF"));
+    }
+    Ok(Flow::Done)
+}
+
+fn name(encoding: Encoding) -> &'static str {
+    match encoding {
+        Encoding::Dense => "dense",
+        Encoding::Sparse => "sparse",
+    }
+}
+
+/// The key of PFDEBUG is its last word, whether a subcommand stands before it or not.
+fn pfdebug_keys(argv: Argv<'_>, found: &mut Found) -> bool {
+    let index = if argv.len() == 2 { 1 } else { 2 };
+    found.push((index, kf::RW | kf::ACCESS));
+    argv.len() > index
 }
 
 /// Makes a key's HyperLogLog dense; whether it was sparse.

@@ -20,7 +20,7 @@ pub struct Family {
     pub forms: &'static [Form],
 }
 
-const fn form(weight: u32, check: Check, text: &'static str) -> Form {
+pub const fn form(weight: u32, check: Check, text: &'static str) -> Form {
     Form { weight, check, text }
 }
 
@@ -30,7 +30,11 @@ pub const FAMILIES: &[Family] = &[
     Family { name: "lists", weight: 14, forms: LISTS },
     Family { name: "sets", weight: 14, forms: SETS },
     Family { name: "hashes", weight: 14, forms: HASHES },
+    Family { name: "expiry of fields", weight: 8, forms: super::hash_expiry::FORMS },
     Family { name: "sorted sets", weight: 22, forms: SORTED_SETS },
+    Family { name: "geo", weight: 8, forms: super::forms_geo::GEO },
+    Family { name: "bitmaps", weight: 10, forms: super::forms_bits::BITS },
+    Family { name: "hyperloglogs", weight: 6, forms: super::forms_bits::HLLS },
     Family { name: "transactions", weight: 5, forms: TRANSACTIONS },
     Family { name: "connection", weight: 4, forms: CONNECTION },
     Family { name: "limits", weight: 1, forms: LIMITS },
@@ -239,6 +243,7 @@ const LIMITS: &[Form] = &[
     form(3, Fixed, "config set set-max-intset-entries <entries>"),
     form(3, Fixed, "config set list-max-listpack-size <listsize>"),
     form(1, Fixed, "config set list-compress-depth (0|1|2)"),
+    form(2, Fixed, "config set hll-sparse-max-bytes (3000|100|0|20000)"),
     form(1, Fixed, "config set hash-max-ziplist-entries <entries> zset-max-ziplist-value <bytes>"),
 ];
 
@@ -251,4 +256,5 @@ pub const DEFAULT_LIMITS: &[&str] = &[
     "config set set-max-intset-entries 512",
     "config set list-max-listpack-size -2",
     "config set list-compress-depth 0",
+    "config set hll-sparse-max-bytes 3000",
 ];
