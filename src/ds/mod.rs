@@ -1,6 +1,7 @@
 //! Data structures: bytes and pointers, no key, no reply.
 
 pub mod array;
+pub mod bits;
 pub mod blob;
 pub mod idtree;
 pub mod intset;

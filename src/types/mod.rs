@@ -7,6 +7,7 @@ mod array;
 mod digest;
 pub mod geo;
 mod hash;
+pub mod hll;
 mod list;
 mod set;
 mod str;

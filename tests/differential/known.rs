@@ -87,6 +87,12 @@ pub const KNOWN: &[Known] = &[
         why: "where the number is missing the reference sometimes reads another word",
     },
     Known {
+        command: "bit* b*",
+        theirs: ":*",
+        ours: "-ERR *",
+        why: "since 7.2 BITCOUNT and BITPOS look at their words though the key is missing",
+    },
+    Known {
         command: "*scan*",
         theirs: "*",
         ours: "-ERR invalid cursor",
