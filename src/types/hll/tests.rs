@@ -125,7 +125,7 @@ fn the_hash_is_that_of_the_reference() {
     for element in ["a", "b", "c", "d", "e", "f", "g"] {
         held.edit(|string| add(string, element.as_bytes(), 3000)).expect("it is whole");
     }
-    held.edit(|string| forget_count(string));
+    held.edit(forget_count);
     let bytes = bytes_of(&held);
     assert_eq!(Hll::of(&bytes).expect("it is one").decode().expect("it is sparse"), A_TO_G);
 }
