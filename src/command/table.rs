@@ -97,6 +97,7 @@ pub mod acl {
     pub const CONNECTION: u32 = 1 << 18;
     pub const TRANSACTION: u32 = 1 << 19;
     pub const SCRIPTING: u32 = 1 << 20;
+    pub const ARRAY: u32 = 1 << 21;
 
     /// The names, in the order of their bits.
     pub const NAMES: &[&str] = &[
@@ -121,6 +122,7 @@ pub mod acl {
         "connection",
         "transaction",
         "scripting",
+        "array",
     ];
 }
 

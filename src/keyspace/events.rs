@@ -32,6 +32,8 @@ pub mod class {
     pub const TYPE_CHANGED: u32 = 1 << 12;
     /// Somebody waits for keys.
     pub const AWAITED: u32 = 1 << 30;
+    /// `a`: arrays.
+    pub const ARRAY: u32 = 1 << 16;
     /// Somebody watches keys: every change is of interest.
     pub const CHANGED: u32 = 1 << 31;
 }
@@ -79,6 +81,17 @@ impl Event {
     pub const fn hash(name: &'static str) -> Event {
         Event::of(class::HASH, name)
     }
+    /// An array command.
+    pub const fn array(name: &'static str) -> Event {
+        Event::of(class::ARRAY, name)
+    }
+    /// A stream command.
+    pub const fn stream(name: &'static str) -> Event {
+        Event::of(class::STREAM, name)
+    }
+    /// A change that nobody hears of: it breaks no WATCH either.
+    pub const SILENT: Event = Event { class: 0, name: "", changed: false };
+
     /// A sorted-set command.
     pub const fn zset(name: &'static str) -> Event {
         Event::of(class::ZSET, name)
