@@ -13,6 +13,8 @@ mod limits;
 mod log_options;
 mod reconfigure;
 mod start;
+#[cfg(test)]
+mod tests;
 mod title;
 mod waits;
 
@@ -21,7 +23,7 @@ pub use start::{StartError, run};
 use crate::base::clock::Now;
 use crate::base::hash::Hasher;
 use crate::base::rng::Rng;
-use crate::command::{Ask, Ctx, Facts, Handled, Row, Table, derived, execute, interest};
+use crate::command::{Ask, Ctx, Facts, Handled, Row, Table, broadcast, derived, execute, interest};
 use crate::config::Config;
 use crate::hub::Hub;
 use crate::journal::{Effects, Journal};
@@ -95,11 +97,12 @@ impl Server {
             .map(|(old, new)| (old.lossy().into_owned(), new.lossy().into_owned()))
             .collect();
         let table = Table::new(families, &renamed);
-        let keyspace = Keyspace::new(config.databases as usize, Hasher::seeded(seed), Rng::seeded(rng.next_u64()));
+        let hasher = Hasher::seeded(seed);
+        let keyspace = Keyspace::new(config.databases as usize, hasher, Rng::seeded(rng.next_u64()));
         let mut server = Server {
             keyspace,
             sessions: Sessions::default(),
-            hub: Hub::default(),
+            hub: Hub::new(hasher),
             effects: Effects::default(),
             journal: Journal::default(),
             stats: Stats::new(table.len()),
@@ -123,7 +126,8 @@ impl Server {
             turn: (now, ticks::now()),
             listeners: None,
         };
-        derived::apply(&server.config, &mut server.keyspace, &mut server.stats);
+        derived::apply(&server.config, &mut server.keyspace, &mut server.hub, &mut server.stats);
+        server.sessions.push_limit_bytes = derived::push_limit_bytes(&server.config);
         server
     }
 
@@ -166,6 +170,10 @@ impl Server {
             hidden: Hidden::default(),
             reply_limit_bytes,
         });
+        // What it was told beside a reply that came otherwise than by its own request.
+        if !self.sessions.late.is_empty() {
+            out.append(&mut self.sessions.late);
+        }
         session.outbox = out;
         self.after_session(session);
         if self.keyspace.book.awaited.has_ready() {
@@ -203,7 +211,9 @@ impl Server {
     }
 
     fn keep_buffer(&mut self, buffer: Vec<u8>) {
-        if buffer.capacity() <= KEPT_BUFFER_BYTES && self.spare_buffers.len() < SPARE_BUFFERS && buffer.capacity() > 0 {
+        // Small ones, made for a message, would only have to grow again.
+        let is_kept = (REPLY_BUFFER_BYTES..=KEPT_BUFFER_BYTES).contains(&buffer.capacity());
+        if is_kept && self.spare_buffers.len() < SPARE_BUFFERS {
             self.spare_buffers.push(buffer);
         }
     }
@@ -219,6 +229,23 @@ impl Server {
                 Ask::Unpaused => self.facts.pause = None,
             }
         }
+    }
+
+    /// A connection is gone: nobody may be told anything in its name.
+    fn forget_listener(&mut self, session: &Session) {
+        if session.watching > 0 {
+            self.hub.watches.remove_session(session.conn);
+        }
+        if session.is(mode::SUBSCRIBED) {
+            self.hub.channels.leave(session.conn);
+        }
+        if let Some(caching) = &session.caching {
+            self.hub.tracking.turn_off(session.conn, caching.prefixes.as_deref().unwrap_or_default());
+        }
+        if let Some(number) = session.caching_number {
+            self.hub.tracking.leave(number);
+        }
+        self.keyspace.book.interest = interest(&self.hub);
     }
 
     /// Offers one request; what can't be served now waits in the session.
@@ -307,9 +334,8 @@ impl Service for Server {
     fn handle_close(&mut self, conn: ConnId, _now: Now) {
         self.hub.monitors.remove(conn);
         self.forget_wait(conn);
-        if self.sessions.remove(conn).is_some_and(|session| session.watching > 0) {
-            self.hub.watches.remove_session(conn);
-            self.keyspace.book.interest = interest(&self.hub);
+        if let Some(session) = self.sessions.remove(conn) {
+            self.forget_listener(&session);
         }
     }
 
@@ -335,6 +361,9 @@ impl Service for Server {
         self.run_timers(now);
         self.serve_ready(now);
         self.serve_resumed(now);
+        if self.hub.tracking.has_changed() {
+            broadcast(&mut self.hub, &mut self.sessions);
+        }
         self.outputs.append(&mut self.sessions.touched);
         self.enforce_limits(now);
     }

@@ -7,7 +7,8 @@
 use super::args::Args;
 use super::ctx::{Ctx, Wait};
 use super::error::CmdError;
-use super::execute::{self, end_unit, interest};
+use super::execute::{self, end_unit};
+use super::news::interest;
 use crate::hub::Hub;
 use crate::keyspace::{AwaitedId, Book};
 use crate::resp::{Argv, Reply};

@@ -24,6 +24,7 @@ mod hyperloglog;
 pub mod keys;
 mod lcs;
 mod list;
+mod news;
 mod pubsub;
 mod room;
 mod scan;
@@ -40,7 +41,8 @@ pub use args::Args;
 pub use blocking::{give_up_waiting, retry, time_out};
 pub use ctx::{Ask, Ctx, Debug, Facts, Flow, Outcome, PauseKind, Shutdown, Wait};
 pub use error::CmdError;
-pub use execute::{Handled, close_vanished, deliver_events, end_unit, execute, interest, refuse_protocol, resolve};
+pub use execute::{Handled, close_vanished, end_unit, execute, refuse_protocol, resolve};
+pub use news::{Mail, broadcast, deliver_events, forget_surplus, interest};
 pub use table::{Arg, ArgType, Begin, Command, Find, Handler, KeySpec, Row, Table, acl, flag, key_flag};
 
 use crate::resp::Reply;
@@ -54,6 +56,9 @@ pub static FAMILIES: &[&[Command]] = &[
     generic::COMMANDS,
     string::COMMANDS,
     hash::COMMANDS,
+    hash::EXPIRY_COMMANDS,
+    hash::SEVERAL_COMMANDS,
+    hash::IMPORT_COMMANDS,
     list::COMMANDS,
     list::blocking::COMMANDS,
     set::COMMANDS,

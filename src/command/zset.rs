@@ -5,6 +5,8 @@ pub mod blocking;
 mod range;
 mod write;
 
+pub(super) use write::{AddWords, add};
+
 use super::table::{Arg, ArgType, Command, KeySpec, acl, flag, key_flag as kf};
 
 const ZSET: Command = Command { group: "sorted-set", acl: acl::SORTEDSET, ..Command::BLANK };

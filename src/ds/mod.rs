@@ -1,5 +1,6 @@
 //! Data structures: bytes and pointers, no key, no reply.
 
+pub mod array;
 pub mod blob;
 pub mod idtree;
 pub mod intset;
@@ -9,3 +10,4 @@ pub mod quicklist;
 pub mod record;
 pub mod sorted;
 pub mod table;
+pub mod timeline;

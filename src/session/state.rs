@@ -1,5 +1,7 @@
 //! One client.
 
+use super::caching::Caching;
+use super::fieldsets::Fieldsets;
 use crate::base::clock::Now;
 use crate::keyspace::{AwaitedId, DbIndex};
 use crate::resp::{Decoder, Outbox, OwnedArgv, Proto};
@@ -28,6 +30,10 @@ pub mod mode {
     pub const LOOPBACK: u32 = 1 << 9;
     /// Is in the server's list of clients that a pause holds up.
     pub const PAUSE_LISTED: u32 = 1 << 10;
+    /// Listens to channels or patterns.
+    pub const SUBSCRIBED: u32 = 1 << 11;
+    /// Has CLIENT TRACKING turned on.
+    pub const CACHES: u32 = 1 << 12;
 }
 
 /// CLIENT REPLY.
@@ -121,6 +127,16 @@ pub struct Session {
     pub multi: Option<Box<Multi>>,
     /// The command that waits for keys.
     pub blocked: Option<Box<Blocked>>,
+    /// Numbers of channels, patterns and shard channels it listens to.
+    pub subscribed: [u32; 3],
+    /// Heap bytes of their names.
+    pub subscribed_bytes: usize,
+    /// CLIENT TRACKING, while it is on.
+    pub caching: Option<Box<Caching>>,
+    /// Its number among those that cache; kept when it turns tracking off.
+    pub caching_number: Option<u32>,
+    /// HIMPORT PREPARE.
+    pub fieldsets: Option<Box<Fieldsets>>,
     /// Number of keys it watches.
     pub watching: usize,
     /// Heap bytes of the names of those keys.
@@ -157,6 +173,8 @@ pub struct Session {
 
 /// Least and most room of a reply buffer in bytes.
 const REPLY_ROOM_BYTES: std::ops::RangeInclusive<usize> = 1024..=16 * 1024;
+/// Bytes that a subscription takes beside the name.
+const SUBSCRIPTION_BYTES: usize = 32;
 /// Bytes that a watched key takes beside its two copies: the lists and table slots that lead to it.
 const WATCH_OVERHEAD_BYTES: usize = 96;
 
@@ -179,6 +197,11 @@ impl Session {
             reply_mode: ReplyMode::On,
             multi: None,
             blocked: None,
+            subscribed: [0; 3],
+            subscribed_bytes: 0,
+            caching: None,
+            caching_number: None,
+            fieldsets: None,
             watching: 0,
             watch_bytes: 0,
             since: now,
@@ -227,6 +250,9 @@ impl Session {
             + self.waiting_bytes
             + self.waiting.capacity() * size_of::<OwnedArgv>()
             + self.watch_bytes
+            + self.fieldsets.as_ref().map_or(0, |sets| size_of::<Fieldsets>() + sets.alloc_bytes())
+            + self.subscribed_bytes
+            + self.caching.as_ref().map_or(0, |caching| caching.alloc_bytes())
             + self.peer.len()
             + self.local.len()
             + text(&self.name)
@@ -256,6 +282,29 @@ impl Session {
     pub fn wait_first(&mut self, argv: OwnedArgv) {
         self.waiting_bytes += argv.alloc_bytes();
         self.waiting.push_front(argv);
+    }
+
+    /// It listens to one topic more, of a kind (0 channels, 1 patterns, 2 shard channels).
+    pub fn listens(&mut self, kind: usize, name_len: usize) {
+        self.subscribed[kind] += 1;
+        self.subscribed_bytes += name_len + SUBSCRIPTION_BYTES;
+        self.mode |= mode::SUBSCRIBED;
+    }
+
+    /// It listens to one topic less.
+    pub fn stops_listening(&mut self, kind: usize, name_len: usize) {
+        self.subscribed[kind] -= 1;
+        self.subscribed_bytes -= name_len + SUBSCRIPTION_BYTES;
+        if self.subscribed == [0; 3] {
+            self.mode &= !mode::SUBSCRIBED;
+        }
+    }
+
+    /// It listens to nothing any more.
+    pub fn stops_listening_at_all(&mut self) {
+        self.subscribed = [0; 3];
+        self.subscribed_bytes = 0;
+        self.mode &= !mode::SUBSCRIBED;
     }
 
     /// It watches one key more.

@@ -5,11 +5,12 @@
 //! string                  H(text)                       H = SHA-1 over the parts, each behind its length
 //! list                    H(... H(H(0, a), b) ..., z)   in order
 //! stream                  in order: entries, what it remembers, groups with what is pending (times left out)
-//! set, hash, sorted set   H(a) xor H(b) xor ...         a pair counts as one element
+//! array                   H(... H(H(0, i, a), j, b) ...)   in order, with the indexes
+//! set, hash, sorted set   H(a) xor H(b) xor ...         a pair, with its deadline if it has one, counts as one element
 //! ```
 
 use super::value::{Elem, EntryRef, Kind, Type, Value};
-use super::{Hash, List, Scratch, Set, Str, Stream, StreamData, StreamId, ZSet};
+use super::{Array, Hash, List, Scratch, Set, Str, Stream, StreamData, StreamId, ZSet};
 use sha1::{Digest as _, Sha1};
 
 /// 160 bits.
@@ -47,8 +48,13 @@ pub fn digest(entry: EntryRef<'_>) -> Digest {
             digest = with_text(elem, |text| Digest::of(&[&digest.0, text]));
         }),
         Type::Set => Set::view(entry).for_each(|elem| digest.mix(with_text(elem, |text| Digest::of(&[text])))),
-        Type::Hash => Hash::view(entry).for_each(|field, value| {
-            digest.mix(with_text(field, |field| with_text(value, |value| Digest::of(&[field, value]))));
+        Type::Hash => Hash::view(entry).for_each_dated(|field, value, deadline| {
+            let (mut field_text, mut value_text) = (itoa::Buffer::new(), itoa::Buffer::new());
+            let (field, value) = (field.text(&mut field_text), value.text(&mut value_text));
+            digest.mix(match deadline {
+                None => Digest::of(&[field, value]),
+                Some(at) => Digest::of(&[field, value, &at.to_le_bytes()]),
+            });
         }),
         Type::ZSet => ZSet::view(entry).range(0, usize::MAX, |member, score| {
             // Both zeros are one score.
@@ -56,6 +62,10 @@ pub fn digest(entry: EntryRef<'_>) -> Digest {
             digest.mix(with_text(member, |member| Digest::of(&[member, &score.to_le_bytes()])));
         }),
         Type::Stream => digest = stream(Stream::view(entry)),
+        Type::Array => Array::view(entry).walk(0, u64::MAX, false, |index, elem| {
+            digest = with_text(elem, |text| Digest::of(&[&digest.0, &index.to_le_bytes(), text]));
+            true
+        }),
     }
     let expires = u8::from(entry.deadline().is_some());
     Digest::of(&[Kind::of(entry.kind()).type_of().name().as_bytes(), &digest.0, &[expires]])

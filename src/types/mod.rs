@@ -3,7 +3,9 @@
 //!
 //! Each type is a marker (`Str`, `List`, ...) that names its two faces: `Ref<'a>` to read, `Mut<'a>` to change.
 
+mod array;
 mod digest;
+pub mod geo;
 mod hash;
 mod list;
 mod set;
@@ -14,8 +16,9 @@ mod testing;
 mod value;
 mod zset;
 
+pub use array::{Array, ArrayMut, ArrayRef};
 pub use digest::{Digest, digest};
-pub use hash::{Hash, HashMut, HashRef};
+pub use hash::{DatedHash, Hash, HashBuilder, HashMut, HashRef, is_valid_dated_pack};
 pub use list::{End, List, ListMut, ListRef};
 pub use set::{Set, SetMut, SetRef};
 pub use str::{BIG_STRING_BYTES, Encoded, Scratch, Str, StrMut, StrRef, TooLong};
@@ -23,5 +26,7 @@ pub use stream::{
     Consumer, ConsumerNumber, Deleted, GivenId, Group, GroupBuilder, IdText, Log, LogFacts, NodeLimits, Pending, Range,
     References, Stream, StreamData, StreamEntry, StreamId, StreamMut, Threshold, Trim,
 };
-pub use value::{Big, Elem, Entry, EntryMut, EntryRef, Kind, Limits, Stage, Type, Value, copy_of, encoding, type_of};
-pub use zset::{AddOptions, Added, LexBound, ScoreBound, ScoreRange, Span, ZSet, ZSetMut, ZSetRef};
+pub use value::{
+    Big, Elem, Entry, EntryMut, EntryRef, Kind, Limits, Stage, Type, Value, copy_of, encoding, soonest, type_of,
+};
+pub use zset::{AddOptions, Added, LexBound, MemberRef, ScoreBound, ScoreRange, Span, ZSet, ZSetMut, ZSetRef};

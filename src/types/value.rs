@@ -1,7 +1,9 @@
 //! What the types share: the kinds of an entry, the heap payload, the limits of the packed encodings.
 
+use super::hash::DatedHash;
 use super::stream::StreamData;
 use crate::base::hash::Hasher;
+use crate::ds::array::Array as Slots;
 use crate::ds::quicklist::{Fill, QuickList};
 use crate::ds::record::{Field, Member};
 use crate::ds::record::{Record, RecordRef};
@@ -35,11 +37,13 @@ pub enum Type {
     Hash,
     /// A stream.
     Stream,
+    /// An array.
+    Array,
 }
 
 impl Type {
     /// All types.
-    pub const ALL: [Type; 6] = [Type::String, Type::List, Type::Set, Type::ZSet, Type::Hash, Type::Stream];
+    pub const ALL: [Type; 7] = [Type::String, Type::List, Type::Set, Type::ZSet, Type::Hash, Type::Stream, Type::Array];
 
     /// The name that TYPE replies.
     pub fn name(self) -> &'static str {
@@ -50,6 +54,7 @@ impl Type {
             Type::ZSet => "zset",
             Type::Hash => "hash",
             Type::Stream => "stream",
+            Type::Array => "array",
         }
     }
 }
@@ -74,6 +79,8 @@ pub enum Kind {
     HashPacked = 6,
     /// A sorted set as one listpack of member, score, ... in order.
     ZSetPacked = 7,
+    /// A hash as one listpack of field, value, deadline, ...
+    HashPackedTtl = 8,
     /// A long string.
     BigStr = 0x10,
     /// A list of nodes.
@@ -86,6 +93,8 @@ pub enum Kind {
     BigZSet = 0x14,
     /// A stream.
     BigStream = 0x15,
+    /// An array.
+    BigArray = 0x17,
 }
 
 impl Kind {
@@ -101,12 +110,14 @@ impl Kind {
             5 => Kind::SetPacked,
             6 => Kind::HashPacked,
             7 => Kind::ZSetPacked,
+            8 => Kind::HashPackedTtl,
             0x10 => Kind::BigStr,
             0x11 => Kind::BigList,
             0x12 => Kind::BigSet,
             0x13 => Kind::BigHash,
             0x14 => Kind::BigZSet,
             0x15 => Kind::BigStream,
+            0x17 => Kind::BigArray,
             other => unreachable!("entry kind {other} was never written"),
         }
     }
@@ -118,9 +129,10 @@ impl Kind {
             Kind::Int | Kind::Str | Kind::StrRaw | Kind::BigStr => Type::String,
             Kind::ListPacked | Kind::BigList => Type::List,
             Kind::SetInts | Kind::SetPacked | Kind::BigSet => Type::Set,
-            Kind::HashPacked | Kind::BigHash => Type::Hash,
+            Kind::HashPacked | Kind::HashPackedTtl | Kind::BigHash => Type::Hash,
             Kind::ZSetPacked | Kind::BigZSet => Type::ZSet,
             Kind::BigStream => Type::Stream,
+            Kind::BigArray => Type::Array,
         }
     }
 }
@@ -131,6 +143,8 @@ pub enum Big {
     Str(Bytes),
     /// A hash.
     Hash(Table<Field>),
+    /// A hash whose fields may have deadlines.
+    DatedHash(Box<DatedHash>),
     /// A list.
     List(Box<QuickList>),
     /// A set.
@@ -139,6 +153,8 @@ pub enum Big {
     ZSet(Box<Sorted>),
     /// A stream.
     Stream(Box<StreamData>),
+    /// An array.
+    Array(Box<Slots>),
 }
 
 /// Which of a table's three look-up steps is brought forward.
@@ -150,16 +166,20 @@ pub enum Stage {
     Bucket,
     /// The item.
     Item,
+    /// The item, if it was pushed out of its bucket.
+    Overflow,
 }
 
 impl Stage {
     #[inline]
-    fn of<T: Item>(self, table: &Table<T>, hash: u64) {
+    fn of<T: Item>(self, table: &Table<T>, hash: u64) -> bool {
         match self {
             Stage::Segment => table.prefetch_segment(hash),
             Stage::Bucket => table.prefetch_bucket(hash),
-            Stage::Item => table.prefetch_item(hash),
+            Stage::Item => return table.prefetch_item(hash),
+            Stage::Overflow => table.prefetch_overflow(hash),
         }
+        true
     }
 }
 
@@ -173,15 +193,16 @@ pub(super) fn below(random: &mut impl FnMut() -> u64, n: u64) -> Option<u64> {
 }
 
 impl Big {
-    /// Brings what a look-up of a member reads into the cache: the first, second and third step of it. The hash is that of
+    /// Brings what a look-up of a member reads into the cache: one step of it; false if the item takes one step more. The hash is that of
     /// the process's one hasher.
     #[inline]
-    pub fn prefetch_member(&self, hash: u64, stage: Stage) {
+    pub fn prefetch_member(&self, hash: u64, stage: Stage) -> bool {
         match self {
             Big::Hash(table) => stage.of(table, hash),
+            Big::DatedHash(dated) => stage.of(dated.table(), hash),
             Big::Set(table) => stage.of(table, hash),
             Big::ZSet(tree) => stage.of(tree.table(), hash),
-            Big::Str(_) | Big::List(_) | Big::Stream(_) => {}
+            Big::Str(_) | Big::List(_) | Big::Stream(_) | Big::Array(_) => true,
         }
     }
 
@@ -190,10 +211,12 @@ impl Big {
         match self {
             Big::Str(_) => 1,
             Big::Hash(table) => table.len(),
+            Big::DatedHash(hash) => hash.table().len(),
             Big::List(nodes) => nodes.node_count(),
             Big::Set(table) => table.len(),
             Big::ZSet(tree) => 2 * tree.len(),
             Big::Stream(stream) => stream.free_effort(),
+            Big::Array(slots) => usize::try_from(slots.count()).unwrap_or(usize::MAX),
         }
     }
 
@@ -202,10 +225,12 @@ impl Big {
         match self {
             Big::Str(bytes) => Big::Str(bytes.clone()),
             Big::Hash(table) => Big::Hash(super::hash::clone_table(table)),
+            Big::DatedHash(hash) => Big::DatedHash(Box::new(hash.deep_clone())),
             Big::List(nodes) => Big::List(nodes.clone()),
             Big::Set(table) => Big::Set(super::set::clone_table(table)),
             Big::ZSet(tree) => Big::ZSet(Box::new(tree.deep_clone())),
             Big::Stream(stream) => Big::Stream(stream.clone()),
+            Big::Array(slots) => Big::Array(slots.clone()),
         }
     }
 }
@@ -221,12 +246,20 @@ pub fn encoding(entry: EntryRef<'_>) -> &'static str {
     match Kind::of(entry.kind()) {
         Kind::Int | Kind::Str | Kind::StrRaw | Kind::BigStr => super::str::encoding(entry),
         Kind::ListPacked | Kind::SetPacked | Kind::HashPacked | Kind::ZSetPacked => "listpack",
+        Kind::HashPackedTtl => "listpackex",
         Kind::SetInts => "intset",
         Kind::BigList => "quicklist",
         Kind::BigSet | Kind::BigHash => "hashtable",
         Kind::BigZSet => "skiplist",
         Kind::BigStream => "stream",
+        Kind::BigArray => "sliced-array",
     }
+}
+
+/// The soonest deadline of an element (a hash's field) of a value; nothing if none has one. O(1).
+#[inline]
+pub fn soonest(entry: EntryRef<'_>) -> Option<i64> {
+    super::hash::soonest(entry)
 }
 
 /// A copy of an entry under another name, with its deadline and access bits.
@@ -311,6 +344,16 @@ pub trait Value: Sized {
     type Mut<'a>;
     /// Reads an entry of this type.
     fn view(entry: EntryRef<'_>) -> Self::Ref<'_>;
+    /// Reads an entry of this type; elements that were due by `now_ms` (Unix milliseconds) are hidden.
+    #[inline]
+    fn view_at(entry: EntryRef<'_>, _now_ms: i64) -> Self::Ref<'_> {
+        Self::view(entry)
+    }
+    /// The soonest deadline of an element; nothing for types whose elements have none.
+    #[inline]
+    fn soonest(_entry: EntryRef<'_>) -> Option<i64> {
+        None
+    }
     /// Changes an entry of this type.
     fn edit<'a>(entry: EntryMut<'a>, limits: &Limits) -> Self::Mut<'a>;
     /// A new, empty value for `key`.

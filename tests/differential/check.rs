@@ -20,6 +20,8 @@ pub enum Check {
     Pending,
     /// Facts of groups of a stream, but for those that later versions count otherwise.
     Groups,
+    /// As `Near`, in milliseconds.
+    NearMs,
     /// Only the kind of reply.
     Kind,
     /// An encoding's name; which one, the comparison of the key spaces tells by type.
@@ -69,6 +71,7 @@ pub fn agrees(a: Answered<'_>) -> bool {
         }
         Check::Pending => pending(ours, theirs),
         Check::Groups => groups(ours) == groups(theirs),
+        Check::NearMs => near(ours, theirs, NEAR_MS),
         Check::Kind | Check::Encoding => ours.kind == theirs.kind,
         Check::Hello => fields(ours) == fields(theirs),
         Check::Scan | Check::ScanPairs => scan(argv, ours, theirs, if check == Check::Scan { 1 } else { 2 }),
@@ -149,6 +152,10 @@ pub fn double_text(text: &[u8]) -> String {
 
 /// Both a time, and not far from each other; the negative answers must be equal.
 fn near(ours: &Value, theirs: &Value, limit: i64) -> bool {
+    if !ours.children.is_empty() {
+        let mut each = ours.children.iter().zip(&theirs.children);
+        return ours.children.len() == theirs.children.len() && each.all(|(a, b)| a == b || near(a, b, limit));
+    }
     match (ours.int(), theirs.int()) {
         (Some(a), Some(b)) => a > 0 && b > 0 && (a - b).abs() <= limit,
         _ => false,

@@ -8,10 +8,10 @@ use crate::resp::{Proto, Reply};
 use crate::types::{AddOptions, Added, End, Span, ZSet};
 
 /// The options before ZADD's pairs.
-struct AddWords {
-    how: AddOptions,
+pub(in crate::command) struct AddWords {
+    pub how: AddOptions,
     /// CH: changed members count too.
-    count_changed: bool,
+    pub count_changed: bool,
 }
 
 fn add_words(args: &mut Args<'_>) -> Result<AddWords, CmdError> {
@@ -73,7 +73,14 @@ pub(super) fn zadd(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     add(cx, key, pairs, longest, &words)
 }
 
-fn add(cx: &mut Ctx<'_>, key: Key<'_>, pairs: &[(f64, &[u8])], longest: usize, words: &AddWords) -> Outcome {
+/// Adds pairs, of which there is at least one, and replies as ZADD. `longest`: bytes of the longest member, the first's apart.
+pub(in crate::command) fn add(
+    cx: &mut Ctx<'_>,
+    key: Key<'_>,
+    pairs: &[(f64, &[u8])],
+    longest: usize,
+    words: &AddWords,
+) -> Outcome {
     let missing = if words.how.xx { Missing::Skip } else { Missing::Create };
     let Some(mut edit) = cx.db.edit::<ZSet>(key, missing)? else {
         match words.how.incr {

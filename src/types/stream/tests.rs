@@ -113,7 +113,8 @@ fn entries_behave_as_a_naive_map() {
         println!("seed {seed}");
         let mut rng = Rng::seeded(seed);
         let (mut log, mut model) = (Log::default(), Model::new());
-        let fill = NodeLimits { bytes: [0, 4096, 200][seed as usize % 3], entries: [100, 3, 0, 200][seed as usize % 4] };
+        let fill =
+            NodeLimits { bytes: [0, 4096, 200][seed as usize % 3], entries: [100, 3, 0, 200][seed as usize % 4] };
         for step in 0..steps(4_000) {
             change(&mut log, &mut model, &mut rng, fill);
             if step % 50 == 0 {
