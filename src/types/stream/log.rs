@@ -550,7 +550,7 @@ impl<'a> Iterator for Range<'a> {
     fn next(&mut self) -> Option<StreamEntry<'a>> {
         loop {
             let walk = self.walk.as_mut()?;
-            while let Some(entry) = walk.next() {
+            for entry in walk.by_ref() {
                 if entry.id > self.end {
                     self.walk = None;
                     return None;
