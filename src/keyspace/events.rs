@@ -81,10 +81,6 @@ impl Event {
     pub const fn hash(name: &'static str) -> Event {
         Event::of(class::HASH, name)
     }
-    /// An array command.
-    pub const fn array(name: &'static str) -> Event {
-        Event::of(class::ARRAY, name)
-    }
     /// A stream command.
     pub const fn stream(name: &'static str) -> Event {
         Event::of(class::STREAM, name)
@@ -92,6 +88,10 @@ impl Event {
     /// A change that nobody hears of: it breaks no WATCH either.
     pub const SILENT: Event = Event { class: 0, name: "", changed: false };
 
+    /// An array command.
+    pub const fn array(name: &'static str) -> Event {
+        Event::of(class::ARRAY, name)
+    }
     /// A sorted-set command.
     pub const fn zset(name: &'static str) -> Event {
         Event::of(class::ZSET, name)

@@ -25,7 +25,7 @@ pub use set::{Set, SetMut, SetRef};
 pub use str::{BIG_STRING_BYTES, Encoded, Scratch, Str, StrMut, StrRef, TooLong};
 pub use stream::{
     Consumer, ConsumerNumber, Deleted, GivenId, Group, GroupBuilder, IdText, Log, LogFacts, NodeLimits, Pending, Range,
-    References, Stream, StreamData, StreamEntry, StreamId, StreamMut, Threshold, Trim,
+    References, Stream, StreamData, StreamEntry, StreamId, StreamMut, Threshold, Trim, fuzz_stream,
 };
 pub use value::{
     Big, Elem, Entry, EntryMut, EntryRef, Kind, Limits, Stage, Type, Value, copy_of, encoding, soonest, type_of,

@@ -35,10 +35,10 @@ pub enum Type {
     ZSet,
     /// A hash.
     Hash,
-    /// An array.
-    Array,
     /// A stream.
     Stream,
+    /// An array.
+    Array,
 }
 
 impl Type {
@@ -53,8 +53,8 @@ impl Type {
             Type::Set => "set",
             Type::ZSet => "zset",
             Type::Hash => "hash",
-            Type::Array => "array",
             Type::Stream => "stream",
+            Type::Array => "array",
         }
     }
 }
@@ -91,10 +91,10 @@ pub enum Kind {
     BigHash = 0x13,
     /// A sorted set as a tree and a table.
     BigZSet = 0x14,
-    /// An array.
-    BigArray = 0x17,
     /// A stream.
     BigStream = 0x15,
+    /// An array.
+    BigArray = 0x17,
 }
 
 impl Kind {
@@ -116,8 +116,8 @@ impl Kind {
             0x12 => Kind::BigSet,
             0x13 => Kind::BigHash,
             0x14 => Kind::BigZSet,
-            0x17 => Kind::BigArray,
             0x15 => Kind::BigStream,
+            0x17 => Kind::BigArray,
             other => unreachable!("entry kind {other} was never written"),
         }
     }
@@ -131,8 +131,8 @@ impl Kind {
             Kind::SetInts | Kind::SetPacked | Kind::BigSet => Type::Set,
             Kind::HashPacked | Kind::HashPackedTtl | Kind::BigHash => Type::Hash,
             Kind::ZSetPacked | Kind::BigZSet => Type::ZSet,
-            Kind::BigArray => Type::Array,
             Kind::BigStream => Type::Stream,
+            Kind::BigArray => Type::Array,
         }
     }
 }
@@ -151,10 +151,10 @@ pub enum Big {
     Set(Table<Member>),
     /// A sorted set.
     ZSet(Box<Sorted>),
-    /// An array.
-    Array(Box<Slots>),
     /// A stream.
     Stream(Box<StreamData>),
+    /// An array.
+    Array(Box<Slots>),
 }
 
 /// Which of a table's three look-up steps is brought forward.
@@ -202,7 +202,7 @@ impl Big {
             Big::DatedHash(dated) => stage.of(dated.table(), hash),
             Big::Set(table) => stage.of(table, hash),
             Big::ZSet(tree) => stage.of(tree.table(), hash),
-            Big::Str(_) | Big::List(_) | Big::Array(_) | Big::Stream(_) => true,
+            Big::Str(_) | Big::List(_) | Big::Stream(_) | Big::Array(_) => true,
         }
     }
 
@@ -215,8 +215,8 @@ impl Big {
             Big::List(nodes) => nodes.node_count(),
             Big::Set(table) => table.len(),
             Big::ZSet(tree) => 2 * tree.len(),
-            Big::Array(slots) => usize::try_from(slots.count()).unwrap_or(usize::MAX),
             Big::Stream(stream) => stream.free_effort(),
+            Big::Array(slots) => usize::try_from(slots.count()).unwrap_or(usize::MAX),
         }
     }
 
@@ -229,8 +229,8 @@ impl Big {
             Big::List(nodes) => Big::List(nodes.clone()),
             Big::Set(table) => Big::Set(super::set::clone_table(table)),
             Big::ZSet(tree) => Big::ZSet(Box::new(tree.deep_clone())),
-            Big::Array(slots) => Big::Array(slots.clone()),
             Big::Stream(stream) => Big::Stream(stream.clone()),
+            Big::Array(slots) => Big::Array(slots.clone()),
         }
     }
 }
@@ -251,8 +251,8 @@ pub fn encoding(entry: EntryRef<'_>) -> &'static str {
         Kind::BigList => "quicklist",
         Kind::BigSet | Kind::BigHash => "hashtable",
         Kind::BigZSet => "skiplist",
-        Kind::BigArray => "sliced-array",
         Kind::BigStream => "stream",
+        Kind::BigArray => "sliced-array",
     }
 }
 

@@ -24,6 +24,7 @@ const TARGETS: &[Target] = &[
     ("regex", redstart::base::regex::fuzz_regex),
     ("listpack", redstart::ds::listpack::fuzz_listpack),
     ("intset", redstart::ds::intset::fuzz_intset),
+    ("stream", redstart::types::fuzz_stream),
 ];
 
 /// The folder of the corpora.

@@ -341,11 +341,11 @@ fn serialized_bytes(entry: EntryRef<'_>) -> usize {
         Type::Set => Set::view(entry).for_each(|e| bytes += elem(e)),
         Type::Hash => Hash::view(entry).for_each(|field, value| bytes += elem(field) + elem(value)),
         Type::ZSet => ZSet::view(entry).range(0, usize::MAX, |member, _| bytes += elem(member) + 8),
+        Type::Stream => Stream::view(entry).log().nodes().for_each(|(_, pack)| bytes += 17 + text(pack.len() + 5)),
         Type::Array => Array::view(entry).walk(0, u64::MAX, false, |_, value| {
             bytes += elem(value) + 8;
             true
         }),
-        Type::Stream => Stream::view(entry).log().nodes().for_each(|(_, pack)| bytes += 17 + text(pack.len() + 5)),
     }
     bytes
 }

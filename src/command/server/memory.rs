@@ -102,8 +102,8 @@ fn bytes_of(entry: EntryRef<'_>, samples: usize) -> usize {
         Type::Set => Set::view(entry).alloc_bytes(samples),
         Type::Hash => Hash::view(entry).alloc_bytes(samples),
         Type::ZSet => ZSet::view(entry).alloc_bytes(samples),
-        Type::Array => Array::view(entry).alloc_bytes(samples),
         Type::Stream => Stream::view(entry).alloc_bytes(samples),
+        Type::Array => Array::view(entry).alloc_bytes(samples),
     };
     let boxed = entry.big().map_or(0, |_| alloc::size_class(size_of::<Big>()));
     SLOT_BYTES + entry.alloc_bytes() + boxed + beyond
