@@ -286,7 +286,7 @@ fn srem(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
 
 fn smove(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let (from, to, member) = (args.key()?, args.key()?, args.bytes()?);
-    let Some(source) = cx.db.read::<Set>(from)? else {
+    let Some(source) = cx.db.read_to_change::<Set>(from)? else {
         cx.reply.int(0);
         return Ok(Flow::Done);
     };

@@ -26,6 +26,10 @@ pub mod class {
     pub const KEYMISS: u32 = 1 << 9;
     /// `n`: a key was made.
     pub const NEW: u32 = 1 << 10;
+    /// `o`: a key was overwritten as a whole.
+    pub const OVERWRITTEN: u32 = 1 << 11;
+    /// `c`: a key holds another type than before.
+    pub const TYPE_CHANGED: u32 = 1 << 12;
     /// Somebody waits for keys.
     pub const AWAITED: u32 = 1 << 30;
     /// `a`: arrays.
@@ -48,6 +52,11 @@ pub struct Event {
 impl Event {
     /// A key was made.
     pub const NEW_KEY: Event = Event { class: class::NEW, name: "new", changed: false };
+
+    /// A key was overwritten as a whole.
+    pub const OVERWRITTEN: Event = Event { class: class::OVERWRITTEN, name: "overwritten", changed: false };
+    /// A key holds another type than before.
+    pub const TYPE_CHANGED: Event = Event { class: class::TYPE_CHANGED, name: "type_changed", changed: false };
 
     const fn of(class: u32, name: &'static str) -> Event {
         Event { class, name, changed: true }

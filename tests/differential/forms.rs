@@ -33,6 +33,7 @@ pub const FAMILIES: &[Family] = &[
     Family { name: "expiry of fields", weight: 8, forms: super::hash_expiry::FORMS },
     Family { name: "sorted sets", weight: 22, forms: SORTED_SETS },
     Family { name: "geo", weight: 8, forms: super::forms_geo::GEO },
+    Family { name: "pubsub", weight: 4, forms: super::forms_pubsub::PUBSUB },
     Family { name: "transactions", weight: 5, forms: TRANSACTIONS },
     Family { name: "connection", weight: 4, forms: CONNECTION },
     Family { name: "limits", weight: 1, forms: LIMITS },
