@@ -34,10 +34,11 @@ fn limits(config: &Config, hasher: Hasher, list_packed_threshold: usize) -> Limi
 }
 
 /// The letters of `notify-keyspace-events` and the classes that they stand for.
-const CLASSES: [(NotifyFlags, u32); 13] = [
+const CLASSES: [(NotifyFlags, u32); 14] = [
     (NotifyFlags::GENERIC, class::GENERIC),
     (NotifyFlags::STRING, class::STRING),
     (NotifyFlags::LIST, class::LIST),
+    (NotifyFlags::ARRAY, class::ARRAY),
     (NotifyFlags::SET, class::SET),
     (NotifyFlags::HASH, class::HASH),
     (NotifyFlags::ZSET, class::ZSET),

@@ -168,7 +168,7 @@ fn percentiles(config: &Config) -> Vec<u8> {
 }
 
 pub(super) static NOTIFY: Special = Special {
-    form: "letters: K E (channels), g $ l s h z x e t d m n (classes), A (all classes but m and n); \"\" for none",
+    form: "letters: K E (channels), g $ l s h z x e t d a m n (classes), A (all classes but m and n); \"\" for none",
     split: false,
     write: |config, words, _| {
         let [letters] = words else { return Err(BadValue::at(usize::from(words.len() > 1), WRONG_ARITY)) };
