@@ -29,6 +29,8 @@ fn limits(config: &Config, hasher: Hasher, list_packed_threshold: usize) -> Limi
         list_compress_depth: config.list_compress_depth,
         // Only DEBUG sets this one.
         list_packed_threshold,
+        stream_bytes: config.stream_node_max_bytes,
+        stream_entries: config.stream_node_max_entries,
         hasher,
     }
 }

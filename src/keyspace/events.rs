@@ -85,6 +85,13 @@ impl Event {
     pub const fn array(name: &'static str) -> Event {
         Event::of(class::ARRAY, name)
     }
+    /// A stream command.
+    pub const fn stream(name: &'static str) -> Event {
+        Event::of(class::STREAM, name)
+    }
+    /// A change that nobody hears of: it breaks no WATCH either.
+    pub const SILENT: Event = Event { class: 0, name: "", changed: false };
+
     /// A sorted-set command.
     pub const fn zset(name: &'static str) -> Event {
         Event::of(class::ZSET, name)

@@ -7,9 +7,11 @@ mod array;
 mod digest;
 pub mod geo;
 mod hash;
+pub mod hll;
 mod list;
 mod set;
 mod str;
+mod stream;
 #[cfg(test)]
 mod testing;
 mod value;
@@ -21,6 +23,10 @@ pub use hash::{DatedHash, Hash, HashBuilder, HashMut, HashRef, is_valid_dated_pa
 pub use list::{End, List, ListMut, ListRef};
 pub use set::{Set, SetMut, SetRef};
 pub use str::{BIG_STRING_BYTES, Encoded, Scratch, Str, StrMut, StrRef, TooLong};
+pub use stream::{
+    Consumer, ConsumerNumber, Deleted, GivenId, Group, GroupBuilder, IdText, Log, LogFacts, NodeLimits, Pending, Range,
+    References, Stream, StreamData, StreamEntry, StreamId, StreamMut, Threshold, Trim,
+};
 pub use value::{
     Big, Elem, Entry, EntryMut, EntryRef, Kind, Limits, Stage, Type, Value, copy_of, encoding, soonest, type_of,
 };

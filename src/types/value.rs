@@ -1,6 +1,7 @@
 //! What the types share: the kinds of an entry, the heap payload, the limits of the packed encodings.
 
 use super::hash::DatedHash;
+use super::stream::StreamData;
 use crate::base::hash::Hasher;
 use crate::ds::array::{Array as Slots, Thresholds};
 use crate::ds::quicklist::{Fill, QuickList};
@@ -36,11 +37,13 @@ pub enum Type {
     Hash,
     /// An array.
     Array,
+    /// A stream.
+    Stream,
 }
 
 impl Type {
     /// All types.
-    pub const ALL: [Type; 6] = [Type::String, Type::List, Type::Set, Type::ZSet, Type::Hash, Type::Array];
+    pub const ALL: [Type; 7] = [Type::String, Type::List, Type::Set, Type::ZSet, Type::Hash, Type::Stream, Type::Array];
 
     /// The name that TYPE replies.
     pub fn name(self) -> &'static str {
@@ -51,6 +54,7 @@ impl Type {
             Type::ZSet => "zset",
             Type::Hash => "hash",
             Type::Array => "array",
+            Type::Stream => "stream",
         }
     }
 }
@@ -89,6 +93,8 @@ pub enum Kind {
     BigZSet = 0x14,
     /// An array.
     BigArray = 0x17,
+    /// A stream.
+    BigStream = 0x15,
 }
 
 impl Kind {
@@ -111,6 +117,7 @@ impl Kind {
             0x13 => Kind::BigHash,
             0x14 => Kind::BigZSet,
             0x17 => Kind::BigArray,
+            0x15 => Kind::BigStream,
             other => unreachable!("entry kind {other} was never written"),
         }
     }
@@ -125,6 +132,7 @@ impl Kind {
             Kind::HashPacked | Kind::HashPackedTtl | Kind::BigHash => Type::Hash,
             Kind::ZSetPacked | Kind::BigZSet => Type::ZSet,
             Kind::BigArray => Type::Array,
+            Kind::BigStream => Type::Stream,
         }
     }
 }
@@ -145,6 +153,8 @@ pub enum Big {
     ZSet(Box<Sorted>),
     /// An array.
     Array(Box<Slots>),
+    /// A stream.
+    Stream(Box<StreamData>),
 }
 
 /// Which of a table's three look-up steps is brought forward.
@@ -192,7 +202,7 @@ impl Big {
             Big::DatedHash(dated) => stage.of(dated.table(), hash),
             Big::Set(table) => stage.of(table, hash),
             Big::ZSet(tree) => stage.of(tree.table(), hash),
-            Big::Str(_) | Big::List(_) | Big::Array(_) => true,
+            Big::Str(_) | Big::List(_) | Big::Array(_) | Big::Stream(_) => true,
         }
     }
 
@@ -206,6 +216,7 @@ impl Big {
             Big::Set(table) => table.len(),
             Big::ZSet(tree) => 2 * tree.len(),
             Big::Array(slots) => usize::try_from(slots.count()).unwrap_or(usize::MAX),
+            Big::Stream(stream) => stream.free_effort(),
         }
     }
 
@@ -219,6 +230,7 @@ impl Big {
             Big::Set(table) => Big::Set(super::set::clone_table(table)),
             Big::ZSet(tree) => Big::ZSet(Box::new(tree.deep_clone())),
             Big::Array(slots) => Big::Array(slots.clone()),
+            Big::Stream(stream) => Big::Stream(stream.clone()),
         }
     }
 }
@@ -240,6 +252,7 @@ pub fn encoding(entry: EntryRef<'_>) -> &'static str {
         Kind::BigSet | Kind::BigHash => "hashtable",
         Kind::BigZSet => "skiplist",
         Kind::BigArray => "sliced-array",
+        Kind::BigStream => "stream",
     }
 }
 
@@ -286,6 +299,10 @@ pub struct Limits {
     pub list_compress_depth: u32,
     /// Elements from this many bytes on get a node of their own; 0 for the default.
     pub list_packed_threshold: usize,
+    /// Most bytes of a stream's node; 0: no limit.
+    pub stream_bytes: usize,
+    /// Most entries of a stream's node; 0: no limit.
+    pub stream_entries: u64,
     /// The hash of members and fields of new tables.
     pub hasher: Hasher,
 }
@@ -316,6 +333,8 @@ impl Limits {
             list_max: -2,
             list_compress_depth: 0,
             list_packed_threshold: 0,
+            stream_bytes: 4096,
+            stream_entries: 100,
             hasher,
         }
     }

@@ -340,6 +340,7 @@ impl Pair {
                     ("hgetall @", Check::Pairs)
                 }
                 "zset" => ("zrange @ 0 -1 withscores", Check::Exact),
+                "stream" => ("xrange @ - +", Check::Exact),
                 _ => continue,
             };
             lines.push(labelled(line, key, check, &format!("state of {kind}")));

@@ -14,7 +14,8 @@ use crate::ds::table::TableStats;
 use crate::resp::Proto;
 use crate::sys::crash;
 use crate::types::{
-    self, Array, Big, Digest, Elem, Encoded, EntryRef, Hash, Kind, List, Scratch, Set, Str, StrRef, Type, Value, ZSet,
+    self, Array, Big, Digest, Elem, Encoded, EntryRef, Hash, Kind, List, Scratch, Set, Str, StrRef, Stream, Type,
+    Value, ZSet,
 };
 use std::time::Duration;
 
@@ -344,6 +345,7 @@ fn serialized_bytes(entry: EntryRef<'_>) -> usize {
             bytes += elem(value) + 8;
             true
         }),
+        Type::Stream => Stream::view(entry).log().nodes().for_each(|(_, pack)| bytes += 17 + text(pack.len() + 5)),
     }
     bytes
 }
