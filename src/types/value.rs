@@ -3,7 +3,7 @@
 use super::hash::DatedHash;
 use super::stream::StreamData;
 use crate::base::hash::Hasher;
-use crate::ds::array::Array as Slots;
+use crate::ds::array::{Array as Slots, Thresholds};
 use crate::ds::quicklist::{Fill, QuickList};
 use crate::ds::record::{Field, Member};
 use crate::ds::record::{Record, RecordRef};
@@ -289,6 +289,10 @@ pub struct Limits {
     pub zset_entries: usize,
     /// Longest member of a packed sorted set, bytes.
     pub zset_value: usize,
+    /// Indexes of a slice of new arrays: a power of two.
+    pub array_slice: usize,
+    /// When slices of arrays count as dense.
+    pub array: Thresholds,
     /// Node size of lists: bytes class if negative, elements if positive.
     pub list_max: i32,
     /// Nodes left uncompressed at each end; 0 compresses none.
@@ -324,6 +328,8 @@ impl Limits {
             set_value: 64,
             zset_entries: 128,
             zset_value: 64,
+            array_slice: 4096,
+            array: Thresholds { dense_above: 10, sparse_below: 5 },
             list_max: -2,
             list_compress_depth: 0,
             list_packed_threshold: 0,
