@@ -22,7 +22,10 @@ pub const POOLS: &[(&str, Pool)] = &[
         _ => r.between(-300, 300).to_string().into_bytes(),
     }),
     ("hll", |r| if r.chance(98) { format!("p{}", r.below(4)) } else { format!("s{}", r.below(4)) }.into_bytes()),
-    ("el", |r| r.below([30, 1000, 1 << 40][r.below(3)]).to_string().into_bytes()),
+    ("el", |r| {
+        let names = *r.pick(&[30, 1000, 1 << 40]);
+        r.below(names).to_string().into_bytes()
+    }),
 ];
 
 pub const BITS: &[Form] = &[
