@@ -1,6 +1,7 @@
 //! Data structures: bytes and pointers, no key, no reply.
 
 pub mod blob;
+pub mod hnsw;
 pub mod intset;
 pub mod listpack;
 pub mod prefetch;
