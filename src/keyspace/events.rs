@@ -26,6 +26,8 @@ pub mod class {
     pub const KEYMISS: u32 = 1 << 9;
     /// `n`: a key was made.
     pub const NEW: u32 = 1 << 10;
+    /// `d`: types that are modules in the reference server.
+    pub const MODULE: u32 = 1 << 11;
     /// Somebody watches keys: every change is of interest.
     pub const CHANGED: u32 = 1 << 31;
 }
@@ -71,6 +73,10 @@ impl Event {
     /// A sorted-set command.
     pub const fn zset(name: &'static str) -> Event {
         Event::of(class::ZSET, name)
+    }
+    /// A vector-set command.
+    pub const fn vector(name: &'static str) -> Event {
+        Event::of(class::MODULE, name)
     }
 }
 

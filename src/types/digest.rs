@@ -5,10 +5,11 @@
 //! string                  H(text)                       H = SHA-1 over the parts, each behind its length
 //! list                    H(... H(H(0, a), b) ..., z)   in order
 //! set, hash, sorted set   H(a) xor H(b) xor ...         a pair counts as one element
+//! vector set              the same, of name, attributes, stored vector and its length; links do not count
 //! ```
 
 use super::value::{Elem, EntryRef, Kind, Type, Value};
-use super::{Hash, List, Scratch, Set, Str, ZSet};
+use super::{Hash, List, Scratch, Set, Str, VectorSet, ZSet};
 use sha1::{Digest as _, Sha1};
 
 /// 160 bits.
@@ -53,6 +54,10 @@ pub fn digest(entry: EntryRef<'_>) -> Digest {
             // Both zeros are one score.
             let score = if score == 0.0 { 0.0f64 } else { score };
             digest.mix(with_text(member, |member| Digest::of(&[member, &score.to_le_bytes()])));
+        }),
+        Type::VectorSet => VectorSet::view(entry).iter().for_each(|(node, attributes)| {
+            let (norm, range) = (node.norm().to_le_bytes(), node.range().to_le_bytes());
+            digest.mix(Digest::of(&[node.name(), attributes.unwrap_or_default(), &node.bytes(), &norm, &range]));
         }),
     }
     let expires = u8::from(entry.deadline().is_some());

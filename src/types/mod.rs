@@ -11,6 +11,7 @@ mod str;
 #[cfg(test)]
 mod testing;
 mod value;
+mod vector;
 mod zset;
 
 pub use digest::{Digest, digest};
@@ -19,4 +20,7 @@ pub use list::{End, List, ListMut, ListRef};
 pub use set::{Set, SetMut, SetRef};
 pub use str::{BIG_STRING_BYTES, Encoded, Scratch, Str, StrMut, StrRef, TooLong};
 pub use value::{Big, Elem, Entry, EntryMut, EntryRef, Kind, Limits, Stage, Type, Value, copy_of, encoding, type_of};
+pub use vector::{
+    BadFilter, DEFAULT_M, Expr, Projection, VectorMut, VectorSet, Vectors, Wanted, fuzz_filter, score,
+};
 pub use zset::{AddOptions, Added, LexBound, ScoreBound, ScoreRange, Span, ZSet, ZSetMut, ZSetRef};

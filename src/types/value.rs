@@ -7,6 +7,7 @@ use crate::ds::record::{Record, RecordRef};
 use crate::ds::sorted::Sorted;
 use crate::ds::table::Table;
 use crate::ds::table::{Item, ItemMut};
+use super::vector::Vectors;
 use bytes::Bytes;
 
 /// An element of a packed or big collection: an integer or bytes.
@@ -32,11 +33,14 @@ pub enum Type {
     ZSet,
     /// A hash.
     Hash,
+    /// A vector set.
+    VectorSet,
 }
 
 impl Type {
     /// All types.
-    pub const ALL: [Type; 5] = [Type::String, Type::List, Type::Set, Type::ZSet, Type::Hash];
+    pub const ALL: [Type; 6] =
+        [Type::String, Type::List, Type::Set, Type::ZSet, Type::Hash, Type::VectorSet];
 
     /// The name that TYPE replies.
     pub fn name(self) -> &'static str {
@@ -46,6 +50,7 @@ impl Type {
             Type::Set => "set",
             Type::ZSet => "zset",
             Type::Hash => "hash",
+            Type::VectorSet => "vectorset",
         }
     }
 }
@@ -80,6 +85,8 @@ pub enum Kind {
     BigHash = 0x13,
     /// A sorted set as a tree and a table.
     BigZSet = 0x14,
+    /// A vector set.
+    BigVector = 0x16,
 }
 
 impl Kind {
@@ -100,6 +107,7 @@ impl Kind {
             0x12 => Kind::BigSet,
             0x13 => Kind::BigHash,
             0x14 => Kind::BigZSet,
+            0x16 => Kind::BigVector,
             other => unreachable!("entry kind {other} was never written"),
         }
     }
@@ -113,6 +121,7 @@ impl Kind {
             Kind::SetInts | Kind::SetPacked | Kind::BigSet => Type::Set,
             Kind::HashPacked | Kind::BigHash => Type::Hash,
             Kind::ZSetPacked | Kind::BigZSet => Type::ZSet,
+            Kind::BigVector => Type::VectorSet,
         }
     }
 }
@@ -129,6 +138,8 @@ pub enum Big {
     Set(Table<Member>),
     /// A sorted set.
     ZSet(Box<Sorted>),
+    /// A vector set.
+    Vector(Box<Vectors>),
 }
 
 /// Which of a table's three look-up steps is brought forward.
@@ -171,7 +182,7 @@ impl Big {
             Big::Hash(table) => stage.of(table, hash),
             Big::Set(table) => stage.of(table, hash),
             Big::ZSet(tree) => stage.of(tree.table(), hash),
-            Big::Str(_) | Big::List(_) => {}
+            Big::Str(_) | Big::List(_) | Big::Vector(_) => {}
         }
     }
 
@@ -183,6 +194,7 @@ impl Big {
             Big::List(nodes) => nodes.node_count(),
             Big::Set(table) => table.len(),
             Big::ZSet(tree) => 2 * tree.len(),
+            Big::Vector(vectors) => vectors.len() + vectors.attribute_count(),
         }
     }
 
@@ -194,6 +206,7 @@ impl Big {
             Big::List(nodes) => Big::List(nodes.clone()),
             Big::Set(table) => Big::Set(super::set::clone_table(table)),
             Big::ZSet(tree) => Big::ZSet(Box::new(tree.deep_clone())),
+            Big::Vector(vectors) => Big::Vector(vectors.clone()),
         }
     }
 }
@@ -213,6 +226,8 @@ pub fn encoding(entry: EntryRef<'_>) -> &'static str {
         Kind::BigList => "quicklist",
         Kind::BigSet | Kind::BigHash => "hashtable",
         Kind::BigZSet => "skiplist",
+        // What the reference shows for the values of all modules.
+        Kind::BigVector => "raw",
     }
 }
 

@@ -14,7 +14,7 @@ use crate::ds::table::TableStats;
 use crate::resp::Proto;
 use crate::sys::crash;
 use crate::types::{
-    self, Big, Digest, Elem, Encoded, EntryRef, Hash, Kind, List, Scratch, Set, Str, StrRef, Type, Value, ZSet,
+    self, Big, Digest, Elem, Encoded, EntryRef, Hash, Kind, List, Scratch, Set, Str, StrRef, Type, Value, VectorSet, ZSet,
 };
 use std::time::Duration;
 
@@ -339,6 +339,9 @@ fn serialized_bytes(entry: EntryRef<'_>) -> usize {
         Type::Set => Set::view(entry).for_each(|e| bytes += elem(e)),
         Type::Hash => Hash::view(entry).for_each(|field, value| bytes += elem(field) + elem(value)),
         Type::ZSet => ZSet::view(entry).range(0, usize::MAX, |member, _| bytes += elem(member) + 8),
+        Type::VectorSet => VectorSet::view(entry).iter().for_each(|(node, attributes)| {
+            bytes += text(node.name().len()) + text(attributes.map_or(0, <[u8]>::len)) + text(node.bytes().len());
+        }),
     }
     bytes
 }
