@@ -2,6 +2,7 @@
 //! rooms above comes to it through `Ctx`. COMMAND, arity errors, HELP and the README's table are derived from the rows.
 
 mod args;
+mod blocking;
 mod client;
 mod connection;
 mod ctx;
@@ -23,6 +24,7 @@ mod hyperloglog;
 pub mod keys;
 mod lcs;
 mod list;
+mod news;
 mod pubsub;
 mod room;
 mod scan;
@@ -36,9 +38,11 @@ mod vector;
 mod zset;
 
 pub use args::Args;
-pub use ctx::{Ask, Ctx, Debug, Facts, Flow, Outcome, PauseKind, Shutdown};
+pub use blocking::{give_up_waiting, retry, time_out};
+pub use ctx::{Ask, Ctx, Debug, Facts, Flow, Outcome, PauseKind, Shutdown, Wait};
 pub use error::CmdError;
-pub use execute::{Handled, close_vanished, deliver_events, end_unit, execute, interest, refuse_protocol, resolve};
+pub use execute::{Handled, close_vanished, end_unit, execute, refuse_protocol, resolve};
+pub use news::{Mail, broadcast, deliver_events, forget_surplus, interest};
 pub use table::{Arg, ArgType, Begin, Command, Find, Handler, KeySpec, Row, Table, acl, flag, key_flag};
 
 use crate::resp::Reply;
@@ -52,9 +56,13 @@ pub static FAMILIES: &[&[Command]] = &[
     generic::COMMANDS,
     string::COMMANDS,
     hash::COMMANDS,
+    hash::EXPIRY_COMMANDS,
+    hash::SEVERAL_COMMANDS,
     list::COMMANDS,
+    list::blocking::COMMANDS,
     set::COMMANDS,
     zset::COMMANDS,
+    zset::blocking::COMMANDS,
     bitmap::COMMANDS,
     hyperloglog::COMMANDS,
     geo::COMMANDS,

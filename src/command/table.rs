@@ -42,6 +42,12 @@ pub mod flag {
 
     /// Runs what MULTI queued.
     pub const RUNS_QUEUE: u32 = 1 << 27;
+    /// Errors about the number of arguments spell its name in capitals: a module's command in the reference server.
+    pub const CAPITALS: u32 = 1 << 30;
+    /// May be run by a client of RESP2 that listens to channels.
+    pub const WHILE_SUBSCRIBED: u32 = 1 << 28;
+    /// Does not use up what CLIENT CACHING said for the next command.
+    pub const KEEPS_CACHING: u32 = 1 << 29;
 
     /// The names that COMMAND shows, in its order.
     pub const NAMES: &[(u32, &str)] = &[
@@ -403,6 +409,8 @@ pub struct Command {
     pub full_name: &'static str,
     /// Words of a request, name included; negative: at least so many.
     pub arity: i32,
+    /// Another number of words that fits, for a short form of ours; 0 for none.
+    pub also_argc: usize,
     /// Bits of `flag`.
     pub flags: u32,
     /// Bits of `acl` that do not follow from flags.
@@ -441,6 +449,7 @@ impl Command {
         name: "",
         full_name: "",
         arity: 0,
+        also_argc: 0,
         flags: 0,
         acl: 0,
         keys: &[],
@@ -467,7 +476,9 @@ impl Command {
     /// Whether a request of `argc` words fits.
     #[inline]
     pub const fn fits(&self, argc: usize) -> bool {
-        if self.arity >= 0 { argc == self.arity as usize } else { argc >= self.arity.unsigned_abs() as usize }
+        let fits =
+            if self.arity >= 0 { argc == self.arity as usize } else { argc >= self.arity.unsigned_abs() as usize };
+        fits || (self.also_argc != 0 && argc == self.also_argc)
     }
 
     /// All ACL categories: the row's own and those that follow from flags.
@@ -492,6 +503,12 @@ impl Command {
     /// The name that errors and statistics show.
     pub fn shown_name(&self) -> &'static str {
         if self.full_name.is_empty() { self.name } else { self.full_name }
+    }
+
+    /// The name as an error about the number of arguments spells it.
+    pub fn error_name(&self) -> std::borrow::Cow<'static, str> {
+        let name = self.shown_name();
+        if self.is(flag::CAPITALS) { name.to_ascii_uppercase().into() } else { name.into() }
     }
 
     /// The word where the first key stands, if that is fixed: what the prefetch pass hashes.

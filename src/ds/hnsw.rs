@@ -327,7 +327,7 @@ impl Clone for Hnsw {
     }
 }
 
-fn bound_name<'a>(bound: Bound<&'a [u8]>) -> Option<&'a [u8]> {
+fn bound_name(bound: Bound<&[u8]>) -> Option<&[u8]> {
     match bound {
         Bound::Included(name) | Bound::Excluded(name) => Some(name),
         Bound::Unbounded => None,

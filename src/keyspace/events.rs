@@ -28,6 +28,8 @@ pub mod class {
     pub const NEW: u32 = 1 << 10;
     /// `d`: types that are modules in the reference server.
     pub const MODULE: u32 = 1 << 11;
+    /// Somebody waits for keys.
+    pub const AWAITED: u32 = 1 << 30;
     /// Somebody watches keys: every change is of interest.
     pub const CHANGED: u32 = 1 << 31;
 }

@@ -3,6 +3,7 @@
 //! `DbView` is what a command sees: the selected database at one moment in time. Reading expires lazily and counts hits;
 //! `edit` is the one door through which a value changes, and `Edit::finish` the one place where a change is announced.
 
+mod awaited;
 mod db;
 mod edit;
 mod events;
@@ -10,9 +11,12 @@ pub mod evict;
 pub mod expire;
 mod key;
 mod lazyfree;
+mod subkeys;
 
-pub use db::{Book, Counters, Db, DbView, Deadline, Keyspace, Touch, WrongType};
+pub use awaited::{Awaited, AwaitedId};
+pub use db::{Book, Counters, Db, DbView, Deadline, Keyspace, Touch, Vanished, WrongType};
 pub use edit::{Edit, Missing};
 pub use events::{Event, KeyEvent, class};
 pub use key::{DbIndex, Key};
 pub use lazyfree::LazyFree;
+pub use subkeys::Subkeys;

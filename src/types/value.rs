@@ -1,5 +1,7 @@
 //! What the types share: the kinds of an entry, the heap payload, the limits of the packed encodings.
 
+use super::hash::DatedHash;
+use super::vector::Vectors;
 use crate::base::hash::Hasher;
 use crate::ds::quicklist::{Fill, QuickList};
 use crate::ds::record::{Field, Member};
@@ -7,7 +9,6 @@ use crate::ds::record::{Record, RecordRef};
 use crate::ds::sorted::Sorted;
 use crate::ds::table::Table;
 use crate::ds::table::{Item, ItemMut};
-use super::vector::Vectors;
 use bytes::Bytes;
 
 /// An element of a packed or big collection: an integer or bytes.
@@ -39,8 +40,7 @@ pub enum Type {
 
 impl Type {
     /// All types.
-    pub const ALL: [Type; 6] =
-        [Type::String, Type::List, Type::Set, Type::ZSet, Type::Hash, Type::VectorSet];
+    pub const ALL: [Type; 6] = [Type::String, Type::List, Type::Set, Type::ZSet, Type::Hash, Type::VectorSet];
 
     /// The name that TYPE replies.
     pub fn name(self) -> &'static str {
@@ -75,6 +75,8 @@ pub enum Kind {
     HashPacked = 6,
     /// A sorted set as one listpack of member, score, ... in order.
     ZSetPacked = 7,
+    /// A hash as one listpack of field, value, deadline, ...
+    HashPackedTtl = 8,
     /// A long string.
     BigStr = 0x10,
     /// A list of nodes.
@@ -102,6 +104,7 @@ impl Kind {
             5 => Kind::SetPacked,
             6 => Kind::HashPacked,
             7 => Kind::ZSetPacked,
+            8 => Kind::HashPackedTtl,
             0x10 => Kind::BigStr,
             0x11 => Kind::BigList,
             0x12 => Kind::BigSet,
@@ -119,7 +122,7 @@ impl Kind {
             Kind::Int | Kind::Str | Kind::StrRaw | Kind::BigStr => Type::String,
             Kind::ListPacked | Kind::BigList => Type::List,
             Kind::SetInts | Kind::SetPacked | Kind::BigSet => Type::Set,
-            Kind::HashPacked | Kind::BigHash => Type::Hash,
+            Kind::HashPacked | Kind::HashPackedTtl | Kind::BigHash => Type::Hash,
             Kind::ZSetPacked | Kind::BigZSet => Type::ZSet,
             Kind::BigVector => Type::VectorSet,
         }
@@ -132,6 +135,8 @@ pub enum Big {
     Str(Bytes),
     /// A hash.
     Hash(Table<Field>),
+    /// A hash whose fields may have deadlines.
+    DatedHash(Box<DatedHash>),
     /// A list.
     List(Box<QuickList>),
     /// A set.
@@ -151,16 +156,20 @@ pub enum Stage {
     Bucket,
     /// The item.
     Item,
+    /// The item, if it was pushed out of its bucket.
+    Overflow,
 }
 
 impl Stage {
     #[inline]
-    fn of<T: Item>(self, table: &Table<T>, hash: u64) {
+    fn of<T: Item>(self, table: &Table<T>, hash: u64) -> bool {
         match self {
             Stage::Segment => table.prefetch_segment(hash),
             Stage::Bucket => table.prefetch_bucket(hash),
-            Stage::Item => table.prefetch_item(hash),
+            Stage::Item => return table.prefetch_item(hash),
+            Stage::Overflow => table.prefetch_overflow(hash),
         }
+        true
     }
 }
 
@@ -174,15 +183,16 @@ pub(super) fn below(random: &mut impl FnMut() -> u64, n: u64) -> Option<u64> {
 }
 
 impl Big {
-    /// Brings what a look-up of a member reads into the cache: the first, second and third step of it. The hash is that of
+    /// Brings what a look-up of a member reads into the cache: one step of it; false if the item takes one step more. The hash is that of
     /// the process's one hasher.
     #[inline]
-    pub fn prefetch_member(&self, hash: u64, stage: Stage) {
+    pub fn prefetch_member(&self, hash: u64, stage: Stage) -> bool {
         match self {
             Big::Hash(table) => stage.of(table, hash),
+            Big::DatedHash(dated) => stage.of(dated.table(), hash),
             Big::Set(table) => stage.of(table, hash),
             Big::ZSet(tree) => stage.of(tree.table(), hash),
-            Big::Str(_) | Big::List(_) | Big::Vector(_) => {}
+            Big::Str(_) | Big::List(_) | Big::Vector(_) => true,
         }
     }
 
@@ -191,6 +201,7 @@ impl Big {
         match self {
             Big::Str(_) => 1,
             Big::Hash(table) => table.len(),
+            Big::DatedHash(hash) => hash.table().len(),
             Big::List(nodes) => nodes.node_count(),
             Big::Set(table) => table.len(),
             Big::ZSet(tree) => 2 * tree.len(),
@@ -203,6 +214,7 @@ impl Big {
         match self {
             Big::Str(bytes) => Big::Str(bytes.clone()),
             Big::Hash(table) => Big::Hash(super::hash::clone_table(table)),
+            Big::DatedHash(hash) => Big::DatedHash(Box::new(hash.deep_clone())),
             Big::List(nodes) => Big::List(nodes.clone()),
             Big::Set(table) => Big::Set(super::set::clone_table(table)),
             Big::ZSet(tree) => Big::ZSet(Box::new(tree.deep_clone())),
@@ -222,6 +234,7 @@ pub fn encoding(entry: EntryRef<'_>) -> &'static str {
     match Kind::of(entry.kind()) {
         Kind::Int | Kind::Str | Kind::StrRaw | Kind::BigStr => super::str::encoding(entry),
         Kind::ListPacked | Kind::SetPacked | Kind::HashPacked | Kind::ZSetPacked => "listpack",
+        Kind::HashPackedTtl => "listpackex",
         Kind::SetInts => "intset",
         Kind::BigList => "quicklist",
         Kind::BigSet | Kind::BigHash => "hashtable",
@@ -229,6 +242,12 @@ pub fn encoding(entry: EntryRef<'_>) -> &'static str {
         // What the reference shows for the values of all modules.
         Kind::BigVector => "raw",
     }
+}
+
+/// The soonest deadline of an element (a hash's field) of a value; nothing if none has one. O(1).
+#[inline]
+pub fn soonest(entry: EntryRef<'_>) -> Option<i64> {
+    super::hash::soonest(entry)
 }
 
 /// A copy of an entry under another name, with its deadline and access bits.
@@ -307,6 +326,16 @@ pub trait Value: Sized {
     type Mut<'a>;
     /// Reads an entry of this type.
     fn view(entry: EntryRef<'_>) -> Self::Ref<'_>;
+    /// Reads an entry of this type; elements that were due by `now_ms` (Unix milliseconds) are hidden.
+    #[inline]
+    fn view_at(entry: EntryRef<'_>, _now_ms: i64) -> Self::Ref<'_> {
+        Self::view(entry)
+    }
+    /// The soonest deadline of an element; nothing for types whose elements have none.
+    #[inline]
+    fn soonest(_entry: EntryRef<'_>) -> Option<i64> {
+        None
+    }
     /// Changes an entry of this type.
     fn edit<'a>(entry: EntryMut<'a>, limits: &Limits) -> Self::Mut<'a>;
     /// A new, empty value for `key`.

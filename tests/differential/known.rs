@@ -51,10 +51,34 @@ pub const KNOWN: &[Known] = &[
         why: "since 7.2 HSET looks at the number of its words, doubles included",
     },
     Known {
+        command: "object encoding of zset *",
+        theirs: "\"skiplist\"",
+        ours: "\"listpack\"",
+        why: "SORT of the reference unpacks the sorted set that it reads, ours leaves it as it is",
+    },
+    Known {
         command: "lpos * -9223372036854775808*",
         theirs: "*",
         ours: "-ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
         why: "since 7.2 the rank of LPOS has a lower bound",
+    },
+    Known {
+        command: "object encoding of hash *",
+        theirs: "\"listpackex\"",
+        ours: "\"listpack\"",
+        why: "the reference makes room for deadlines as soon as they are spoken of, we when a field has one",
+    },
+    Known {
+        command: "hexpire *",
+        theirs: "-ERR wrong number of arguments*",
+        ours: "*",
+        why: "with four words it is our short form: key, field, seconds",
+    },
+    Known {
+        command: "hgetex * fields",
+        theirs: "-ERR The `numfields` parameter must match the number of arguments",
+        ours: "-ERR Number of fields must be a positive integer",
+        why: "where the number is missing the reference sometimes reads another word",
     },
     Known {
         command: "*scan*",

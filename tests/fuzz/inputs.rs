@@ -23,6 +23,7 @@ const TARGETS: &[Target] = &[
     ("float", redstart::base::float::fuzz_float),
     ("listpack", redstart::ds::listpack::fuzz_listpack),
     ("intset", redstart::ds::intset::fuzz_intset),
+    ("filter", redstart::types::fuzz_filter),
 ];
 
 /// The folder of the corpora.

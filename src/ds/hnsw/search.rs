@@ -85,7 +85,8 @@ impl Hnsw {
         for level in (level + 1..=self.level()).rev() {
             loop {
                 let links = self.nodes[best.id() as usize].links(level);
-                let Some(better) = links.iter().map(|&id| self.near(probe, id)).min().filter(|near| *near < best) else {
+                let Some(better) = links.iter().map(|&id| self.near(probe, id)).min().filter(|near| *near < best)
+                else {
                     break;
                 };
                 best = better;

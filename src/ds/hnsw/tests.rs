@@ -40,7 +40,8 @@ fn filled(quant: Quant, dim: usize, nodes: u64, rng: &mut Rng) -> Hnsw {
 #[test]
 fn the_nearest_are_found() {
     let nodes = if cfg!(debug_assertions) { 1_000 } else { 4_000 };
-    for (quant, dim, least) in [(Quant::F32, 32, 0.95), (Quant::Int8, 32, 0.95), (Quant::Int8, 64, 0.95), (Quant::Bin, 256, 0.8)]
+    for (quant, dim, least) in
+        [(Quant::F32, 32, 0.95), (Quant::Int8, 32, 0.95), (Quant::Int8, 64, 0.95), (Quant::Bin, 256, 0.8)]
     {
         let mut rng = Rng::seeded(5);
         let graph = filled(quant, dim, nodes, &mut rng);
@@ -72,6 +73,55 @@ fn the_nearest_are_still_found_when_most_elements_have_gone_or_moved() {
     let found = recall(&graph, &mut rng, 100);
     println!("after changes: {found}");
     assert!(found >= 0.95, "recall {found}");
+}
+
+/// Vectors around a few centres that are far apart, the noise being this large; in turns, or one centre after the other.
+fn clustered(rng: &mut Rng, nodes: u64, noise: f32, in_turns: bool) -> Hnsw {
+    let centres: Vec<Vec<f32>> = (0..20).map(|_| vector(rng, 24)).collect();
+    let mut graph = Hnsw::new(Form::new(Quant::Int8, 24), 16);
+    for n in 0..nodes {
+        let centre = &centres[(if in_turns { n % 20 } else { n * 20 / nodes }) as usize];
+        let given: Vec<f32> = vector(rng, 24).iter().zip(centre).map(|(x, c)| noise * x + c).collect();
+        graph.insert(&name(n), &graph.form().encode(&given), 200, &mut || rng.next_u64());
+    }
+    graph
+}
+
+/// How many nodes are reached on the lowest level.
+fn reached(graph: &Hnsw) -> usize {
+    let mut seen = vec![false; graph.len()];
+    let mut ahead = vec![graph.entry];
+    while let Some(id) = ahead.pop() {
+        if !std::mem::replace(&mut seen[id as usize], true) {
+            ahead.extend(graph.nodes[id as usize].links(0));
+        }
+    }
+    seen.iter().filter(|seen| **seen).count()
+}
+
+#[test]
+fn clusters_and_copies_do_not_fall_apart() {
+    let nodes = if cfg!(debug_assertions) { 400 } else { 2_000 };
+    // Tight clusters that came one after the other are the hardest to find the way between.
+    for (seed, noise, in_turns, least) in
+        [(1, 0.1, true, 0.95), (2, 0.1, false, 0.9), (3, 0.01, false, 0.8), (4, 0.0, true, 0.8), (5, 0.0, false, 0.8)]
+    {
+        let mut rng = Rng::seeded(seed);
+        let mut graph = clustered(&mut rng, nodes, noise, in_turns);
+        graph.check();
+        assert_eq!(reached(&graph), graph.len(), "seed {seed}");
+        for n in (0..nodes).filter(|n| n % 3 != 0) {
+            graph.remove(&name(n));
+        }
+        graph.check();
+        let (reached, found) = (reached(&graph), recall(&graph, &mut rng, 100));
+        println!("noise {noise} in turns {in_turns}: {reached} of {} reached, recall {found}", graph.len());
+        assert!(
+            reached * 100 >= graph.len() * 99 && found >= least,
+            "seed {seed}: {reached} of {}, {found}",
+            graph.len()
+        );
+    }
 }
 
 #[test]

@@ -151,7 +151,20 @@ mod tests {
 
     #[test]
     fn what_is_no_object_has_no_fields() {
-        for json in ["", "{", "{}", "{{invalid json}}", "invalid", "[1]", "{\"a", "{\"a\"", "{\"a\":", "{\"a\":}", "{\"a\":[1", "{a:1}"] {
+        for json in [
+            "",
+            "{",
+            "{}",
+            "{{invalid json}}",
+            "invalid",
+            "[1]",
+            "{\"a",
+            "{\"a\"",
+            "{\"a\":",
+            "{\"a\":}",
+            "{\"a\":[1",
+            "{a:1}",
+        ] {
             assert_eq!(field(json.as_bytes(), b"a"), None, "{json}");
         }
         assert_eq!(field(b"{\"b\":1,\"a\":\"\\", b"a"), None);

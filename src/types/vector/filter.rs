@@ -139,7 +139,10 @@ impl Expr {
             let value = match step {
                 Step::Push(value) => Cow::Borrowed(value),
                 Step::Load(name) => Cow::Owned(field(attributes, name)?),
-                Step::Apply(Op::Not) => number(!is_true(&stack.pop()?)),
+                Step::Apply(Op::Not) => {
+                    let operand = stack.pop()?;
+                    number(!is_true(&operand))
+                }
                 Step::Apply(op) => {
                     let (right, left) = (stack.pop()?, stack.pop()?);
                     Cow::Owned(Field::Num(op.apply(&left, &right)))
@@ -373,17 +376,48 @@ mod tests {
         Expr::parse(text.as_bytes()).unwrap_or_else(|at| panic!("{text} at {at:?}")).accepts(attributes.as_bytes())
     }
 
-    const ALICE: &str = r#"{"age": 25, "name": "Alice", "active": true, "scores": [85, 90, 95], "city": "New York", "n": 0}"#;
+    const ALICE: &str =
+        r#"{"age": 25, "name": "Alice", "active": true, "scores": [85, 90, 95], "city": "New York", "n": 0}"#;
 
     #[test]
     fn expressions_that_hold() {
         for text in [
-            ".age == 25", ".age >= 25 and .age < 26", ".active", "!.n", "not not .active", "!!.age == 1", "!(.age == 26)",
-            ".age in [25, 35]", "90 in .scores", ".name in [\"Alice\", \"David\"]", "\"lic\" in .name", "\"\" in .name",
-            "\"\" in \"\"", ".scores", ".age + 10 == 35", ".age / 5 == 5", ".age % 2 == 1", ".age ** 2 == 625",
-            "2 * 3 + 4 == 10", "2 + 3 * 4 == 14", "(2 + 3) * 4 == 20", "2 ** 3 ** 2 == 64", "10 - 4 - 3 == 3", "1 or 1 and 0",
-            "(1 or 1) and 1", ".name != 'Bob'", ".name=='Alice'&&.age>-1", "0||.active", "-1.5e1 == -15", ".city == \"New York\"",
-            "'25' == .age", "5-3 == 2", "not .n and .active", "'a\\'b' == \"a'b\"", "'a\\\\' == 'a\\\\'", "[]",
+            ".age == 25",
+            ".age >= 25 and .age < 26",
+            ".active",
+            "!.n",
+            "not not .active",
+            "!!.age == 1",
+            "!(.age == 26)",
+            ".age in [25, 35]",
+            "90 in .scores",
+            ".name in [\"Alice\", \"David\"]",
+            "\"lic\" in .name",
+            "\"\" in .name",
+            "\"\" in \"\"",
+            ".scores",
+            ".age + 10 == 35",
+            ".age / 5 == 5",
+            ".age % 2 == 1",
+            ".age ** 2 == 625",
+            "2 * 3 + 4 == 10",
+            "2 + 3 * 4 == 14",
+            "(2 + 3) * 4 == 20",
+            "2 ** 3 ** 2 == 64",
+            "10 - 4 - 3 == 3",
+            "1 or 1 and 0",
+            "(1 or 1) and 1",
+            ".name != 'Bob'",
+            ".name=='Alice'&&.age>-1",
+            "0||.active",
+            "-1.5e1 == -15",
+            ".city == \"New York\"",
+            "'25' == .age",
+            "5-3 == 2",
+            "not .n and .active",
+            "'a\\'b' == \"a'b\"",
+            "'a\\\\' == 'a\\\\'",
+            "[]",
         ] {
             assert!(holds(text, ALICE), "{text}");
         }
@@ -392,8 +426,21 @@ mod tests {
     #[test]
     fn expressions_that_do_not() {
         for text in [
-            ".age == 26", ".n", ".missing", "!.missing", ".missing != 1", ".missing or .active", "\"xyz\" in .name",
-            ".name in \"\"", "25 in \"25\"", ".name > 5", ".scores == 85", "''", "1 and 0 or 0", ".age in []", ".age in .name",
+            ".age == 26",
+            ".n",
+            ".missing",
+            "!.missing",
+            ".missing != 1",
+            ".missing or .active",
+            "\"xyz\" in .name",
+            ".name in \"\"",
+            "25 in \"25\"",
+            ".name > 5",
+            ".scores == 85",
+            "''",
+            "1 and 0 or 0",
+            ".age in []",
+            ".age in .name",
         ] {
             assert!(!holds(text, ALICE), "{text}");
         }
@@ -403,9 +450,25 @@ mod tests {
     #[test]
     fn what_can_not_be_read_is_pointed_at() {
         for (text, at) in [
-            ("", 0), (".age =", 5), (".age == ", 8), ("(.age", 5), (".age)", 4), (".age .name", 5), ("== 5", 0), (".age > > 5", 7),
-            ("'open", 0), ("[1, .age]", 0), ("[1", 0), (".", 0), ("5x", 0), ("android", 0), ("1 not 2", 2), ("1 inside 2", 2),
-            ("-.age", 0), (".age && # 5", 8), ("()", 1),
+            ("", 0),
+            (".age =", 5),
+            (".age == ", 8),
+            ("(.age", 5),
+            (".age)", 4),
+            (".age .name", 5),
+            ("== 5", 0),
+            (".age > > 5", 7),
+            ("'open", 0),
+            ("[1, .age]", 0),
+            ("[1", 0),
+            (".", 0),
+            ("5x", 0),
+            ("android", 0),
+            ("1 not 2", 2),
+            ("1 inside 2", 2),
+            ("-.age", 0),
+            (".age && # 5", 8),
+            ("()", 1),
         ] {
             assert_eq!(Expr::parse(text.as_bytes()).map(|_| ()), Err(BadFilter(at)), "{text}");
         }
@@ -414,7 +477,8 @@ mod tests {
     #[test]
     fn any_text_is_read_or_refused() {
         let parts = [
-            "(", ")", "!", "not ", "and ", " or ", " in ", ".a", ".b", "1", "-2", "'x'", "[1,'x']", "==", "**", "%", " ", "\\", "\"",
+            "(", ")", "!", "not ", "and ", " or ", " in ", ".a", ".b", "1", "-2", "'x'", "[1,'x']", "==", "**", "%",
+            " ", "\\", "\"",
         ];
         let (mut rng, mut read) = (Rng::seeded(8), 0);
         for _ in 0..20_000 {
