@@ -36,7 +36,8 @@ fn limits(config: &Config, hasher: Hasher, list_packed_threshold: usize) -> Limi
 }
 
 /// The letters of `notify-keyspace-events` and the classes that they stand for.
-const CLASSES: [(NotifyFlags, u32); 14] = [
+const CLASSES: [(NotifyFlags, u32); 15] = [
+    (NotifyFlags::MODULE, class::MODULE),
     (NotifyFlags::GENERIC, class::GENERIC),
     (NotifyFlags::STRING, class::STRING),
     (NotifyFlags::LIST, class::LIST),

@@ -43,6 +43,8 @@ pub mod flag {
 
     /// Runs what MULTI queued.
     pub const RUNS_QUEUE: u32 = 1 << 27;
+    /// Errors about the number of arguments spell its name in capitals: a module's command in the reference server.
+    pub const CAPITALS: u32 = 1 << 30;
     /// May be run by a client of RESP2 that listens to channels.
     pub const WHILE_SUBSCRIBED: u32 = 1 << 28;
     /// Does not use up what CLIENT CACHING said for the next command.
@@ -503,6 +505,12 @@ impl Command {
     /// The name that errors and statistics show.
     pub fn shown_name(&self) -> &'static str {
         if self.full_name.is_empty() { self.name } else { self.full_name }
+    }
+
+    /// The name as an error about the number of arguments spells it.
+    pub fn error_name(&self) -> std::borrow::Cow<'static, str> {
+        let name = self.shown_name();
+        if self.is(flag::CAPITALS) { name.to_ascii_uppercase().into() } else { name.into() }
     }
 
     /// The word where the first key stands, if that is fixed: what the prefetch pass hashes.

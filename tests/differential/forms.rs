@@ -36,6 +36,8 @@ pub const FAMILIES: &[Family] = &[
     Family { name: "streams", weight: 16, forms: STREAMS },
     Family { name: "geo", weight: 8, forms: super::forms_geo::GEO },
     Family { name: "pubsub", weight: 4, forms: super::forms_pubsub::PUBSUB },
+    Family { name: "bitmaps", weight: 10, forms: super::forms_bits::BITS },
+    Family { name: "hyperloglogs", weight: 6, forms: super::forms_bits::HLLS },
     Family { name: "transactions", weight: 5, forms: TRANSACTIONS },
     Family { name: "connection", weight: 4, forms: CONNECTION },
     Family { name: "limits", weight: 1, forms: LIMITS },
