@@ -96,7 +96,9 @@ const GENERIC: &[Form] = &[
     form(2, Scan, "scan (0|<junk>) {count <scancnt>|match <pat>|type <type>|<junk>}"),
     form(1, Exact, "swapdb <db> <db>"),
     form(1, Exact, "(flushdb|flushall) {async|sync}"),
-    form(8, Exact, "sort (<list>|<zset>) {by <sortby>|limit <idx> <ncnt>|get <sortget>|asc|desc|store <list>}"),
+    // The weights of a sorted set's members are looked up in no order that could be compared: misses are news.
+    form(5, Exact, "sort <list> {by <sortby>|limit <idx> <ncnt>|get <sortget>|asc|desc|store <list>}"),
+    form(3, Exact, "sort <zset> {limit <idx> <ncnt>|get <sortget>|asc|desc|store <list>}"),
     form(8, Exact, "sort (<list>|<set>|<zset>) alpha {limit <idx> <ncnt>|get <sortget>|asc|desc|store <list>}"),
     form(3, Exact, "sort <lex> by nosort {limit <idx> <ncnt>|get <sortget>|asc|desc|store <list>}"),
     form(4, Exact, "sort_ro (<list>|<set>|<zset>) {alpha|limit <idx> <ncnt>|get <sortget>|asc|desc}"),
