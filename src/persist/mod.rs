@@ -1,0 +1,4 @@
+//! What outlives the process: RDB files and DUMP payloads, and the disk that they are written to. Knows entries and
+//! databases; no client, no command.
+
+pub mod rdb;

@@ -1,0 +1,188 @@
+//! Writes values. Knows no file.
+//!
+//! ```text
+//!  0 string             string
+//!  2 set                n string*n
+//!  4 hash               n (field value)*n
+//!  5 sorted set         n (member score-f64)*n            from the greatest to the least
+//! 11 intset, 16 hash, 17 sorted set, 20 set               one string: the packed value in its wire form
+//! 18 list               n (container string)*n            1 one large element, 2 a listpack
+//! ```
+
+use super::{code, container, string_form as form};
+use crate::base::lzf::Compressor;
+use crate::base::number;
+use crate::ds::{intset, listpack};
+use crate::types::{Big, EntryRef, Kind, Scratch, Str, StrRef, Value};
+
+/// Strings up to here are not worth compressing, bytes.
+const COMPRESS_FROM_BYTES: usize = 20;
+/// What compressing must save, bytes.
+const SAVED_BYTES: usize = 4;
+/// Longest text of a number that is written as one.
+const INT_TEXT_MAX: usize = 11;
+
+/// Where bytes go. A sink that can fail remembers it and is asked at the end.
+pub trait Sink {
+    /// Takes bytes.
+    fn put(&mut self, bytes: &[u8]);
+}
+
+impl Sink for Vec<u8> {
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
+/// Writes lengths, strings and values into a sink.
+pub struct Encoder<S> {
+    /// Where they go.
+    pub sink: S,
+    compressor: Option<Compressor>,
+}
+
+impl<S: Sink> Encoder<S> {
+    /// Into `sink`; `compress`: long strings by LZF.
+    pub fn new(sink: S, compress: bool) -> Self {
+        Encoder { sink, compressor: compress.then(Compressor::default) }
+    }
+
+    /// A byte.
+    #[inline]
+    pub fn byte(&mut self, byte: u8) {
+        self.sink.put(&[byte]);
+    }
+
+    /// A length or another whole number.
+    #[inline]
+    pub fn length(&mut self, length: u64) {
+        put_length(&mut self.sink, length);
+    }
+
+    /// A string in its shortest form.
+    #[inline]
+    pub fn string(&mut self, text: &[u8]) {
+        if text.len() <= INT_TEXT_MAX {
+            if let Some(number) = number::parse_i64(text).and_then(|n| i32::try_from(n).ok()) {
+                return self.small_int(number);
+            }
+        } else if text.len() > COMPRESS_FROM_BYTES {
+            let Encoder { sink, compressor } = self;
+            let packed = compressor.as_mut().and_then(|c| c.compress(text, text.len() - SAVED_BYTES));
+            if let Some(packed) = packed {
+                sink.put(&[form::LZF]);
+                put_length(sink, packed.len() as u64);
+                put_length(sink, text.len() as u64);
+                return sink.put(packed);
+            }
+        }
+        self.length(text.len() as u64);
+        self.sink.put(text);
+    }
+
+    /// The text of an integer.
+    pub fn int(&mut self, number: i64) {
+        match i32::try_from(number) {
+            Ok(small) => self.small_int(small),
+            Err(_) => {
+                let mut digits = itoa::Buffer::new();
+                let text = digits.format(number).as_bytes();
+                self.length(text.len() as u64);
+                self.sink.put(text);
+            }
+        }
+    }
+
+    fn small_int(&mut self, number: i32) {
+        let [b0, b1, ..] = number.to_le_bytes();
+        if i8::try_from(number).is_ok() {
+            self.sink.put(&[form::INT_8, b0]);
+        } else if i16::try_from(number).is_ok() {
+            self.sink.put(&[form::INT_16, b0, b1]);
+        } else {
+            self.sink.put(&[form::INT_32]);
+            self.sink.put(&number.to_le_bytes());
+        }
+    }
+
+    /// The value of an entry, without its type.
+    pub fn value(&mut self, entry: EntryRef<'_>) {
+        match Kind::of(entry.kind()) {
+            Kind::Int | Kind::Str | Kind::StrRaw | Kind::BigStr => match Str::view(entry) {
+                StrRef::Int(number) => self.int(number),
+                text => self.string(text.bytes(&mut Scratch::default())),
+            },
+            Kind::SetInts => self.string(&intset::to_wire(entry.value())),
+            Kind::SetPacked | Kind::HashPacked | Kind::ZSetPacked => self.string(&listpack::to_wire(entry.value())),
+            Kind::ListPacked => {
+                self.length(1);
+                self.length(container::PACKED);
+                self.string(&listpack::to_wire(entry.value()));
+            }
+            Kind::BigList | Kind::BigSet | Kind::BigHash | Kind::BigZSet => self.big(entry),
+        }
+    }
+
+    fn big(&mut self, entry: EntryRef<'_>) {
+        match entry.big() {
+            Some(Big::List(nodes)) => {
+                self.length(nodes.node_count() as u64);
+                for node in nodes.nodes() {
+                    self.length(if node.is_plain() { container::PLAIN } else { container::PACKED });
+                    self.string(&node.wire());
+                }
+            }
+            Some(Big::Set(table)) => {
+                self.length(table.len() as u64);
+                table.iter().for_each(|member| self.string(member.bytes()));
+            }
+            Some(Big::Hash(table)) => {
+                self.length(table.len() as u64);
+                for field in table.iter() {
+                    self.string(field.field());
+                    self.string(field.value());
+                }
+            }
+            Some(Big::ZSet(tree)) => {
+                self.length(tree.len() as u64);
+                let last = tree.len().saturating_sub(1);
+                for (member, score) in tree.range(last, true) {
+                    self.string(member);
+                    self.sink.put(&score.to_le_bytes());
+                }
+            }
+            Some(Big::Str(text)) => self.string(text),
+            None => unreachable!("the kind says that there is a box"),
+        }
+    }
+}
+
+fn put_length(sink: &mut impl Sink, length: u64) {
+    let [.., b3, b2, b1, b0] = length.to_be_bytes();
+    if length < 1 << 6 {
+        sink.put(&[b0]);
+    } else if length < 1 << 14 {
+        sink.put(&[form::BITS_14 | b1, b0]);
+    } else if length <= u64::from(u32::MAX) {
+        sink.put(&[form::BITS_32, b3, b2, b1, b0]);
+    } else {
+        sink.put(&[form::BITS_64]);
+        sink.put(&length.to_be_bytes());
+    }
+}
+
+/// The code of the type that an entry's value is written as.
+pub fn code_of(entry: EntryRef<'_>) -> u8 {
+    match Kind::of(entry.kind()) {
+        Kind::Int | Kind::Str | Kind::StrRaw | Kind::BigStr => code::STRING,
+        Kind::ListPacked | Kind::BigList => code::LIST_QUICKLIST_2,
+        Kind::SetInts => code::SET_INTSET,
+        Kind::SetPacked => code::SET_LISTPACK,
+        Kind::BigSet => code::SET,
+        Kind::HashPacked => code::HASH_LISTPACK,
+        Kind::BigHash => code::HASH,
+        Kind::ZSetPacked => code::ZSET_LISTPACK,
+        Kind::BigZSet => code::ZSET_2,
+    }
+}
