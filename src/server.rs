@@ -11,6 +11,7 @@ mod batch;
 mod cron;
 mod limits;
 mod log_options;
+mod persistence;
 mod reconfigure;
 mod start;
 mod title;
@@ -97,7 +98,7 @@ impl Server {
             hub: Hub::default(),
             effects: Effects::default(),
             journal: Journal::default(),
-            stats: Stats::new(table.len()),
+            stats: Stats::new(table.len(), now),
             table,
             config,
             facts,
@@ -300,8 +301,8 @@ impl Service for Server {
         }
     }
 
-    fn handle_signal(&mut self, signal: i32, _now: Now) {
-        self.signalled(signal);
+    fn handle_signal(&mut self, signal: i32, now: Now) {
+        self.signalled(signal, now);
     }
 
     fn poll_listeners(&mut self) -> Option<Vec<TcpListener>> {

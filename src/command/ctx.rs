@@ -50,6 +50,13 @@ pub struct Shutdown {
     pub force: bool,
 }
 
+impl Shutdown {
+    /// Whether a snapshot is written first: if it was asked for, or there are rules and nobody was against it.
+    pub fn saves(self, config: &Config) -> bool {
+        self.save.unwrap_or(!config.save.is_empty())
+    }
+}
+
 /// Which clients a CLIENT PAUSE holds up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PauseKind {

@@ -38,6 +38,7 @@ mod zset;
 pub use args::Args;
 pub use ctx::{Ask, Ctx, Debug, Facts, Flow, Outcome, PauseKind, Shutdown};
 pub use error::CmdError;
+pub use server::persistence;
 pub use execute::{Handled, close_vanished, deliver_events, end_unit, execute, interest, refuse_protocol, resolve};
 pub use table::{Arg, ArgType, Begin, Command, Find, Handler, KeySpec, Row, Table, acl, flag, key_flag};
 
@@ -71,6 +72,7 @@ pub static FAMILIES: &[&[Command]] = &[
     server::info::COMMANDS,
     server::latency::COMMANDS,
     server::memory::COMMANDS,
+    server::persistence::COMMANDS,
     server::slowlog::COMMANDS,
 ];
 

@@ -522,6 +522,36 @@ impl DbView<'_> {
         db.table.insert_new(hash, entry);
     }
 
+    /// Brings what `settle` reads for keys of these hashes into the cache, all at once.
+    pub fn prefetch(&self, hashes: impl Iterator<Item = u64> + Clone) {
+        let table = &self.db_ref().table;
+        hashes.clone().for_each(|hash| table.prefetch_segment(hash));
+        hashes.for_each(|hash| table.prefetch_bucket(hash));
+    }
+
+    /// Puts an entry of a file under the name that it bears, whose hash this is. If there is one of that name it is replaced, or,
+    /// without `replace`, stays, and this is false. Not announced.
+    pub fn settle(&mut self, hash: u64, entry: Entry, replace: bool) -> bool {
+        let deadline = entry.deadline();
+        let db = &mut self.space.dbs[self.index.0 as usize];
+        let old = match db.table.find(hash, entry.key()) {
+            Some(_) if !replace => return false,
+            Some(mut place) => {
+                let old = place.get().deadline();
+                let mut entry = entry;
+                std::mem::swap(&mut *place.get_mut(), &mut entry);
+                self.space.book.free(entry, true);
+                old
+            }
+            None => {
+                db.table.insert_new(hash, entry);
+                None
+            }
+        };
+        set_index(&mut db.deadlines, &mut db.volatile, hash, old, deadline);
+        true
+    }
+
     /// Removes a live key, announced as `event`; false if there was none. `lazy`: large values by the thread.
     pub fn delete(&mut self, key: Key<'_>, lazy: bool, event: Event) -> bool {
         let Some(entry) = self.take(key) else { return false };

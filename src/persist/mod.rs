@@ -2,3 +2,4 @@
 //! databases; no client, no command.
 
 pub mod rdb;
+pub mod storage;

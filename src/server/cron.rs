@@ -96,7 +96,7 @@ impl Server {
 
     /// A signal: SIGTERM and SIGINT end the server as `shutdown-on-sigterm` and `shutdown-on-sigint` say; a second SIGINT
     /// waits for nothing any more.
-    pub(super) fn signalled(&mut self, signal: i32) {
+    pub(super) fn signalled(&mut self, signal: i32, now: Now) {
         let (name, flags) = match signal {
             libc::SIGINT => ("SIGINT", self.config.shutdown_on_sigint),
             _ => ("SIGTERM", self.config.shutdown_on_sigterm),
@@ -108,7 +108,12 @@ impl Server {
         }
         log::warn!("Received {name} scheduling shutdown...");
         let save = if flags.save { Some(true) } else { flags.nosave.then_some(false) };
-        self.begin_shutdown(Shutdown { save, now: flags.now, force: flags.force });
+        let how = Shutdown { save, now: flags.now, force: flags.force };
+        if self.ending.is_none() && how.saves(&self.config) && self.save_snapshot(now).is_err() && !how.force {
+            log::warn!("{name} received but errors trying to shut down the server, check the logs for more information");
+            return;
+        }
+        self.begin_shutdown(how);
     }
 
     /// Ends the server: no new clients, last replies, then the loop stops.

@@ -14,6 +14,7 @@ use crate::command::derived::{self, RESERVED_FILES};
 use crate::command::{Debug, FAMILIES, Facts};
 use crate::config::{Config, Invocation, Start, Supervised, Text, render_faults};
 use crate::net::{Listener, Reactor};
+use crate::persist::rdb::Fault;
 use crate::sys::listen::{self, ListenError};
 use crate::sys::logging::Logging;
 use crate::sys::{alloc, crash, host, process, ticks, warm};
@@ -50,6 +51,8 @@ pub enum StartError {
     Unix(PathBuf, io::Error),
     /// No address is asked for.
     Nowhere,
+    /// The data are there but can't be read.
+    Data(PathBuf, Fault),
 }
 
 impl fmt::Display for StartError {
@@ -64,6 +67,9 @@ impl fmt::Display for StartError {
             }
             StartError::Unix(path, error) => {
                 write!(f, "Failed opening Unix socket {}: {error}", path.display())
+            }
+            StartError::Data(path, fault) => {
+                write!(f, "Fatal error loading the DB, {}: {fault}. Exiting.", path.display())
             }
             StartError::Nowhere => f.write_str("Configured to not listen anywhere, exiting."),
         }
@@ -263,6 +269,7 @@ fn serve(config: &mut Config, start: &Start, executable: String, logging: Loggin
         log::warn!("Unable to write oom_score_adj: {error}");
     }
     let mut server = Server::new(config.clone(), facts, FAMILIES, rng, clock.read());
+    server.load_data(clock.read())?;
     server.started(logging);
     announce(config, start, sockets);
     let ended = reactor.run(&mut server);
@@ -327,7 +334,7 @@ fn remove(path: &Path) {
 /// The last lines of the start: what is on, and where to connect.
 fn announce(config: &Config, start: &Start, [tcp, unix]: [bool; 2]) {
     if !start.quiet {
-        log::info!("Server initialized: {} databases, in memory only", config.databases);
+        log::info!("Server initialized: {} databases", config.databases);
         if tcp {
             log::info!("Ready to accept connections tcp");
         }

@@ -2,6 +2,7 @@
 //! (persistence, replication, scripts, cluster) has none.
 
 use super::SERVER;
+use super::persistence;
 use crate::base::clock::lru_idle_secs;
 use crate::base::number;
 use crate::command::args::Args;
@@ -103,6 +104,14 @@ const SUBS: &[Sub] = &[
         packed_threshold,
     ),
     sub(
+        "reload",
+        (0, 3),
+        "RELOAD [NOSAVE] [NOFLUSH] [MERGE]",
+        "Writes a snapshot, empties all databases and reads it again. NOSAVE takes the snapshot that is there, NOFLUSH \
+         empties nothing, MERGE replaces keys that are there.",
+        reload,
+    ),
+    sub(
         "replybuffer",
         (2, 2),
         "REPLYBUFFER <PEAK-RESET-TIME NEVER|RESET|<ms> | RESIZING 0|1>",
@@ -200,6 +209,38 @@ fn digest_value(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         cx.reply.simple(&digest.hex());
     }
     Ok(Flow::Done)
+}
+
+fn reload(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
+    let (mut save, mut flush, mut merge) = (true, true, false);
+    while args.more() {
+        if args.accept("nosave") {
+            save = false;
+        } else if args.accept("noflush") {
+            flush = false;
+        } else if args.accept("merge") {
+            merge = true;
+        } else {
+            return Err(CmdError::text("ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options."));
+        }
+    }
+    if save && cx.save_snapshot().is_err() {
+        return Err(CmdError::text("ERR"));
+    }
+    if flush {
+        cx.db.space.flush(None, false);
+    }
+    match persistence::load_now(cx.config, cx.db.space, cx.stats, cx.now, merge) {
+        Ok(Some(_)) => {
+            log::warn!("DB reloaded by DEBUG RELOAD");
+            done(cx)
+        }
+        Ok(None) => Err(CmdError::text("ERR Error trying to load the RDB dump")),
+        Err(fault) => {
+            log::warn!("{}: {fault}", cx.config.dbfilename.lossy());
+            Err(CmdError::text("ERR Error trying to load the RDB dump"))
+        }
+    }
 }
 
 fn htstats(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {

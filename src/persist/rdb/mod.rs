@@ -16,11 +16,15 @@ mod encode;
 mod input;
 mod old;
 mod payload;
+mod read;
+mod write;
 
 pub use decode::{Decode, decode_value, fuzz_value};
 pub use encode::{Encoder, Sink, code_of};
 pub use input::{Fault, Input, Reader, Slice};
 pub use payload::{PayloadError, dump, restore};
+pub use read::{LoadOptions, Loaded, load};
+pub use write::{Access, SaveOptions, Writer, save, temporary_name};
 
 /// The version that is written unless a value needs a newer one.
 pub const VERSION: u16 = 11;
@@ -60,6 +64,22 @@ pub mod code {
 /// The first version whose readers know a type.
 pub fn version_of(code: u8) -> u16 {
     if code >= code::HASH_METADATA_PRE_GA { 12 } else { VERSION }
+}
+
+/// What stands before keys, between databases and at the end.
+mod opcode {
+    pub const SLOT_INFO: u8 = 0xF4;
+    pub const FUNCTION2: u8 = 0xF5;
+    pub const FUNCTION_PRE_GA: u8 = 0xF6;
+    pub const MODULE_AUX: u8 = 0xF7;
+    pub const IDLE: u8 = 0xF8;
+    pub const FREQ: u8 = 0xF9;
+    pub const AUX: u8 = 0xFA;
+    pub const RESIZE_DB: u8 = 0xFB;
+    pub const EXPIRE_MS: u8 = 0xFC;
+    pub const EXPIRE_SECS: u8 = 0xFD;
+    pub const SELECT_DB: u8 = 0xFE;
+    pub const EOF: u8 = 0xFF;
 }
 
 /// How strings are written.
