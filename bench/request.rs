@@ -37,6 +37,8 @@ fn server(clock: &Clock) -> Server {
         initial_oom_score: None,
         pause: None,
         debug: Debug::default(),
+        saves_begun: 0,
+        saving: None,
         startup_used_bytes: 0,
     };
     let mut server = Server::new(Config::default(), facts, FAMILIES, Rng::seeded(1), clock.read());

@@ -71,6 +71,8 @@ pub struct Server {
     logging: Option<Logging>,
     /// Commands executed when the turn began.
     commands_before_turn: u64,
+    /// How long the loop may sleep for the sake of a snapshot.
+    snapshot_wait: Option<Duration>,
     /// TCP sockets for the reactor to exchange.
     listeners: Option<Vec<TcpListener>>,
 }
@@ -115,6 +117,7 @@ impl Server {
             ending: None,
             logging: None,
             commands_before_turn: 0,
+            snapshot_wait: None,
             listeners: None,
         };
         derived::apply(&server.config, &mut server.keyspace, &mut server.stats);
@@ -321,6 +324,7 @@ impl Service for Server {
     fn before_wait(&mut self, now: Now) {
         self.stats.totals.turns += 1;
         self.run_timers(now);
+        self.snapshot_wait = self.snapshot_step();
         self.outputs.append(&mut self.sessions.touched);
         self.enforce_limits(now);
     }

@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::hub::Hub;
 use crate::journal::{Effects, Journal};
 use crate::keyspace::DbView;
+use crate::persist::snapshot::Snapshot;
 use crate::resp::Reply;
 use crate::session::{ConnId, Session, Sessions};
 use crate::stats::{Hidden, Stats};
@@ -86,8 +87,22 @@ pub struct Facts {
     pub pause: Option<(i64, PauseKind)>,
     /// DEBUG SLEEP and its kin may be used (enable-debug-command).
     pub debug: Debug,
+    /// Snapshots that were begun beside the loop.
+    pub saves_begun: u64,
+    /// The snapshot that is being written.
+    pub saving: Option<Saving>,
     /// Memory that was in use when the server had started, bytes.
     pub startup_used_bytes: usize,
+}
+
+/// A snapshot that is being written beside the loop.
+pub struct Saving {
+    /// The writer.
+    pub snapshot: Snapshot,
+    /// Changes since the save before it, which are no longer unsaved once it succeeds.
+    pub changes: u64,
+    /// When it began.
+    pub begun: Now,
 }
 
 /// What DEBUG switches.

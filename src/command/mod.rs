@@ -36,7 +36,7 @@ mod vector;
 mod zset;
 
 pub use args::Args;
-pub use ctx::{Ask, Ctx, Debug, Facts, Flow, Outcome, PauseKind, Shutdown};
+pub use ctx::{Ask, Ctx, Debug, Facts, Flow, Outcome, PauseKind, Saving, Shutdown};
 pub use error::CmdError;
 pub use server::persistence;
 pub use execute::{Handled, close_vanished, deliver_events, end_unit, execute, interest, refuse_protocol, resolve};

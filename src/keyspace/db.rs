@@ -1,6 +1,7 @@
 //! The databases and the view that a command has of the selected one.
 //! Invariant: `volatile` counts the entries with a deadline, and each of them has an item in the deadline index.
 
+use super::cut::{Cut, CutCosts};
 use super::edit::{Edit, Missing};
 use super::events::{Event, KeyEvent, class};
 use super::expire::Deadlines;
@@ -91,6 +92,12 @@ pub struct Book {
     pub pool: super::evict::Pool,
     /// Randomness for samples.
     pub rng: Rng,
+    /// The cut that is being taken.
+    pub cut: Option<Box<Cut>>,
+    /// What the last one cost.
+    pub last_cut: CutCosts,
+    /// What the mark of an entry is that a running cut has, or need not have.
+    pub(super) mark: bool,
 }
 
 /// Values with more elements than this are freed by the thread when nobody asked for it.
@@ -143,6 +150,14 @@ impl Book {
         self.lazyfree.as_mut()
     }
 
+    /// Frees a whole table, by the thread if there is one.
+    pub fn free_table(&mut self, table: Table<Entry>) {
+        match self.lazyfree() {
+            Some(thread) => thread.table(table),
+            None => drop(table),
+        }
+    }
+
     /// Frees a removed entry: here if that is quick, else by the thread.
     pub fn free(&mut self, entry: Entry, lazy: bool) {
         let limit = if lazy { UNLINK_HERE_ELEMENTS } else { FREE_HERE_ELEMENTS };
@@ -183,6 +198,9 @@ impl Keyspace {
                 expire_turn: 0,
                 pool: super::evict::Pool::default(),
                 rng,
+                cut: None,
+                last_cut: CutCosts::default(),
+                mark: false,
             },
             hasher,
         }
@@ -220,16 +238,14 @@ impl Keyspace {
             removed += db.table.len() as u64;
             let old = std::mem::replace(db, Db::new(self.hasher));
             db.deadlines = Deadlines::continuing(&old.deadlines);
-            if old.table.is_empty() {
-                continue;
+            let mut table = Some(old.table).filter(|table| !table.is_empty());
+            if let Some(cut) = &mut self.book.cut {
+                table = table.and_then(|table| cut.take_table(DbIndex(index as u32), table));
             }
-            if lazy {
-                if let Some(thread) = self.book.lazyfree() {
-                    thread.table(old.table);
-                    continue;
-                }
+            match table {
+                Some(table) if lazy => self.book.free_table(table),
+                table => drop(table),
             }
-            drop(old);
         }
         if self.book.interest & class::CHANGED != 0 {
             self.book.events.push(KeyEvent::Flushed(which));
@@ -240,6 +256,9 @@ impl Keyspace {
     /// Exchanges two databases' contents.
     pub fn swap(&mut self, a: DbIndex, b: DbIndex) {
         self.dbs.swap(a.0 as usize, b.0 as usize);
+        if let Some(cut) = &mut self.book.cut {
+            cut.swap(a, b);
+        }
         if self.book.interest & class::CHANGED != 0 && a != b {
             self.book.events.push(KeyEvent::Swapped(a, b));
         }
@@ -296,6 +315,7 @@ impl DbView<'_> {
                 }
                 db.volatile -= 1;
                 let book = &mut self.space.book;
+                book.before_change(self.index, occupied.get());
                 expired(book, occupied.remove(), self.index, key.bytes);
                 return None;
             }
@@ -343,6 +363,7 @@ impl DbView<'_> {
             if deadline <= now.unix_ms.0 {
                 if !self.keep_expired {
                     db.volatile -= 1;
+                    book.before_change(index, occupied.get());
                     expired(book, occupied.remove(), index, key.bytes);
                 }
                 book.counters.misses += 1;
@@ -405,6 +426,7 @@ impl DbView<'_> {
         if let Some(occupied) = db.table.find(key.hash, key.bytes) {
             if occupied.get().deadline().is_some_and(|d| d <= now.unix_ms.0) {
                 db.volatile -= 1;
+                book.before_change(index, occupied.get());
                 expired(book, occupied.remove(), index, key.bytes);
                 alive = false;
             }
@@ -415,7 +437,8 @@ impl DbView<'_> {
             if missing == Missing::Skip {
                 return Ok(None);
             }
-            let entry = T::create(key.bytes, &book.limits, book.fresh_access(now));
+            let mut entry = T::create(key.bytes, &book.limits, book.fresh_access(now));
+            book.stamp(&mut entry);
             let occupied = db.table.insert_new(key.hash, entry);
             return Ok(Some(Edit::new(occupied, &mut db.volatile, &mut db.deadlines, book, index, true)));
         }
@@ -424,6 +447,7 @@ impl DbView<'_> {
         if Kind::of(entry.kind()).type_of() != T::TYPE {
             return Err(WrongType);
         }
+        book.before_change(index, entry);
         let access = book.touched_access(entry.lru(), now);
         occupied.get_mut().set_lru(access);
         Ok(Some(Edit::new(occupied, &mut db.volatile, &mut db.deadlines, book, index, false)))
@@ -452,12 +476,14 @@ impl DbView<'_> {
         let book = &mut self.space.book;
         match db.table.find(key.hash, key.bytes) {
             Some(mut occupied) => {
+                book.before_change(index, occupied.get());
                 // An overwrite is a use, and keeps how often the key was used.
                 let access = book.touched_access(occupied.get().lru(), now);
                 let old_deadline = occupied.get().deadline();
                 let mut entry = occupied.get_mut();
                 let fresh = change(Some(&mut entry), access);
                 if let Some(mut fresh) = fresh {
+                    book.stamp(&mut fresh);
                     std::mem::swap(&mut *entry, &mut fresh);
                     book.free(fresh, false);
                 }
@@ -474,6 +500,7 @@ impl DbView<'_> {
             }
             None => {
                 let Some(mut entry) = change(None, book.fresh_access(now)) else { return };
+                book.stamp(&mut entry);
                 if let Deadline::At(Some(at)) = deadline {
                     entry.set_deadline(Some(at));
                     set_index(&mut db.deadlines, &mut db.volatile, key.hash, None, Some(at));
@@ -495,7 +522,9 @@ impl DbView<'_> {
 
     /// Sets or takes away a live key's deadline; false if there is no such key. Not announced: the caller knows the event.
     pub fn set_deadline(&mut self, key: Key<'_>, deadline: Option<i64>) -> bool {
-        let Some((mut occupied, _)) = self.live(key) else { return false };
+        let index = self.index;
+        let Some((mut occupied, book)) = self.live(key) else { return false };
+        book.before_change(index, occupied.get());
         let old = occupied.get().deadline();
         occupied.get_mut().set_deadline(deadline);
         let db = self.db();
@@ -505,7 +534,9 @@ impl DbView<'_> {
 
     /// Takes a live key out, to be freed or put elsewhere. Not announced.
     pub fn take(&mut self, key: Key<'_>) -> Option<Entry> {
-        let (occupied, _) = self.live(key)?;
+        let index = self.index;
+        let (occupied, book) = self.live(key)?;
+        book.before_change(index, occupied.get());
         let entry = occupied.remove();
         if entry.deadline().is_some() {
             self.db().volatile -= 1;
@@ -514,7 +545,8 @@ impl DbView<'_> {
     }
 
     /// Puts an entry under the name that it bears; the caller has made sure that there is none. Not announced.
-    pub fn insert(&mut self, entry: Entry) {
+    pub fn insert(&mut self, mut entry: Entry) {
+        self.space.book.stamp(&mut entry);
         let hash = self.space.hasher.hash(entry.key());
         let deadline = entry.deadline();
         let db = self.db();
@@ -531,14 +563,15 @@ impl DbView<'_> {
 
     /// Puts an entry of a file under the name that it bears, whose hash this is. If there is one of that name it is replaced, or,
     /// without `replace`, stays, and this is false. Not announced.
-    pub fn settle(&mut self, hash: u64, entry: Entry, replace: bool) -> bool {
+    pub fn settle(&mut self, hash: u64, mut entry: Entry, replace: bool) -> bool {
+        self.space.book.stamp(&mut entry);
         let deadline = entry.deadline();
         let db = &mut self.space.dbs[self.index.0 as usize];
         let old = match db.table.find(hash, entry.key()) {
             Some(_) if !replace => return false,
             Some(mut place) => {
                 let old = place.get().deadline();
-                let mut entry = entry;
+                self.space.book.before_change(self.index, place.get());
                 std::mem::swap(&mut *place.get_mut(), &mut entry);
                 self.space.book.free(entry, true);
                 old
@@ -581,6 +614,7 @@ impl DbView<'_> {
         });
         match due {
             Some(occupied) => {
+                self.space.book.before_change(index, occupied.get());
                 let entry = occupied.remove();
                 db.volatile -= 1;
                 let key: Box<[u8]> = entry.key().into();

@@ -2,4 +2,5 @@
 //! databases; no client, no command.
 
 pub mod rdb;
+pub mod snapshot;
 pub mod storage;

@@ -35,6 +35,9 @@ impl Server {
     /// How long the loop may sleep.
     pub(super) fn next_timer(&self, now: Now) -> Option<Duration> {
         let tick = self.cron.next_tick_ms.saturating_sub(now.mono_ms());
+        if let Some(wait) = self.snapshot_wait {
+            return Some(wait);
+        }
         let mut wait_ms = tick;
         if self.expires_now() {
             if let Some(due) = expire::next_due_ms(&self.keyspace) {
@@ -75,6 +78,7 @@ impl Server {
         self.stats.totals.peak_used_bytes = self.stats.totals.peak_used_bytes.max(used);
         self.stats.sample(now.mono_ms());
         self.check_clients(now);
+        self.snapshot_cron(now);
         if self.config.watchdog_period > 0 {
             process::set_alarm(self.config.watchdog_period);
         }

@@ -263,6 +263,8 @@ fn serve(config: &mut Config, start: &Start, executable: String, logging: Loggin
         initial_oom_score: None,
         pause: None,
         debug: Debug::default(),
+        saves_begun: 0,
+        saving: None,
         startup_used_bytes: 0,
     };
     if let Err(error) = derived::apply_oom_score(config, &mut facts.initial_oom_score) {

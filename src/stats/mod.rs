@@ -15,7 +15,7 @@ pub use commands::{CommandStats, Histogram};
 pub use errors::ErrorStats;
 pub use latency::{LatencyMonitor, Sample, Series, Summary};
 pub use memory::{MemoryFigures, Ratio, human};
-pub use persistence::Persistence;
+pub use persistence::{Persistence, Running};
 pub use rates::{Rate, Rates};
 pub use slowlog::{Hidden, SlowEntry, SlowLog};
 

@@ -1,22 +1,36 @@
-//! SAVE and LASTSAVE, and what else writes and reads snapshots: DEBUG RELOAD, SHUTDOWN, the start.
+//! SAVE, BGSAVE and LASTSAVE, and what else writes and reads snapshots: DEBUG RELOAD, SHUTDOWN, the start.
 
 use super::SERVER;
 use crate::base::clock::Now;
 use crate::command::args::Args;
-use crate::command::ctx::{Ctx, Flow, Outcome};
+use crate::command::ctx::{Ctx, Facts, Flow, Outcome, Saving};
 use crate::command::error::CmdError;
-use crate::command::table::{Command, acl, flag};
+use crate::command::table::{Arg, Command, acl, flag};
 use crate::config::{Config, SanitizeDumpPayload};
 use crate::keyspace::Keyspace;
 use crate::persist::rdb::{self, Access, Fault, LoadOptions, Loaded, SaveOptions};
+use crate::persist::snapshot::{self, DbSizes, Plan, Snapshot};
 use crate::persist::storage::{Disk, Storage};
-use crate::stats::Stats;
+use crate::stats::{Running, Stats};
 use crate::sys::alloc;
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The family.
 pub const COMMANDS: &[Command] = &[
+    Command {
+        name: "bgsave",
+        arity: -1,
+        flags: flag::ADMIN | flag::NOSCRIPT | flag::NO_ASYNC_LOADING,
+        args: &[Arg::word("schedule", "SCHEDULE").optional().since("3.2.2")],
+        since: "1.0.0",
+        complexity: "O(1); the keys are copied in small steps between other commands",
+        summary: "Writes a snapshot of this moment while commands go on.",
+        history: &[("3.2.2", "Option SCHEDULE.")],
+        run: Some(bgsave),
+        ..SERVER
+    },
     Command {
         name: "lastsave",
         arity: 1,
@@ -41,6 +55,8 @@ pub const COMMANDS: &[Command] = &[
     },
 ];
 
+/// After a failed snapshot the rules wait so long, seconds.
+const RETRY_SECS: i64 = 5;
 /// Distance of the log's lines about a load.
 const PROGRESS_EVERY: Duration = Duration::from_secs(2);
 
@@ -49,7 +65,24 @@ fn lastsave(cx: &mut Ctx<'_>, _args: &mut Args<'_>) -> Outcome {
     Ok(Flow::Done)
 }
 
+fn bgsave(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
+    if args.more() && !(args.left() == 1 && args.accept("schedule")) {
+        return Err(CmdError::SYNTAX);
+    }
+    if cx.facts.saving.is_some() {
+        return Err(ALREADY);
+    }
+    begin_save(cx.config, cx.db.space, cx.stats, cx.facts, cx.now).map_err(|_| CmdError::text("ERR"))?;
+    cx.reply.simple("Background saving started");
+    Ok(Flow::Done)
+}
+
+const ALREADY: CmdError = CmdError::text("ERR Background save already in progress");
+
 fn save(cx: &mut Ctx<'_>, _args: &mut Args<'_>) -> Outcome {
+    if cx.facts.saving.is_some() {
+        return Err(ALREADY);
+    }
     // The reference has no more to say either: the log tells the cause.
     cx.save_snapshot().map_err(|_| CmdError::text("ERR"))?;
     cx.reply.ok();
@@ -62,6 +95,8 @@ impl Ctx<'_> {
     /// # Errors
     /// The system's; it is in the log.
     pub fn save_snapshot(&mut self) -> io::Result<()> {
+        // One that is older than this one must not take its place later.
+        end_save(self.db.space, self.stats, self.facts);
         save_now(self.config, self.db.space, self.stats, self.now)
     }
 }
@@ -81,6 +116,96 @@ pub fn save_options(config: &Config, stats: &Stats, now: Now) -> SaveOptions {
         now,
         used_bytes: alloc::used_bytes() as u64,
         libraries: stats.persistence.libraries.clone(),
+    }
+}
+
+/// Begins a snapshot of this moment, which is written beside the loop.
+///
+/// # Errors
+/// The system's; it is in the log.
+pub fn begin_save(
+    config: &Config,
+    space: &mut Keyspace,
+    stats: &mut Stats,
+    facts: &mut Facts,
+    now: Now,
+) -> io::Result<()> {
+    let sizes = space.dbs.iter().enumerate().filter(|(_, db)| !db.table.is_empty()).map(|(index, db)| DbSizes {
+        index: index as u32,
+        keys: db.table.len() as u64,
+        expires: db.volatile as u64,
+    });
+    facts.saves_begun += 1;
+    let plan = Plan {
+        path: snapshot::target(config.dbfilename.path()),
+        temporary_name: format!("temp-{}-{}.rdb", std::process::id(), facts.saves_begun),
+        options: save_options(config, stats, now),
+        sizes: sizes.collect(),
+        key_delay: Duration::from_micros(u64::try_from(config.rdb_key_save_delay).unwrap_or(0)),
+    };
+    stats.persistence.last_try_secs = now.unix_secs();
+    let (snapshot, sink) = Snapshot::begin(plan, Arc::new(Disk)).inspect_err(|error| {
+        stats.persistence.last_save_ok = false;
+        log::warn!("Can't save in background: {error}");
+    })?;
+    let keys_total = space.total_keys() as u64;
+    space.begin_cut(sink);
+    facts.saving = Some(Saving { snapshot, changes: space.book.dirty, begun: now });
+    stats.persistence.running = Some(Running { since_secs: now.unix_secs(), keys_total, ..Running::default() });
+    log::info!("Background saving started: {keys_total} keys");
+    Ok(())
+}
+
+/// Looks how the running snapshot stands, and draws the conclusions of its end.
+pub fn poll_save(space: &mut Keyspace, stats: &mut Stats, facts: &mut Facts, now: Now) {
+    let Some(saving) = &facts.saving else { return };
+    let persistence = &mut stats.persistence;
+    if let Some(running) = &mut persistence.running {
+        running.keys_done = saving.snapshot.keys();
+        running.extra_bytes = saving.snapshot.queued_bytes() as u64;
+        running.extra_bytes_most = running.extra_bytes_most.max(running.extra_bytes);
+    }
+    let Some(result) = saving.snapshot.poll() else { return };
+    persistence.last_bgsave_secs = Some(now.mono_ms().saturating_sub(saving.begun.mono_ms()) / 1000);
+    persistence.last_save_ok = result.is_ok();
+    match result {
+        Ok(bytes) => {
+            log::info!("Background saving terminated with success: {bytes} bytes");
+            persistence.saves += 1;
+            persistence.last_save_secs = now.unix_secs();
+            space.book.dirty = space.book.dirty.saturating_sub(saving.changes);
+        }
+        Err(error) => log::warn!("Background saving error: {error}"),
+    }
+    end_save(space, stats, facts);
+}
+
+/// There is no running snapshot any more; one that has not come to its end is given up.
+pub fn end_save(space: &mut Keyspace, stats: &mut Stats, facts: &mut Facts) {
+    // The snapshot goes first: a writer that finds no more entries coming then knows why.
+    if facts.saving.take().is_some() {
+        space.abandon_cut();
+    }
+    if let Some(running) = stats.persistence.running.take() {
+        stats.persistence.last_extra_bytes = running.extra_bytes_most;
+    }
+}
+
+/// Whether a rule of `save` demands a snapshot now; the log says which.
+pub fn is_save_due(config: &Config, space: &Keyspace, stats: &Stats, now: Now) -> bool {
+    let persistence = &stats.persistence;
+    let (secs, changes) = (now.unix_secs(), space.book.dirty);
+    let since = secs.saturating_sub(persistence.last_save_secs);
+    let rested = persistence.last_save_ok || secs.saturating_sub(persistence.last_try_secs) > RETRY_SECS;
+    let due = config.save.iter().find(|rule| {
+        changes >= rule.changes && u64::try_from(since).is_ok_and(|since| since > rule.seconds)
+    });
+    match due.filter(|_| rested) {
+        Some(rule) => {
+            log::info!("{} changes in {} seconds. Saving...", rule.changes, rule.seconds);
+            true
+        }
+        None => false,
     }
 }
 

@@ -17,6 +17,7 @@ mod input;
 mod old;
 mod payload;
 mod read;
+mod transcode;
 mod write;
 
 pub use decode::{Decode, decode_value, fuzz_value};
@@ -24,6 +25,7 @@ pub use encode::{Encoder, Sink, code_of};
 pub use input::{Fault, Input, Reader, Slice};
 pub use payload::{PayloadError, dump, restore};
 pub use read::{LoadOptions, Loaded, load};
+pub use transcode::transcode;
 pub use write::{Access, SaveOptions, Writer, save, temporary_name};
 
 /// The version that is written unless a value needs a newer one.

@@ -152,9 +152,14 @@ impl<'f> Writer<'f> {
     }
 
     /// The entries that follow are of this database.
-    pub fn database(&mut self, index: u32, keys: u64, expires: u64) {
+    pub fn select(&mut self, index: u32) {
         self.encoder.byte(opcode::SELECT_DB);
         self.encoder.length(u64::from(index));
+    }
+
+    /// The entries that follow are of this database, which has so many.
+    pub fn database(&mut self, index: u32, keys: u64, expires: u64) {
+        self.select(index);
         self.encoder.byte(opcode::RESIZE_DB);
         self.encoder.length(keys);
         self.encoder.length(expires);
@@ -163,7 +168,19 @@ impl<'f> Writer<'f> {
     /// A key with its value.
     #[inline]
     pub fn entry(&mut self, entry: EntryRef<'_>) {
-        if let Some(deadline) = entry.deadline() {
+        self.begin_entry(code_of(entry), entry.key(), entry.deadline(), entry.lru()).value(entry);
+    }
+
+    /// All of an entry but its value, which the caller writes next.
+    #[inline]
+    pub fn begin_entry(
+        &mut self,
+        code: u8,
+        key: &[u8],
+        deadline: Option<i64>,
+        access: u32,
+    ) -> &mut Encoder<FileSink<'f>> {
+        if let Some(deadline) = deadline {
             self.encoder.byte(opcode::EXPIRE_MS);
             self.encoder.sink.put(&deadline.to_le_bytes());
         }
@@ -171,18 +188,17 @@ impl<'f> Writer<'f> {
             Access::Unsaid => {}
             Access::Idle => {
                 self.encoder.byte(opcode::IDLE);
-                self.encoder.length(u64::from(clock::lru_idle_secs(entry.lru(), self.now)));
+                self.encoder.length(u64::from(clock::lru_idle_secs(access, self.now)));
             }
             Access::Frequency => {
-                let (frequency, _) = clock::lfu_unpack(entry.lru());
+                let (frequency, _) = clock::lfu_unpack(access);
                 self.encoder.sink.put(&[opcode::FREQ, frequency]);
             }
         }
-        let code = code_of(entry);
         self.version = self.version.max(version_of(code));
         self.encoder.byte(code);
-        self.encoder.string(entry.key());
-        self.encoder.value(entry);
+        self.encoder.string(key);
+        &mut self.encoder
     }
 
     /// Whether writing has failed: what is given after that goes nowhere.

@@ -1,0 +1,44 @@
+//! A value that was written without compression, written once more: so that the loop need not compress what a thread can.
+//! Knows no entry.
+
+use super::encode::{Encoder, Sink};
+use super::input::{Fault, Input, Reader, Slice};
+use super::code;
+
+/// Writes a value of this type, which `raw` holds without compression, into `encoder`.
+///
+/// # Errors
+/// If `raw` is no such value.
+pub fn transcode<S: Sink>(code: u8, raw: &[u8], encoder: &mut Encoder<S>) -> Result<(), Fault> {
+    let (strings, behind) = match code {
+        code::SET => (1, 0),
+        code::HASH => (2, 0),
+        code::ZSET_2 => (1, size_of::<f64>()),
+        code::LIST_QUICKLIST_2 => return nodes(raw, encoder),
+        _ => {
+            encoder.sink.put(raw);
+            return Ok(());
+        }
+    };
+    let mut reader = Reader::new(Slice::of(raw));
+    let count = reader.length()?;
+    encoder.length(count);
+    for _ in 0..count {
+        for _ in 0..strings {
+            encoder.string(reader.string()?);
+        }
+        encoder.sink.put(reader.input.take(behind)?);
+    }
+    Ok(())
+}
+
+fn nodes<S: Sink>(raw: &[u8], encoder: &mut Encoder<S>) -> Result<(), Fault> {
+    let mut reader = Reader::new(Slice::of(raw));
+    let count = reader.length()?;
+    encoder.length(count);
+    for _ in 0..count {
+        encoder.length(reader.length()?);
+        encoder.string(reader.string()?);
+    }
+    Ok(())
+}
