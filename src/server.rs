@@ -8,6 +8,7 @@
 //! Execution order per connection is the order of arrival; a batch only brings cache misses forward.
 
 mod batch;
+mod check;
 mod cron;
 mod limits;
 mod log_options;

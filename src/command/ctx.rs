@@ -112,6 +112,8 @@ pub struct Debug {
     pub cron_paused: bool,
     /// Reply buffers do not shrink or grow by themselves.
     pub reply_buffer_resizing_off: bool,
+    /// Checksums of RESTORE's payloads do not count.
+    pub skip_checksum: bool,
     /// Milliseconds after which a reply buffer's peak is forgotten.
     pub reply_buffer_peak_reset_ms: Option<i64>,
 }

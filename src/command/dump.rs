@@ -136,9 +136,12 @@ fn restore(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     }
     let limits = cx.db.space.book.limits;
     let how = Decode { limits: &limits, deep: true, access: access(cx, &options) };
-    let mut entry = rdb::restore(payload, key.bytes, &how).map_err(|error| match error {
+    let mut entry = rdb::restore(payload, key.bytes, &how, !cx.facts.debug.skip_checksum).map_err(|error| match error {
         PayloadError::Footer => CmdError::text("ERR DUMP payload version or checksum are wrong"),
-        PayloadError::Value(_) => CmdError::text("ERR Bad data format"),
+        PayloadError::Value(fault) => {
+            log::debug!("RESTORE is refused: {fault}");
+            CmdError::text("ERR Bad data format")
+        }
     })?;
     let old = cx.db.take(key);
     let replaced = old.is_some();

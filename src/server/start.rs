@@ -6,7 +6,7 @@
 //!
 //! Everything that can be refused is tried before the first client is taken. What is only a pity is a warning of one line.
 
-use super::{Server, log_options, title};
+use super::{Server, check, log_options, title};
 use crate::base::clock::Clock;
 use crate::base::rng::Rng;
 use crate::base::version;
@@ -68,8 +68,12 @@ impl fmt::Display for StartError {
             StartError::Unix(path, error) => {
                 write!(f, "Failed opening Unix socket {}: {error}", path.display())
             }
+            StartError::Data(path, Fault::Io(error)) => {
+                write!(f, "Fatal error loading the DB, {}: {error}. Exiting.", path.display())
+            }
             StartError::Data(path, fault) => {
-                write!(f, "Fatal error loading the DB, {}: {fault}. Exiting.", path.display())
+                writeln!(f, "{}: {fault}", path.display())?;
+                f.write_str("Terminating server after rdb file reading failure.")
             }
             StartError::Nowhere => f.write_str("Configured to not listen anywhere, exiting."),
         }
@@ -80,9 +84,13 @@ impl fmt::Display for StartError {
 pub fn run(mut args: impl Iterator<Item = OsString>) -> ExitCode {
     let program = args.next().unwrap_or_default();
     let name = Path::new(&program).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    if let Some(tool) = ["check-rdb", "check-aof"].iter().find(|tool| name.ends_with(*tool)) {
-        eprintln!("{name}: {tool} is not available yet in this version of Redstart");
+    let mut args = args.peekable();
+    if name.ends_with("check-aof") {
+        eprintln!("{name}: check-aof is not available yet in this version of Redstart");
         return ExitCode::FAILURE;
+    }
+    if name.ends_with("check-rdb") || args.next_if(|word| word == "--check-rdb").is_some() {
+        return check::rdb_file(&args.collect::<Vec<_>>());
     }
     match Invocation::parse(args) {
         Invocation::Print(text, status) => {

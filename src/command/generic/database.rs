@@ -67,7 +67,12 @@ pub(super) fn flushall(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         log::warn!("The snapshot that is being written is given up: all data are being deleted");
         persistence::end_save(cx.db.space, cx.stats, cx.facts);
     }
-    flush(cx, None, lazy)
+    let done = flush(cx, None, lazy)?;
+    if !cx.config.save.is_empty() {
+        // The file must not bring back what was deleted. A failure is in the log and in INFO.
+        drop(cx.save_snapshot());
+    }
+    Ok(done)
 }
 
 /// SWAPDB.

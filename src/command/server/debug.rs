@@ -127,6 +127,13 @@ const SUBS: &[Sub] = &[
         "Whether keys go by themselves when their time has come.",
         active_expire,
     ),
+    sub(
+        "set-skip-checksum-validation",
+        (1, 1),
+        "SET-SKIP-CHECKSUM-VALIDATION <0|1>",
+        "Whether the checksums of RESTORE's payloads are left unchecked.",
+        skip_checksum,
+    ),
     sub("sleep", (1, 1), "SLEEP <seconds>", "Holds the whole server up; decimals allowed.", sleep),
     sub("stringmatch-len", (2, 2), "STRINGMATCH-LEN <pattern> <text>", "Whether a glob matches a text.", string_match),
 ];
@@ -209,6 +216,11 @@ fn digest_value(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         cx.reply.simple(&digest.hex());
     }
     Ok(Flow::Done)
+}
+
+fn skip_checksum(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
+    cx.facts.debug.skip_checksum = switch(args)?;
+    done(cx)
 }
 
 fn reload(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {

@@ -16,7 +16,7 @@ use crate::ds::listpack::{self, Value as Elem};
 use crate::ds::quicklist::QuickList;
 use crate::ds::record::{Field, Member};
 use crate::ds::table::Table;
-use crate::ds::{blob, intset};
+use crate::ds::intset;
 use crate::types::{AddOptions, Added, Big, Encoded, Entry, Kind, Limits, Set, SetMut, Value, ZSet, ZSetMut};
 use std::collections::HashSet;
 
@@ -41,13 +41,14 @@ pub fn decode_value<I: Input>(
     key: &[u8],
     how: &Decode<'_>,
 ) -> Result<Entry, Fault> {
-    Decoder { reader, key, how }.value(code)
+    Decoder { reader, key, how, code }.value(code)
 }
 
 struct Decoder<'r, 'a, I> {
     reader: &'r mut Reader<I>,
     key: &'a [u8],
     how: &'a Decode<'a>,
+    code: u8,
 }
 
 /// Pairs of a hash as they come.
@@ -78,6 +79,22 @@ impl<I: Input> Decoder<'_, '_, I> {
         Fault::Unsupported { offset: self.reader.input.offset(), what: what.into() }
     }
 
+    #[cold]
+    fn packed_fault(&self, what: &'static str) -> Fault {
+        let kind = match self.code {
+            code::SET_INTSET => "Intset",
+            code::HASH_ZIPMAP => "Zipmap",
+            code::HASH_ZIPLIST => "Hash ziplist",
+            code::ZSET_ZIPLIST => "Zset ziplist",
+            code::LIST_ZIPLIST | code::LIST_QUICKLIST => "Ziplist",
+            code::LIST_QUICKLIST_2 => "List listpack",
+            code::HASH_LISTPACK => "Hash listpack",
+            code::ZSET_LISTPACK => "Zset listpack",
+            _ => "Listpack",
+        };
+        Fault::Packed { offset: self.reader.input.offset(), kind, what }
+    }
+
     fn packed_entry(&self, kind: Kind, value: &[u8]) -> Result<Entry, Fault> {
         Ok(Entry::new(self.key, kind as u8, value, self.how.access, None))
     }
@@ -89,21 +106,21 @@ impl<I: Input> Decoder<'_, '_, I> {
     /// The next string as a listpack of ours.
     fn listpack(&mut self) -> Result<Vec<u8>, Fault> {
         let read = listpack::from_wire(self.reader.string()?);
-        read.map_err(|fault| self.reader.corrupt_blob(fault))
+        read.map_err(|fault| self.packed_fault(fault.what))
     }
 
     /// The next string, a ziplist, as a listpack of ours.
     fn ziplist(&mut self) -> Result<Vec<u8>, Fault> {
         let mut pack = listpack::EMPTY.to_vec();
         let read = old::ziplist(self.reader.string()?, |elem| listpack::push_back(&mut pack, elem));
-        read.map_err(|fault| self.reader.corrupt_blob(fault))?;
+        read.map_err(|fault| self.packed_fault(fault.what))?;
         Ok(pack)
     }
 
     /// Every `stride`-th element must be another one.
     fn check_distinct(&self, pack: &[u8], stride: usize) -> Result<(), Fault> {
         if self.how.deep && !are_distinct(pack, stride) {
-            return Err(self.reader.corrupt("an element that is there twice"));
+            return Err(self.packed_fault(DUPLICATES));
         }
         Ok(())
     }
@@ -112,7 +129,7 @@ impl<I: Input> Decoder<'_, '_, I> {
     fn check_pairs(&self, pack: &[u8]) -> Result<usize, Fault> {
         match listpack::count(pack) {
             0 => Err(Fault::Empty),
-            odd if odd % 2 == 1 => Err(self.reader.corrupt("a packed value of pairs with half a pair")),
+            odd if odd % 2 == 1 => Err(self.packed_fault("half a pair")),
             even => Ok(even / 2),
         }
     }
@@ -136,7 +153,10 @@ impl<I: Input> Decoder<'_, '_, I> {
             match code {
                 code::LIST => nodes.push_back(self.reader.string()?),
                 code::LIST_QUICKLIST_2 => match self.reader.length()? {
-                    container::PLAIN => nodes.push_back_plain(self.reader.owned_string()?),
+                    container::PLAIN => match self.reader.owned_string()? {
+                        empty if empty.is_empty() => return Err(self.reader.corrupt("a list node of nothing")),
+                        element => nodes.push_back_plain(element),
+                    },
                     container::PACKED => nodes.push_back_node(self.listpack()?),
                     _ => return Err(self.reader.corrupt("a list node of no known form")),
                 },
@@ -176,7 +196,7 @@ impl<I: Input> Decoder<'_, '_, I> {
 
     fn set_ints(&mut self) -> Result<Entry, Fault> {
         let read = intset::from_wire(self.reader.string()?);
-        let ints = read.map_err(|fault| self.reader.corrupt_blob(fault))?;
+        let ints = read.map_err(|fault| self.packed_fault(fault.what))?;
         if intset::is_empty(&ints) {
             return Err(Fault::Empty);
         }
@@ -242,7 +262,7 @@ impl<I: Input> Decoder<'_, '_, I> {
         let mut before: Option<(f64, Vec<u8>)> = None;
         for (member, score) in pairs(&pack) {
             let score = score.to_f64().filter(|score| !score.is_nan());
-            let score = score.ok_or_else(|| self.reader.corrupt("a score that is not a number"))?;
+            let score = score.ok_or_else(|| self.packed_fault("a score that is not a number"))?;
             let member = member.text(&mut digits);
             longest = longest.max(member.len());
             let (old_score, old_member) = before.get_or_insert_with(|| (f64::NEG_INFINITY, Vec::new()));
@@ -316,7 +336,7 @@ impl<I: Input> Decoder<'_, '_, I> {
         let limits = self.how.limits;
         let too_long = |(_, elem): (usize, Elem<'_>)| elem.text_len() > limits.hash_value;
         if count > limits.hash_entries || (code != code::HASH_LISTPACK && listpack::iter(&pack).any(too_long)) {
-            let table = unpack(&pack, limits).ok_or_else(|| self.reader.corrupt(TWICE))?;
+            let table = unpack(&pack, limits).ok_or_else(|| self.packed_fault(DUPLICATES))?;
             return self.big_entry(Kind::BigHash, Big::Hash(table));
         }
         self.check_distinct(&pack, 2)?;
@@ -328,11 +348,15 @@ impl<I: Input> Decoder<'_, '_, I> {
         let read = old::zipmap(self.reader.string()?, |field, value| {
             listpack::push_back_all(&mut pack, &[field.into(), value.into()]);
         });
-        read.map_err(|fault: blob::Corrupt| self.reader.corrupt_blob(fault))?;
-        Ok(pack)
+        match read {
+            Ok(0) => Err(self.packed_fault("no pairs")),
+            Ok(_) => Ok(pack),
+            Err(fault) => Err(self.packed_fault(fault.what)),
+        }
     }
 }
 
+const DUPLICATES: &str = "a listpack with dup elements";
 const TWICE: &str = "a field that is there twice";
 
 fn pairs(pack: &[u8]) -> impl Iterator<Item = (Elem<'_>, Elem<'_>)> {

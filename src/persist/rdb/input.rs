@@ -3,7 +3,6 @@
 
 use super::string_form as form;
 use crate::base::lzf;
-use crate::ds::blob;
 use std::fmt;
 use std::io;
 
@@ -24,6 +23,15 @@ pub enum Fault {
         /// The fact that does not hold.
         what: &'static str,
     },
+    /// A packed value contradicts itself.
+    Packed {
+        /// Where the value ends.
+        offset: u64,
+        /// What it is: `Hash ziplist`.
+        kind: &'static str,
+        /// The fact that does not hold.
+        what: &'static str,
+    },
     /// Something this server does not have.
     Unsupported {
         /// Where it stands.
@@ -41,6 +49,9 @@ impl fmt::Display for Fault {
             Fault::Io(error) => write!(f, "{error}"),
             Fault::Truncated { offset } => write!(f, "it ends at byte {offset}, in the middle"),
             Fault::Corrupt { offset, what } => write!(f, "{what} at byte {offset}"),
+            Fault::Packed { offset, kind, what } => {
+                write!(f, "{kind} integrity check failed: {what}, before byte {offset}")
+            }
             Fault::Unsupported { offset, what } => write!(f, "{what} at byte {offset}"),
             Fault::Empty => f.write_str("a collection without elements"),
         }
@@ -129,12 +140,6 @@ impl<I: Input> Reader<I> {
     #[cold]
     pub fn corrupt(&self, what: &'static str) -> Fault {
         Fault::Corrupt { offset: self.input.offset(), what }
-    }
-
-    /// A contradiction within the string that was just read.
-    #[cold]
-    pub fn corrupt_blob(&self, fault: blob::Corrupt) -> Fault {
-        self.corrupt(fault.what)
     }
 
     /// The next bytes as they are.

@@ -40,17 +40,18 @@ pub fn dump(entry: EntryRef<'_>, compress: bool) -> Vec<u8> {
     payload
 }
 
-/// The entry of this key that a payload tells of.
+/// The entry of this key that a payload tells of. `check_sum`: whether its checksum counts.
 ///
 /// # Errors
 /// A payload that is none, or damaged.
-pub fn restore(payload: &[u8], key: &[u8], how: &Decode<'_>) -> Result<Entry, PayloadError> {
+pub fn restore(payload: &[u8], key: &[u8], how: &Decode<'_>, check_sum: bool) -> Result<Entry, PayloadError> {
     let (value, &[v0, v1, ref sum @ ..]) =
         payload.split_last_chunk::<FOOTER_BYTES>().ok_or(PayloadError::Footer)?;
     let version = u16::from_le_bytes([v0, v1]);
     let sum = u64::from_le_bytes(*sum);
     // Zero means that whoever wrote it did not sum up.
-    if version > NEWEST_VERSION || (sum != 0 && crc64(&payload[..payload.len() - size_of_val(&sum)]) != sum) {
+    let summed = &payload[..payload.len() - size_of_val(&sum)];
+    if version > NEWEST_VERSION || (check_sum && sum != 0 && crc64(summed) != sum) {
         return Err(PayloadError::Footer);
     }
     let mut reader = Reader::new(Slice::of(value));

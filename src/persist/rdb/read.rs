@@ -58,8 +58,12 @@ pub struct Loaded {
     pub libraries: Vec<Box<[u8]>>,
     /// The file's version.
     pub version: u16,
-    /// The fields that say something about the file, as text.
-    pub aux: Vec<(String, String)>,
+    /// The fields that say something about the file, as text, with the offsets behind them.
+    pub aux: Vec<(u64, String, String)>,
+    /// Keys with a deadline, those left out among them.
+    pub expires: u64,
+    /// Bytes read.
+    pub bytes: u64,
 }
 
 /// Bytes of a file as they come.
@@ -151,6 +155,7 @@ struct Parser<'a, I> {
     touch: Touch,
     databases: u32,
     loaded: Loaded,
+    read_keys: u64,
     batch: Batch,
 }
 
@@ -238,7 +243,7 @@ impl<I: Input> Parser<'_, I> {
     fn aux(&mut self) -> Result<(), Fault> {
         let name = String::from_utf8_lossy(self.reader.string()?).into_owned();
         let value = String::from_utf8_lossy(self.reader.string()?).into_owned();
-        self.loaded.aux.push((name, value));
+        self.loaded.aux.push((self.reader.input.offset(), name, value));
         Ok(())
     }
 
@@ -273,6 +278,7 @@ impl<I: Input> Parser<'_, I> {
     }
 
     fn entry(&mut self, code: u8, prefix: Prefix) -> Result<(), Fault> {
+        self.read_keys += 1;
         let key = self.reader.owned_string()?;
         if key.len() > MAX_KEY_BYTES {
             return Err(self.corrupt("a key too long"));
@@ -283,13 +289,18 @@ impl<I: Input> Parser<'_, I> {
             Err(Fault::Empty) => {
                 self.loaded.empty += 1;
                 if self.loaded.empty <= 10 {
-                    log::info!("rdbLoadObject skipping empty key: {}", String::from_utf8_lossy(&key));
+                    log::info!("RDB file: skipping empty key: {}", String::from_utf8_lossy(&key));
                 }
                 return Ok(());
             }
-            Err(fault) => return Err(fault),
+            Err(fault) => {
+                // Here and not only at the end: this is the place that knows which of the keys it is.
+                log::warn!("Key number {} of the RDB file, type {code}: {fault}", self.read_keys);
+                return Err(fault);
+            }
         };
         if let Some(deadline) = prefix.deadline {
+            self.loaded.expires += 1;
             if deadline <= self.options.now.unix_ms.0 {
                 self.loaded.expired += 1;
                 return Ok(());
@@ -318,8 +329,34 @@ impl Parser<'_, FileInput> {
                 return Err(self.corrupt(WRONG_SUM));
             }
         }
+        self.loaded.bytes = self.reader.input.offset();
         Ok(self.loaded)
     }
+}
+
+/// Reads a whole file and keeps nothing of it: whether it is good.
+///
+/// # Errors
+/// What is wrong with the file.
+pub fn check(file: ReadFile, now: Now) -> Result<Loaded, Fault> {
+    let hasher = Hasher::seeded([0; 4]);
+    let parser = Parser {
+        reader: Reader::new(FileInput::new(file.bytes, true)),
+        options: LoadOptions { now, checksum: true, deep: true, merge: true },
+        limits: &Limits::new(hasher),
+        hasher,
+        touch: Touch::Lru,
+        databases: u32::MAX,
+        loaded: Loaded::default(),
+        read_keys: 0,
+        batch: Batch { db: 0, entries: Vec::new(), offset: 0 },
+    };
+    let mut keys = 0;
+    let loaded = parser.file(&mut |batch| {
+        keys += batch.entries.len() as u64;
+        Ok(())
+    })?;
+    Ok(Loaded { keys, ..loaded })
 }
 
 /// Puts a batch into its database.
@@ -354,6 +391,7 @@ pub fn load(
         touch: space.book.touch,
         databases: u32::try_from(space.dbs.len()).unwrap_or(u32::MAX),
         loaded: Loaded::default(),
+        read_keys: 0,
         batch: Batch { db: 0, entries: Vec::new(), offset: 0 },
     };
     let mut keys = 0;
