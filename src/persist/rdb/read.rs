@@ -156,6 +156,8 @@ struct Parser<'a, I> {
     databases: u32,
     loaded: Loaded,
     read_keys: u64,
+    /// Room for the key that is being read.
+    key: Vec<u8>,
     batch: Batch,
 }
 
@@ -279,17 +281,24 @@ impl<I: Input> Parser<'_, I> {
 
     fn entry(&mut self, code: u8, prefix: Prefix) -> Result<(), Fault> {
         self.read_keys += 1;
-        let key = self.reader.owned_string()?;
+        let mut key = std::mem::take(&mut self.key);
+        self.reader.string_into(&mut key)?;
+        let read = self.entry_of(&key, code, prefix);
+        self.key = key;
+        read
+    }
+
+    fn entry_of(&mut self, key: &[u8], code: u8, prefix: Prefix) -> Result<(), Fault> {
         if key.len() > MAX_KEY_BYTES {
             return Err(self.corrupt("a key too long"));
         }
         let how = Decode { limits: self.limits, deep: self.options.deep, access: self.access(&prefix) };
-        let mut entry = match decode_value(&mut self.reader, code, &key, &how) {
+        let mut entry = match decode_value(&mut self.reader, code, key, &how) {
             Ok(entry) => entry,
             Err(Fault::Empty) => {
                 self.loaded.empty += 1;
                 if self.loaded.empty <= 10 {
-                    log::info!("RDB file: skipping empty key: {}", String::from_utf8_lossy(&key));
+                    log::info!("RDB file: skipping empty key: {}", String::from_utf8_lossy(key));
                 }
                 return Ok(());
             }
@@ -307,7 +316,7 @@ impl<I: Input> Parser<'_, I> {
             }
             entry.set_deadline(Some(deadline));
         }
-        self.batch.entries.push((self.hasher.hash(&key), entry));
+        self.batch.entries.push((self.hasher.hash(key), entry));
         Ok(())
     }
 }
@@ -349,6 +358,7 @@ pub fn check(file: ReadFile, now: Now) -> Result<Loaded, Fault> {
         databases: u32::MAX,
         loaded: Loaded::default(),
         read_keys: 0,
+        key: Vec::new(),
         batch: Batch { db: 0, entries: Vec::new(), offset: 0 },
     };
     let mut keys = 0;
@@ -392,6 +402,7 @@ pub fn load(
         databases: u32::try_from(space.dbs.len()).unwrap_or(u32::MAX),
         loaded: Loaded::default(),
         read_keys: 0,
+        key: Vec::new(),
         batch: Batch { db: 0, entries: Vec::new(), offset: 0 },
     };
     let mut keys = 0;
