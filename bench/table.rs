@@ -75,7 +75,9 @@ impl Map for Ours {
     fn get_batch(&self, batch: &[(u64, [u8; 16])]) -> usize {
         batch.iter().for_each(|(hash, _)| self.0.prefetch_segment(*hash));
         batch.iter().for_each(|(hash, _)| self.0.prefetch_bucket(*hash));
-        batch.iter().for_each(|(hash, _)| self.0.prefetch_item(*hash));
+        for (hash, _) in batch {
+            self.0.prefetch_item(*hash);
+        }
         batch.iter().filter_map(|(hash, key)| self.get(*hash, key)).sum()
     }
 

@@ -16,13 +16,14 @@ mod persistence;
 mod reconfigure;
 mod start;
 mod title;
+mod waits;
 
 pub use start::{StartError, run};
 
 use crate::base::clock::Now;
 use crate::base::hash::Hasher;
 use crate::base::rng::Rng;
-use crate::command::{Ask, Ctx, Facts, Handled, Row, Table, derived, execute, interest};
+use crate::command::{Ask, Ctx, Facts, Handled, Row, Table, broadcast, derived, execute, interest};
 use crate::config::Config;
 use crate::hub::Hub;
 use crate::journal::{Effects, Journal};
@@ -62,6 +63,8 @@ pub struct Server {
     closes: Vec<ConnId>,
     spare_buffers: Vec<Vec<u8>>,
     paused: Vec<ConnId>,
+    /// Those who wait for keys are being served.
+    serving_ready: bool,
     /// Where the walk over the clients goes on.
     next_client: usize,
     /// Whether the clients' memory is accounted for.
@@ -74,6 +77,8 @@ pub struct Server {
     commands_before_turn: u64,
     /// How long the loop may sleep for the sake of a snapshot.
     snapshot_wait: Option<Duration>,
+    /// The moment of the last turn that had requests, and the tick clock when they began to run.
+    turn: (Now, u64),
     /// TCP sockets for the reactor to exchange.
     listeners: Option<Vec<TcpListener>>,
 }
@@ -94,11 +99,12 @@ impl Server {
             .map(|(old, new)| (old.lossy().into_owned(), new.lossy().into_owned()))
             .collect();
         let table = Table::new(families, &renamed);
-        let keyspace = Keyspace::new(config.databases as usize, Hasher::seeded(seed), Rng::seeded(rng.next_u64()));
+        let hasher = Hasher::seeded(seed);
+        let keyspace = Keyspace::new(config.databases as usize, hasher, Rng::seeded(rng.next_u64()));
         let mut server = Server {
             keyspace,
             sessions: Sessions::default(),
-            hub: Hub::default(),
+            hub: Hub::new(hasher),
             effects: Effects::default(),
             journal: Journal::default(),
             stats: Stats::new(table.len(), now),
@@ -112,6 +118,7 @@ impl Server {
             closes: Vec::new(),
             spare_buffers: Vec::new(),
             paused: Vec::new(),
+            serving_ready: false,
             next_client: 0,
             accounting: false,
             cron: cron::Cron::new(now),
@@ -119,9 +126,11 @@ impl Server {
             logging: None,
             commands_before_turn: 0,
             snapshot_wait: None,
+            turn: (now, ticks::now()),
             listeners: None,
         };
-        derived::apply(&server.config, &mut server.keyspace, &mut server.stats);
+        derived::apply(&server.config, &mut server.keyspace, &mut server.hub, &mut server.stats);
+        server.sessions.push_limit_bytes = derived::push_limit_bytes(&server.config);
         server
     }
 
@@ -159,12 +168,20 @@ impl Server {
             rng: &mut self.rng,
             last_tick: ticks::now(),
             depth: 0,
+            spent_ticks: None,
             row: self.table.row(0),
             hidden: Hidden::default(),
             reply_limit_bytes,
         });
+        // What it was told beside a reply that came otherwise than by its own request.
+        if !self.sessions.late.is_empty() {
+            out.append(&mut self.sessions.late);
+        }
         session.outbox = out;
         self.after_session(session);
+        if self.keyspace.book.awaited.has_ready() {
+            self.serve_ready(now);
+        }
         Some(result)
     }
 
@@ -197,7 +214,9 @@ impl Server {
     }
 
     fn keep_buffer(&mut self, buffer: Vec<u8>) {
-        if buffer.capacity() <= KEPT_BUFFER_BYTES && self.spare_buffers.len() < SPARE_BUFFERS && buffer.capacity() > 0 {
+        // Small ones, made for a message, would only have to grow again.
+        let is_kept = (REPLY_BUFFER_BYTES..=KEPT_BUFFER_BYTES).contains(&buffer.capacity());
+        if is_kept && self.spare_buffers.len() < SPARE_BUFFERS {
             self.spare_buffers.push(buffer);
         }
     }
@@ -213,6 +232,23 @@ impl Server {
                 Ask::Unpaused => self.facts.pause = None,
             }
         }
+    }
+
+    /// A connection is gone: nobody may be told anything in its name.
+    fn forget_listener(&mut self, session: &Session) {
+        if session.watching > 0 {
+            self.hub.watches.remove_session(session.conn);
+        }
+        if session.is(mode::SUBSCRIBED) {
+            self.hub.channels.leave(session.conn);
+        }
+        if let Some(caching) = &session.caching {
+            self.hub.tracking.turn_off(session.conn, caching.prefixes.as_deref().unwrap_or_default());
+        }
+        if let Some(number) = session.caching_number {
+            self.hub.tracking.leave(number);
+        }
+        self.keyspace.book.interest = interest(&self.hub);
     }
 
     /// Offers one request; what can't be served now waits in the session.
@@ -245,7 +281,7 @@ impl Server {
 
     /// Serves waiting requests until one must wait or wants something of the server; whether there are more.
     fn serve_some_waiting(cx: &mut Ctx<'_>) -> bool {
-        while cx.session.is_served() && cx.asks.is_empty() {
+        while cx.session.is_served() && !cx.must_pause() {
             let Some(owned) = cx.session.take_waiting() else { return false };
             let argv = owned.argv();
             let row = argv.get(0).and_then(|name| cx.table.find(name));
@@ -293,15 +329,16 @@ impl Service for Server {
     }
 
     fn handle_turn(&mut self, inputs: &[Input], shared: &[u8], now: Now) {
+        self.turn = (now, ticks::now());
         self.stats.totals.reads += inputs.len() as u64;
         self.run_batches(inputs, shared, now);
     }
 
     fn handle_close(&mut self, conn: ConnId, _now: Now) {
         self.hub.monitors.remove(conn);
-        if self.sessions.remove(conn).is_some_and(|session| session.watching > 0) {
-            self.hub.watches.remove_session(conn);
-            self.keyspace.book.interest = interest(&self.hub);
+        self.forget_wait(conn);
+        if let Some(session) = self.sessions.remove(conn) {
+            self.forget_listener(&session);
         }
     }
 
@@ -326,6 +363,11 @@ impl Service for Server {
         self.stats.totals.turns += 1;
         self.run_timers(now);
         self.snapshot_wait = self.snapshot_step();
+        self.serve_ready(now);
+        self.serve_resumed(now);
+        if self.hub.tracking.has_changed() {
+            broadcast(&mut self.hub, &mut self.sessions);
+        }
         self.outputs.append(&mut self.sessions.touched);
         self.enforce_limits(now);
     }

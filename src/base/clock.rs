@@ -28,6 +28,16 @@ impl Now {
         self.unix_ms.0.div_euclid(1000)
     }
 
+    /// This moment and so many microseconds.
+    pub fn plus_us(self, us: u64) -> Now {
+        let unix_us = self.unix_us.saturating_add_unsigned(us);
+        Now {
+            unix_ms: UnixMs(unix_us.div_euclid(1000)),
+            unix_us,
+            mono_ns: self.mono_ns.saturating_add(us.saturating_mul(1000)),
+        }
+    }
+
     /// A moment at this Unix millisecond: for tests and replays.
     pub fn at_unix_ms(ms: i64) -> Now {
         Now {

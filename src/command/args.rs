@@ -1,6 +1,7 @@
 //! A request's arguments as a handler takes them: one after the other, each with its check. Knows no keyspace.
 
 use super::error::CmdError;
+use crate::base::clock::Now;
 use crate::base::hash::Hasher;
 use crate::base::{float, number, text};
 use crate::keyspace::Key;
@@ -122,6 +123,39 @@ impl<'a> Args<'a> {
     /// `SYNTAX` if there is none, `NOT_FLOAT` if it is none.
     pub fn double(&mut self) -> Result<f64, CmdError> {
         float::parse_double(self.bytes()?).ok_or(CmdError::NOT_FLOAT)
+    }
+
+    /// The next argument as how long to wait in seconds, fractions allowed, rounded up to milliseconds: when that will
+    /// be over on the monotonic clock; `None` for 0, which is for ever.
+    ///
+    /// # Errors
+    /// `SYNTAX` if there is none, a text of its own if it is no number, negative, or too large.
+    pub fn timeout(&mut self, now: Now) -> Result<Option<u64>, CmdError> {
+        let secs = float::parse_double(self.bytes()?).ok_or(CmdError::TIMEOUT_NOT_FLOAT)?;
+        let ms = (secs * 1000.0).ceil();
+        if ms > i64::MAX as f64 {
+            return Err(CmdError::TIMEOUT_OUT_OF_RANGE);
+        }
+        self.deadline(ms as i64, now)
+    }
+
+    /// The next argument as how long to wait in milliseconds, as `timeout` else.
+    ///
+    /// # Errors
+    /// As `timeout`.
+    pub fn timeout_ms(&mut self, now: Now) -> Result<Option<u64>, CmdError> {
+        let ms = number::parse_i64(self.bytes()?).ok_or(CmdError::TIMEOUT_NOT_INTEGER)?;
+        self.deadline(ms, now)
+    }
+
+    fn deadline(&self, ms: i64, now: Now) -> Result<Option<u64>, CmdError> {
+        match u64::try_from(ms) {
+            Err(_) => Err(CmdError::TIMEOUT_NEGATIVE),
+            Ok(0) => Ok(None),
+            // The sum is held against the wall clock, where it would overflow first.
+            Ok(ms) if now.unix_ms.0.checked_add_unsigned(ms).is_none() => Err(CmdError::TIMEOUT_OUT_OF_RANGE),
+            Ok(ms) => Ok(Some(now.mono_ms() + ms)),
+        }
     }
 
     /// The next argument without taking it.

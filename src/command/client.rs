@@ -3,6 +3,7 @@
 mod kill;
 mod list;
 mod pause;
+mod tracking;
 
 use super::args::Args;
 use super::connection::{is_plain, set_name};
@@ -10,11 +11,11 @@ use super::ctx::{Ctx, Flow, Outcome};
 use super::error::CmdError;
 use super::help;
 use super::table::{Arg, Command, acl, flag};
-use crate::session::{ReplyMode, mode};
+use crate::session::{ReplyMode, Session, mode};
 
 /// A row of this family.
 const CLIENT: Command = Command { group: "connection", acl: acl::CONNECTION, ..Command::BLANK };
-const ALWAYS: u32 = flag::NOSCRIPT | flag::LOADING | flag::STALE;
+const ALWAYS: u32 = flag::NOSCRIPT | flag::LOADING | flag::STALE | flag::KEEPS_CACHING;
 const ADMIN: u32 = ALWAYS | flag::ADMIN;
 
 const TYPES: &[Arg] = &[
@@ -42,6 +43,16 @@ const LIST: &[Arg] = &[
 ];
 const INFO_FIELDS: &[Arg] = &[Arg::string("libname").token("LIB-NAME"), Arg::string("libver").token("LIB-VER")];
 
+const TRACKING: &[Arg] = &[
+    Arg::one_of("status", ON_OFF),
+    Arg::int("client-id").token("REDIRECT").optional(),
+    Arg::string("prefix").token("PREFIX").optional().multiple_token(),
+    Arg::word("bcast", "BCAST").optional(),
+    Arg::word("optin", "OPTIN").optional(),
+    Arg::word("optout", "OPTOUT").optional(),
+    Arg::word("noloop", "NOLOOP").optional(),
+];
+
 /// The family.
 pub const COMMANDS: &[Command] = &[Command {
     name: "client",
@@ -56,6 +67,18 @@ pub const COMMANDS: &[Command] = &[Command {
 
 const SUBCOMMANDS: &[Command] = &[
     Command {
+        name: "caching",
+        full_name: "client|caching",
+        arity: 3,
+        flags: ALWAYS,
+        args: &[Arg::one_of("mode", YES_NO)],
+        since: "6.0.0",
+        complexity: "O(1)",
+        summary: "Tells whether the keys that the next command reads are tracked, in the modes OPTIN and OPTOUT.",
+        run: Some(tracking::caching),
+        ..CLIENT
+    },
+    Command {
         name: "getname",
         full_name: "client|getname",
         arity: 2,
@@ -64,6 +87,17 @@ const SUBCOMMANDS: &[Command] = &[
         complexity: "O(1)",
         summary: "Replies the name of this connection.",
         run: Some(getname),
+        ..CLIENT
+    },
+    Command {
+        name: "getredir",
+        full_name: "client|getredir",
+        arity: 2,
+        flags: ALWAYS,
+        since: "6.0.0",
+        complexity: "O(1)",
+        summary: "Replies the client to which news about tracked keys go; 0 for this one, -1 without tracking.",
+        run: Some(tracking::getredir),
         ..CLIENT
     },
     Command { full_name: "client|help", since: "5.0.0", group: "connection", acl: acl::CONNECTION, ..help::ROW },
@@ -203,6 +237,29 @@ const SUBCOMMANDS: &[Command] = &[
         ..CLIENT
     },
     Command {
+        name: "tracking",
+        full_name: "client|tracking",
+        arity: -3,
+        flags: ALWAYS,
+        args: TRACKING,
+        since: "6.0.0",
+        complexity: "O(1); some options take O(N) in the prefixes",
+        summary: "Turns on or off that this client is told when keys change that it has read.",
+        run: Some(tracking::tracking),
+        ..CLIENT
+    },
+    Command {
+        name: "trackinginfo",
+        full_name: "client|trackinginfo",
+        arity: 2,
+        flags: ALWAYS,
+        since: "6.2.0",
+        complexity: "O(1)",
+        summary: "Replies how this client tracks keys.",
+        run: Some(tracking::trackinginfo),
+        ..CLIENT
+    },
+    Command {
         name: "unblock",
         full_name: "client|unblock",
         arity: -3,
@@ -323,6 +380,11 @@ enum ClientType {
 }
 
 impl ClientType {
+    /// The type of a client.
+    fn of(session: &Session) -> ClientType {
+        if session.is(mode::SUBSCRIBED) { ClientType::PubSub } else { ClientType::Normal }
+    }
+
     /// The type that a word names.
     fn parse(word: &[u8]) -> Result<ClientType, CmdError> {
         let types = [

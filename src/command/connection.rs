@@ -65,7 +65,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "ping",
         arity: -1,
-        flags: flag::FAST | flag::TELLS_HEALTH,
+        flags: flag::FAST | flag::WHILE_SUBSCRIBED | flag::TELLS_HEALTH,
         args: &[Arg::string("message").optional()],
         since: "1.0.0",
         complexity: "O(1)",
@@ -77,7 +77,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "quit",
         arity: -1,
-        flags: GREETING | flag::NOT_QUEUED,
+        flags: GREETING | flag::NOT_QUEUED | flag::WHILE_SUBSCRIBED,
         since: "1.0.0",
         complexity: "O(1)",
         summary: "Closes the connection once all replies were sent.",
@@ -88,7 +88,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "reset",
         arity: 1,
-        flags: GREETING | flag::NOT_QUEUED,
+        flags: GREETING | flag::NOT_QUEUED | flag::WHILE_SUBSCRIBED,
         since: "6.2.0",
         complexity: "O(1)",
         summary: "Puts the connection into the state in which it began.",
@@ -112,6 +112,13 @@ const SELECT: Command = Command {
 };
 
 fn ping(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
+    if cx.session.is(mode::SUBSCRIBED) && cx.session.proto == Proto::Resp2 && args.left() <= 1 {
+        // It must look like a message, or it would be taken for a part of one.
+        cx.reply.array(2);
+        cx.reply.bulk(b"pong");
+        cx.reply.bulk(args.peek().unwrap_or_default());
+        return Ok(Flow::Done);
+    }
     match args.left() {
         0 => cx.reply.simple("PONG"),
         1 => cx.reply.bulk(args.bytes()?),
@@ -148,6 +155,8 @@ fn reset(cx: &mut Ctx<'_>, _args: &mut Args<'_>) -> Outcome {
     if cx.session.is(mode::MONITOR) {
         cx.hub.monitors.remove(cx.session.conn);
     }
+    cx.leave_channels();
+    cx.stop_tracking();
     cx.session.mode &= !(mode::MONITOR | mode::NO_EVICT | mode::NO_TOUCH);
     cx.db.touch_reads = true;
     cx.session.name = None;

@@ -11,17 +11,36 @@ use crate::hub::Hub;
 use crate::journal::{Effects, Journal};
 use crate::keyspace::DbView;
 use crate::persist::snapshot::Snapshot;
-use crate::resp::Reply;
+use crate::resp::{OwnedArgv, Reply};
 use crate::session::{ConnId, Session, Sessions};
 use crate::stats::{Hidden, Stats};
+use crate::types::Type;
 use std::net::TcpListener;
 use std::os::fd::RawFd;
 
 /// How a handler ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Flow {
     /// It has replied.
     Done,
+    /// It has not: the client waits for a key, and the words are run again when one is ready. Only where
+    /// `Ctx::may_block` allows it.
+    Block(Box<Wait>),
+}
+
+/// What a command waits for.
+#[derive(Debug, Clone)]
+pub struct Wait {
+    /// Keys of the selected database.
+    pub keys: Vec<Box<[u8]>>,
+    /// The type that a key must have to be worth another try.
+    pub want: Type,
+    /// Whether a key that went or changed its type is worth one too: a consumer of a group waits for what may be destroyed.
+    pub also_gone: bool,
+    /// Until when, monotonic milliseconds; `None` for ever. Then the client is told that there is no array.
+    pub deadline_ms: Option<u64>,
+    /// Words to run instead of the client's own, where those mean something else later (`$`).
+    pub argv: Option<OwnedArgv>,
 }
 
 /// A handler's result: an error becomes the reply, and the data are as they were.
@@ -152,6 +171,8 @@ pub struct Ctx<'a> {
     pub last_tick: u64,
     /// Units within units: EXEC and its queued commands.
     pub depth: u32,
+    /// Ticks that earlier runs of a command that waited have taken; `None` if this is its first.
+    pub spent_ticks: Option<u64>,
     /// The row that runs.
     pub row: Row,
     /// Words of the running request that MONITOR and SLOWLOG must not show.
@@ -168,6 +189,17 @@ impl Ctx<'_> {
         execute::call(self, row, args);
         self.depth -= 1;
         self.row = outer;
+    }
+
+    /// Whether the server must do something before this client's next request.
+    #[inline]
+    pub fn must_pause(&self) -> bool {
+        !self.asks.is_empty() || self.db.space.book.awaited.has_ready()
+    }
+
+    /// Whether the running command may wait: not in a transaction.
+    pub fn may_block(&self) -> bool {
+        self.depth == 0
     }
 
     /// Name under which errors speak of the running command: `config|get`.

@@ -1,9 +1,11 @@
 //! What many requests need of the options, in the form they need it: made when options change, read on each request.
 
 use super::ctx::Ctx;
+use super::news::interest;
 use crate::base::hash::Hasher;
-use crate::config::{Config, OomScoreAdj, Permission};
-use crate::keyspace::{Keyspace, Touch};
+use crate::config::{ClientClass, Config, NotifyFlags, OomScoreAdj, Permission};
+use crate::hub::{Hub, Notify};
+use crate::keyspace::{Keyspace, Touch, class};
 use crate::stats::Stats;
 use crate::sys::process;
 use crate::types::Limits;
@@ -28,8 +30,36 @@ fn limits(config: &Config, hasher: Hasher, list_packed_threshold: usize) -> Limi
     }
 }
 
+/// The letters of `notify-keyspace-events` and the classes that they stand for.
+const CLASSES: [(NotifyFlags, u32); 11] = [
+    (NotifyFlags::GENERIC, class::GENERIC),
+    (NotifyFlags::STRING, class::STRING),
+    (NotifyFlags::LIST, class::LIST),
+    (NotifyFlags::SET, class::SET),
+    (NotifyFlags::HASH, class::HASH),
+    (NotifyFlags::ZSET, class::ZSET),
+    (NotifyFlags::EXPIRED, class::EXPIRED),
+    (NotifyFlags::EVICTED, class::EVICTED),
+    (NotifyFlags::STREAM, class::STREAM),
+    (NotifyFlags::KEY_MISS, class::KEYMISS),
+    (NotifyFlags::NEW, class::NEW),
+];
+
+/// Which events are published. Without a place to publish them on there are none.
+fn notify(flags: NotifyFlags) -> Notify {
+    let (keyspace, keyevent) = (flags.contains(NotifyFlags::KEYSPACE), flags.contains(NotifyFlags::KEYEVENT));
+    let chosen = CLASSES.iter().filter(|(flag, _)| (keyspace || keyevent) && flags.contains(*flag));
+    Notify { classes: chosen.fold(0, |all, (_, class)| all | class), keyspace, keyevent }
+}
+
+/// Most bytes that may wait for a subscriber before it is sent nothing more.
+pub fn push_limit_bytes(config: &Config) -> Option<usize> {
+    let hard_bytes = config.client_output_buffer_limit[ClientClass::Pubsub as usize].hard_bytes;
+    (hard_bytes > 0).then(|| usize::try_from(hard_bytes).unwrap_or(usize::MAX))
+}
+
 /// Brings what is derived from the options up to date.
-pub fn apply(config: &Config, keyspace: &mut Keyspace, stats: &mut Stats) {
+pub fn apply(config: &Config, keyspace: &mut Keyspace, hub: &mut Hub, stats: &mut Stats) {
     let hasher = keyspace.hasher();
     let book = &mut keyspace.book;
     book.limits = limits(config, hasher, book.limits.list_packed_threshold);
@@ -38,6 +68,8 @@ pub fn apply(config: &Config, keyspace: &mut Keyspace, stats: &mut Stats) {
     } else {
         Touch::Lru
     };
+    hub.notify = notify(config.notify_keyspace_events);
+    book.interest = interest(hub);
     let slow_us = u64::try_from(config.slowlog_log_slower_than).ok().filter(|_| config.slowlog_max_len > 0);
     stats.set_thresholds(slow_us, config.latency_monitor_threshold, config.latency_tracking);
 }
@@ -65,7 +97,9 @@ pub fn apply_oom_score(config: &Config, initial: &mut Option<i32>) -> io::Result
 impl Ctx<'_> {
     /// After options were changed by a command: what the next command reads is right at once.
     pub fn apply_config(&mut self) {
-        apply(self.config, self.db.space, self.stats);
+        apply(self.config, self.db.space, self.hub, self.stats);
+        self.sessions.push_limit_bytes = push_limit_bytes(self.config);
+        self.check_surplus();
     }
 }
 

@@ -31,11 +31,7 @@ pub const COMMANDS: &[Command] = &[
         args: RESTORE_ARGS,
         since: "2.6.0",
         group: "generic",
-        history: &[
-            ("3.0.0", "Option REPLACE."),
-            ("5.0.0", "Option ABSTTL."),
-            ("5.0.0", "Options IDLETIME and FREQ."),
-        ],
+        history: &[("3.0.0", "Option REPLACE."), ("5.0.0", "Option ABSTTL."), ("5.0.0", "Options IDLETIME and FREQ.")],
         ..RESTORE
     },
     Command {
@@ -44,11 +40,7 @@ pub const COMMANDS: &[Command] = &[
         args: RESTORE_ARGS,
         since: "3.0.0",
         group: "server",
-        history: &[
-            ("3.0.0", "Option REPLACE."),
-            ("5.0.0", "Option ABSTTL."),
-            ("5.0.0", "Options IDLETIME and FREQ."),
-        ],
+        history: &[("3.0.0", "Option REPLACE."), ("5.0.0", "Option ABSTTL."), ("5.0.0", "Options IDLETIME and FREQ.")],
         ..RESTORE
     },
 ];
@@ -136,13 +128,14 @@ fn restore(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     }
     let limits = cx.db.space.book.limits;
     let how = Decode { limits: &limits, deep: true, access: access(cx, &options) };
-    let mut entry = rdb::restore(payload, key.bytes, &how, !cx.facts.debug.skip_checksum).map_err(|error| match error {
-        PayloadError::Footer => CmdError::text("ERR DUMP payload version or checksum are wrong"),
-        PayloadError::Value(fault) => {
-            log::debug!("RESTORE is refused: {fault}");
-            CmdError::text("ERR Bad data format")
-        }
-    })?;
+    let mut entry =
+        rdb::restore(payload, key.bytes, &how, !cx.facts.debug.skip_checksum).map_err(|error| match error {
+            PayloadError::Footer => CmdError::text("ERR DUMP payload version or checksum are wrong"),
+            PayloadError::Value(fault) => {
+                log::debug!("RESTORE is refused: {fault}");
+                CmdError::text("ERR Bad data format")
+            }
+        })?;
     let old = cx.db.take(key);
     let replaced = old.is_some();
     if let Some(old) = old {

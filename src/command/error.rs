@@ -18,6 +18,10 @@ macro_rules! texts {
 }
 
 texts! {
+    /// A time to wait that is no number.
+    TIMEOUT_NOT_FLOAT = "ERR timeout is not a float or out of range";
+    /// A wait that CLIENT UNBLOCK ended with an error.
+    UNBLOCKED = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
     /// The key holds another type.
     WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value";
     /// Options that do not fit.
@@ -96,6 +100,28 @@ texts! {
     WATCH_IN_MULTI = "ERR WATCH inside MULTI is not allowed";
     /// A command that can't be queued.
     NOT_IN_MULTI = "ERR Command not allowed inside a transaction";
+    /// SSUBSCRIBE where a client may not wait.
+    SSUBSCRIBE_DENIED = "ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client";
+    /// CLIENT TRACKING with two redirections.
+    TRACKING_ONE_REDIRECT = "ERR A client can only redirect to a single other client";
+    /// CLIENT TRACKING to a client that does not exist.
+    TRACKING_NO_REDIRECT = "ERR The client ID you want redirect to does not exist";
+    /// CLIENT TRACKING with prefixes, but not BCAST.
+    TRACKING_PREFIX = "ERR PREFIX option requires BCAST mode to be enabled";
+    /// CLIENT TRACKING with BCAST where it was on without, or without where it was on with it.
+    TRACKING_SWITCH_BCAST = "ERR You can't switch BCAST mode on/off before disabling tracking for this client, and then re-enabling it with a different mode.";
+    /// CLIENT TRACKING with OPTIN or OPTOUT where the other was on.
+    TRACKING_SWITCH_OPT = "ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for this client, and then re-enabling it with a different mode.";
+    /// CLIENT TRACKING with BCAST and OPTIN or OPTOUT.
+    TRACKING_OPT_BCAST = "ERR OPTIN and OPTOUT are not compatible with BCAST";
+    /// CLIENT TRACKING with OPTIN and OPTOUT.
+    TRACKING_OPT_BOTH = "ERR You can't specify both OPTIN mode and OPTOUT mode";
+    /// CLIENT CACHING of a client that does not cache so.
+    CACHING_WITHOUT_TRACKING = "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled";
+    /// CLIENT CACHING YES without OPTIN.
+    CACHING_YES = "ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode.";
+    /// CLIENT CACHING NO without OPTOUT.
+    CACHING_NO = "ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode.";
     /// A cursor that is no number.
     INVALID_CURSOR = "ERR invalid cursor";
     /// An expiry that is no point in time.
@@ -165,6 +191,28 @@ impl CmdError {
     /// An option that HELLO does not know, or one without its words.
     pub fn hello_option(given: &[u8]) -> CmdError {
         CmdError::quoting("ERR Syntax error in HELLO option '", given, "'")
+    }
+
+    /// A command that a subscriber of RESP2 may not run, by its full name.
+    pub fn while_subscribed(full_name: &str) -> CmdError {
+        CmdError::owned(format!(
+            "ERR Can't execute '{full_name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this \
+             context"
+        ))
+    }
+
+    /// A prefix of CLIENT TRACKING that begins as another one does. `which`: `an existing` or `another provided`.
+    pub fn overlapping_prefixes(prefix: &[u8], which: &str, other: &[u8]) -> CmdError {
+        let parts = [
+            b"ERR Prefix '",
+            prefix,
+            b"' overlaps with ",
+            which.as_bytes(),
+            b" prefix '",
+            other,
+            b"'. Prefixes for a single client must not overlap.",
+        ];
+        CmdError(Cow::Owned(parts.concat()))
     }
 
     /// A kind of clients that does not exist.

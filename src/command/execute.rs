@@ -7,11 +7,10 @@ use super::error::CmdError;
 use super::gate::{self, Pass};
 use super::table::{Row, Table, flag};
 use crate::base::text;
-use crate::hub::Hub;
 use crate::journal::{Effects, Journal};
-use crate::keyspace::{Book, Event, KeyEvent, class};
+use crate::keyspace::Book;
 use crate::resp::{Argv, ProtocolError};
-use crate::session::{ConnId, Queued, ReplyMode, Session, Sessions, mode};
+use crate::session::{ConnId, Queued, ReplyMode, mode};
 use crate::stats::Hidden;
 use crate::sys::{crash, ticks};
 use std::io::Write as _;
@@ -68,6 +67,7 @@ pub fn execute(cx: &mut Ctx<'_>, row: Option<Row>, argv: Argv<'_>, hashed: Optio
             refuse(cx, Some(row), &error);
             end_unit(cx);
             reply_mode(cx, start);
+            cx.send_late();
             return Handled::Done;
         }
     }
@@ -80,9 +80,14 @@ pub fn execute(cx: &mut Ctx<'_>, row: Option<Row>, argv: Argv<'_>, hashed: Optio
     }
     // Also after queueing: a gate may have evicted keys.
     end_unit(cx);
-    if cx.session.reply_mode != ReplyMode::On {
+    // A client that waits is replied later.
+    if cx.session.is(mode::CACHES) && !row.command.is(flag::KEEPS_CACHING) {
+        cx.forget_caching_said();
+    }
+    if cx.session.reply_mode != ReplyMode::On && cx.session.blocked.is_none() {
         reply_mode(cx, start);
     }
+    cx.send_late();
     Handled::Done
 }
 
@@ -117,7 +122,7 @@ pub fn refuse(cx: &mut Ctx<'_>, row: Option<Row>, error: &CmdError) {
 }
 
 #[cold]
-fn fail(cx: &mut Ctx<'_>, error: &CmdError) {
+pub(super) fn fail(cx: &mut Ctx<'_>, error: &CmdError) {
     cx.stats.totals.error_replies += 1;
     cx.stats.errors.record(error.code());
     cx.reply.error_bytes(error.as_bytes());
@@ -125,7 +130,7 @@ fn fail(cx: &mut Ctx<'_>, error: &CmdError) {
 
 /// CLIENT REPLY OFF and SKIP take back what was written since `start`.
 #[cold]
-fn reply_mode(cx: &mut Ctx<'_>, start: usize) {
+pub(super) fn reply_mode(cx: &mut Ctx<'_>, start: usize) {
     match cx.session.reply_mode {
         ReplyMode::On => {}
         ReplyMode::Off => cx.reply.outbox().truncate(start),
@@ -151,22 +156,30 @@ pub(super) fn call(cx: &mut Ctx<'_>, row: Row, args: &mut Args<'_>) {
     let reply = cx.reply.defer();
     match run(cx, args) {
         Ok(Flow::Done) => {}
+        Ok(Flow::Block(wait)) => {
+            cx.last_tick = ticks::now();
+            let took = cx.last_tick.wrapping_sub(start);
+            return cx.block(*wait, args.argv(), took);
+        }
         Err(error) => {
             cx.reply.rewind(&reply);
             cx.stats.commands[row.id as usize].failed += 1;
             fail(cx, &error);
         }
     }
+    if cx.session.is(mode::CACHES) && row.command.is(flag::READONLY) {
+        cx.remember_keys(row, args);
+    }
     let end = ticks::now();
     cx.last_tick = end;
-    let took = end.wrapping_sub(start);
+    let took = end.wrapping_sub(start) + cx.spent_ticks.unwrap_or(0);
     cx.stats.totals.commands += 1;
     let tracked = cx.stats.latency_tracking;
     cx.stats.commands[row.id as usize].record(took, tracked);
     if took >= cx.stats.notable_ticks {
         notable(cx, row, args.argv(), took);
     }
-    if !cx.hub.monitors.is_empty() && !row.command.is(flag::SKIP_MONITOR | flag::ADMIN) {
+    if !cx.hub.monitors.is_empty() {
         feed_monitors(cx, args.argv());
     }
     let changed = cx.db.space.book.dirty != dirty;
@@ -189,7 +202,11 @@ fn notable(cx: &mut Ctx<'_>, row: Row, argv: Argv<'_>, took: u64) {
 
 /// The line that MONITOR shows: `+1700000000.123456 [0 127.0.0.1:50000] "SET" "k" "v"`.
 #[cold]
-fn feed_monitors(cx: &mut Ctx<'_>, argv: Argv<'_>) {
+pub(super) fn feed_monitors(cx: &mut Ctx<'_>, argv: Argv<'_>) {
+    // A command that waited was shown when it came.
+    if cx.row.command.is(flag::SKIP_MONITOR | flag::ADMIN) || cx.spent_ticks.is_some() {
+        return;
+    }
     let mut line = Vec::with_capacity(64);
     let us = cx.now.unix_us;
     let peer = &cx.session.peer;
@@ -214,9 +231,7 @@ fn feed_monitors(cx: &mut Ctx<'_>, argv: Argv<'_>) {
 /// The outermost command ended: its news reach those who listen, and what went by itself precedes its effects.
 #[inline]
 pub fn end_unit(cx: &mut Ctx<'_>) {
-    if !cx.db.space.book.events.is_empty() {
-        deliver(cx);
-    }
+    cx.deliver();
     if !cx.effects.is_empty() || !cx.db.space.book.vanished.is_empty() {
         close(cx);
     }
@@ -236,62 +251,10 @@ pub fn refuse_protocol(cx: &mut Ctx<'_>, error: &ProtocolError) {
     fail(cx, &CmdError::owned(format!("ERR {error}")));
 }
 
-#[cold]
-fn deliver(cx: &mut Ctx<'_>) {
-    deliver_events(cx.hub, cx.sessions, Some(cx.session), &mut cx.db.space.book);
-}
-
-/// The news of a unit, or of a step that no client asked for, reach those who listen. `running`: the client whose command
-/// made them, which is not among `sessions` meanwhile.
-pub fn deliver_events(hub: &Hub, sessions: &mut Sessions, mut running: Option<&mut Session>, book: &mut Book) {
-    for event in book.events.drain(..) {
-        match event {
-            KeyEvent::Key { db, key, event } if event.changed => {
-                let vanished = event.class & (class::EXPIRED | class::EVICTED) != 0;
-                for conn in hub.watches.watchers(db, &key, vanished) {
-                    break_watch(conn, sessions, running.as_deref_mut());
-                }
-            }
-            // Those who watch were told when it happened: now nobody could say any more which keys there were.
-            KeyEvent::Key { .. } | KeyEvent::Flushed(_) | KeyEvent::Swapped(..) => {}
-        }
-    }
-}
-
-/// What a session watches has changed.
-pub(super) fn break_watch(conn: ConnId, sessions: &mut Sessions, running: Option<&mut Session>) {
-    match running {
-        Some(session) if session.conn == conn => session.mode |= mode::WATCH_BROKEN,
-        _ => {
-            if let Some(session) = sessions.get_mut(conn) {
-                session.mode |= mode::WATCH_BROKEN;
-            }
-        }
-    }
-}
-
 /// Keys that went by themselves outside any command, each as a unit of its own.
 pub fn close_vanished(effects: &mut Effects, journal: &mut Journal, book: &mut Book) {
     for (db, key) in book.vanished.drain(..) {
         effects.push(db, &[b"DEL", &key]);
         effects.close(journal);
-    }
-}
-
-/// The classes of events that anybody wants to hear.
-pub fn interest(hub: &Hub) -> u32 {
-    if hub.watches.is_empty() { 0 } else { class::CHANGED }
-}
-
-impl Ctx<'_> {
-    /// Says anew which events are of interest: after a watch or a listener came or went.
-    pub fn refresh_interest(&mut self) {
-        self.db.space.book.interest = interest(self.hub);
-    }
-
-    /// Announces an event about a key of the selected database that no edit announced.
-    pub fn announce(&mut self, key: &[u8], event: Event) {
-        let index = self.db.index;
-        self.db.space.book.announce(index, key, event);
     }
 }

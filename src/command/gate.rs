@@ -4,7 +4,7 @@ use super::ctx::{Ctx, PauseKind};
 use super::derived;
 use super::error::CmdError;
 use super::table::{Command, Row, flag};
-use crate::resp::Argv;
+use crate::resp::{Argv, Proto};
 use crate::session::mode;
 
 /// What becomes of a request that passed.
@@ -48,6 +48,23 @@ fn allowed_in_multi(cx: &Ctx<'_>, command: &Command) -> Result<(), CmdError> {
     if cx.session.multi.is_some() && command.is(flag::NO_MULTI) { Err(CmdError::NOT_IN_MULTI) } else { Ok(()) }
 }
 
+/// Memory of what clients cache.
+#[inline]
+fn caches(cx: &mut Ctx<'_>) {
+    if cx.hub.tracking.has_surplus {
+        cx.forget_surplus();
+    }
+}
+
+/// A client of RESP2 that listens to channels could not tell other replies from messages.
+#[inline]
+fn heard_while_subscribed(cx: &Ctx<'_>, command: &Command) -> Result<(), CmdError> {
+    if !cx.session.is(mode::SUBSCRIBED) || command.is(flag::WHILE_SUBSCRIBED) || cx.session.proto == Proto::Resp3 {
+        return Ok(());
+    }
+    Err(CmdError::while_subscribed(command.shown_name()))
+}
+
 /// A client that watches all others (MONITOR) does nothing with keys itself.
 #[inline]
 fn apart_from_monitors(cx: &Ctx<'_>, command: &Command) -> Result<(), CmdError> {
@@ -71,6 +88,9 @@ fn memory_slow(cx: &mut Ctx<'_>, command: &Command) -> Result<(), CmdError> {
     // While writes are paused nothing may change, not even by eviction.
     let paused = cx.facts.pause.is_some_and(|(until, _)| cx.now.unix_ms.0 < until);
     let fits = paused || cx.make_room();
+    // Who caches a key that went hears of it before the reply.
+    cx.deliver();
+    cx.send_late();
     // A queue that needs memory is refused as a whole.
     let denied = command.is(flag::DENYOOM) || queued_flags(cx, command) & flag::DENYOOM != 0;
     if !fits && denied { Err(CmdError::OOM) } else { Ok(()) }
@@ -128,6 +148,8 @@ pub fn check(cx: &mut Ctx<'_>, row: Row, argv: Argv<'_>) -> Result<Pass, CmdErro
     allowed_in_multi(cx, command)?;
     memory(cx, command)?;
     saveable(cx, command)?;
+    caches(cx);
+    heard_while_subscribed(cx, command)?;
     apart_from_monitors(cx, command)?;
     Ok(paused(cx, command))
 }

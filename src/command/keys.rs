@@ -86,6 +86,12 @@ pub fn sort(argv: Argv<'_>, found: &mut Found) -> bool {
     argv.len() > 1
 }
 
+/// SORT_RO tells of the sorted key only: no pattern names one.
+pub fn sort_ro(argv: Argv<'_>, found: &mut Found) -> bool {
+    found.push((1, kf::RO | kf::ACCESS));
+    argv.len() > 1
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,4 +1,6 @@
-//! Lists. The blocking forms wait for the mechanism they share.
+//! Lists. The forms that wait have a file of their own.
+
+pub mod blocking;
 
 use super::args::Args;
 use super::ctx::{Ctx, Flow, Outcome};
@@ -17,6 +19,7 @@ const TAKE: &[KeySpec] = &[KeySpec::at(1, kf::RW | kf::ACCESS | kf::DELETE)];
 const MOVE: &[KeySpec] = &[KeySpec::at(1, kf::RW | kf::ACCESS | kf::DELETE), KeySpec::at(2, kf::RW | kf::INSERT)];
 const KEY: Arg = Arg::key("key");
 const ELEMENT: Arg = Arg::string("element");
+const COUNT: Arg = Arg::int("count").token("COUNT").optional();
 const ENDS: &[Arg] = &[Arg::word("left", "LEFT"), Arg::word("right", "RIGHT")];
 const PUSH: u32 = flag::WRITE | flag::DENYOOM | flag::FAST;
 
@@ -391,14 +394,24 @@ fn end_of(args: &mut Args<'_>) -> Result<End, CmdError> {
     }
 }
 
-fn lmpop(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
+/// What LMPOP takes: from which end, and how many elements at most.
+struct Take {
+    numkeys: usize,
+    /// Word index of the first key.
+    first: usize,
+    end: End,
+    count: usize,
+}
+
+/// The words of LMPOP from the number of keys on.
+fn mpop_words(args: &mut Args<'_>) -> Result<Take, CmdError> {
     let numkeys_error = CmdError::text("ERR numkeys should be greater than 0");
     let numkeys = args.int_in(1, i64::MAX, numkeys_error.clone()).map_err(|_| numkeys_error)?;
     if numkeys >= args.left() as i64 {
         return Err(CmdError::SYNTAX);
     }
-    let first = args.position();
-    args.seek(first + numkeys as usize);
+    let (numkeys, first) = (numkeys as usize, args.position());
+    args.seek(first + numkeys);
     let end = end_of(args)?;
     let mut count = None;
     while args.more() {
@@ -408,22 +421,33 @@ fn lmpop(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         let count_error = CmdError::text("ERR count should be greater than 0");
         count = Some(args.int_in(1, i64::MAX, count_error.clone()).map_err(|_| count_error)?);
     }
-    let count = count.unwrap_or(1);
-    args.seek(first);
-    for _ in 0..numkeys {
+    Ok(Take { numkeys, first, end, count: usize::try_from(count.unwrap_or(1)).unwrap_or(usize::MAX) })
+}
+
+/// Takes elements out of the first list that there is and replies its name and them; false if there is none.
+fn take_first(cx: &mut Ctx<'_>, args: &mut Args<'_>, take: &Take) -> Result<bool, CmdError> {
+    args.seek(take.first);
+    for _ in 0..take.numkeys {
         let key = args.key()?;
         let Some(edit) = cx.db.edit::<List>(key, Missing::Skip)? else { continue };
-        let taken = usize::try_from(count).unwrap_or(usize::MAX).min(edit.view().len());
+        let taken = take.count.min(edit.view().len());
         cx.reply.array(2);
         cx.reply.bulk(key.bytes);
         // Which of the keys it was is known now: the effect names it alone.
         let mut text = itoa::Buffer::new();
-        let name: &[u8] = if end == End::Left { b"LPOP" } else { b"RPOP" };
+        let name: &[u8] = if take.end == End::Left { b"LPOP" } else { b"RPOP" };
         cx.effects.replace(&[name, key.bytes, text.format(taken).as_bytes()]);
-        pop_many(&mut cx.reply, edit, end, taken);
-        return Ok(Flow::Done);
+        pop_many(&mut cx.reply, edit, take.end, taken);
+        return Ok(true);
     }
-    cx.reply.null_array();
+    Ok(false)
+}
+
+fn lmpop(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
+    let take = mpop_words(args)?;
+    if !take_first(cx, args, &take)? {
+        cx.reply.null_array();
+    }
     Ok(Flow::Done)
 }
 

@@ -2,6 +2,7 @@
 //! rooms above comes to it through `Ctx`. COMMAND, arity errors, HELP and the README's table are derived from the rows.
 
 mod args;
+mod blocking;
 mod client;
 mod connection;
 mod ctx;
@@ -23,6 +24,7 @@ mod hyperloglog;
 pub mod keys;
 mod lcs;
 mod list;
+mod news;
 mod pubsub;
 mod room;
 mod scan;
@@ -36,10 +38,12 @@ mod vector;
 mod zset;
 
 pub use args::Args;
-pub use ctx::{Ask, Ctx, Debug, Facts, Flow, Outcome, PauseKind, Saving, Shutdown};
+pub use blocking::{give_up_waiting, retry, time_out};
+pub use ctx::{Ask, Ctx, Debug, Facts, Flow, Outcome, PauseKind, Saving, Shutdown, Wait};
 pub use error::CmdError;
+pub use execute::{Handled, close_vanished, end_unit, execute, refuse_protocol, resolve};
+pub use news::{Mail, broadcast, deliver_events, forget_surplus, interest};
 pub use server::persistence;
-pub use execute::{Handled, close_vanished, deliver_events, end_unit, execute, interest, refuse_protocol, resolve};
 pub use table::{Arg, ArgType, Begin, Command, Find, Handler, KeySpec, Row, Table, acl, flag, key_flag};
 
 use crate::resp::Reply;
@@ -54,8 +58,10 @@ pub static FAMILIES: &[&[Command]] = &[
     string::COMMANDS,
     hash::COMMANDS,
     list::COMMANDS,
+    list::blocking::COMMANDS,
     set::COMMANDS,
     zset::COMMANDS,
+    zset::blocking::COMMANDS,
     bitmap::COMMANDS,
     hyperloglog::COMMANDS,
     geo::COMMANDS,

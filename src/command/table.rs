@@ -41,9 +41,13 @@ pub mod flag {
     pub const PROTECTED: u32 = 1 << 26;
 
     /// Fails while writes are refused: who asks this wants to know whether the server is well.
-    pub const TELLS_HEALTH: u32 = 1 << 28;
+    pub const TELLS_HEALTH: u32 = 1 << 31;
     /// Runs what MULTI queued.
     pub const RUNS_QUEUE: u32 = 1 << 27;
+    /// May be run by a client of RESP2 that listens to channels.
+    pub const WHILE_SUBSCRIBED: u32 = 1 << 28;
+    /// Does not use up what CLIENT CACHING said for the next command.
+    pub const KEEPS_CACHING: u32 = 1 << 29;
 
     /// The names that COMMAND shows, in its order.
     pub const NAMES: &[(u32, &str)] = &[

@@ -7,7 +7,7 @@
 use super::args::Args;
 use super::ctx::{Ctx, Flow, Outcome};
 use super::error::CmdError;
-use super::execute;
+use super::news;
 use super::table::{Arg, Command, KeySpec, acl, flag, key_flag as kf};
 use crate::base::clock::Now;
 use crate::hub::Presence;
@@ -201,7 +201,7 @@ impl Ctx<'_> {
 
     fn break_watches(&mut self, broken: Vec<ConnId>) {
         for conn in broken {
-            execute::break_watch(conn, self.sessions, Some(self.session));
+            news::break_watch(conn, self.sessions, Some(self.session));
         }
     }
 }

@@ -1,8 +1,11 @@
 //! Sorted sets. The rows are here; ranges, writes and algebra each have a file.
 
 mod algebra;
+pub mod blocking;
 mod range;
 mod write;
+
+pub(super) use write::{AddWords, add};
 
 use super::table::{Arg, ArgType, Command, KeySpec, acl, flag, key_flag as kf};
 

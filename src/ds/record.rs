@@ -11,5 +11,5 @@ mod log;
 
 pub use super::blob::Blob;
 pub use element::{Field, FieldRef, Member, MemberRef, Scored, ScoredRef};
-pub use log::RecordLog;
 pub use entry::{BOXED, KIND_LIMIT, LRU_LIMIT, Record, RecordRef};
+pub use log::RecordLog;

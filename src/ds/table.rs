@@ -219,24 +219,43 @@ impl<T: Item> Table<T> {
         prefetch_read(unsafe { segment.bucket_ptr(segment.home(hash as u16)) });
     }
 
-    /// Third stage: reads the home bucket, prefetches the items whose tag matches, or the next bucket if there are none.
+    /// Third stage: reads the home bucket, prefetches the items whose tag matches. False if there are none and the item may
+    /// be in the next bucket, which is prefetched then: `prefetch_overflow` goes on from there.
     #[inline(always)]
-    pub fn prefetch_item(&self, hash: u64) {
+    pub fn prefetch_item(&self, hash: u64) -> bool {
         let segment = self.entry(self.index(hash));
         let home = segment.home(hash as u16);
         // SAFETY: a home is a bucket number; the table is borrowed, so nothing changes.
         let bucket = unsafe { segment.bucket(home) };
-        let mut mask = bucket.tag_mask(hash as u16);
-        if mask == 0 && bucket.is_full() {
-            let next = if home + 1 < segment.bucket_count() { home + 1 } else { 0 };
+        let found = Self::prefetch_tagged(bucket, hash);
+        if !found && bucket.is_full() {
             // SAFETY: a bucket number.
-            prefetch_read(unsafe { segment.bucket_ptr(next) });
+            prefetch_read(unsafe { segment.bucket_ptr(segment.after(home)) });
+            return false;
         }
+        true
+    }
+
+    /// Fourth stage, where the third says so: reads the bucket after the home, prefetches the items whose tag matches.
+    #[cold]
+    pub fn prefetch_overflow(&self, hash: u64) {
+        let segment = self.entry(self.index(hash));
+        let next = segment.after(segment.home(hash as u16));
+        // SAFETY: a bucket number; the table is borrowed, so nothing changes.
+        Self::prefetch_tagged(unsafe { segment.bucket(next) }, hash);
+    }
+
+    /// Prefetches the items of a bucket whose tag matches; whether there are any.
+    #[inline(always)]
+    fn prefetch_tagged(bucket: &bucket::Bucket, hash: u64) -> bool {
+        let mut mask = bucket.tag_mask(hash as u16);
+        let found = mask != 0;
         while mask != 0 {
             let i = mask.trailing_zeros() as usize;
             prefetch_read(bucket.slots[i & (bucket::SLOTS - 1)].address());
             mask &= mask - 1;
         }
+        found
     }
 
     /// The first item in the home bucket whose tag matches, its key unread: a guess for prefetching what it leads to.

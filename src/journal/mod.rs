@@ -14,6 +14,8 @@ use crate::resp::{Argv, OwnedArgv};
 pub struct Effects {
     /// Whether anybody reads the journal.
     pub wanted: bool,
+    /// Whether a replica is among them.
+    pub has_replicas: bool,
     replaced: Option<Vec<OwnedArgv>>,
     forced: bool,
     unit: Vec<(DbIndex, OwnedArgv)>,
@@ -31,6 +33,18 @@ impl Effects {
     /// The running command has no effect of its own.
     pub fn none(&mut self) {
         self.replaced.get_or_insert_with(Vec::new);
+    }
+
+    /// The running command comes to nothing: it will be run again.
+    pub fn discard_replaced(&mut self) {
+        self.replaced = None;
+        self.forced = false;
+    }
+
+    /// The running command matters to replicas even if it changed nothing here: a message that is published.
+    #[inline]
+    pub fn force_to_replicas(&mut self) {
+        self.forced |= self.has_replicas;
     }
 
     /// The running command has its effect even if it changed nothing here.

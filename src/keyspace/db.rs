@@ -1,6 +1,7 @@
 //! The databases and the view that a command has of the selected one.
 //! Invariant: `volatile` counts the entries with a deadline, and each of them has an item in the deadline index.
 
+use super::awaited::Awaited;
 use super::cut::{Cut, CutCosts};
 use super::edit::{Edit, Missing};
 use super::events::{Event, KeyEvent, class};
@@ -76,6 +77,8 @@ pub struct Book {
     pub interest: u32,
     /// News of the unit that runs.
     pub events: Vec<KeyEvent>,
+    /// Keys that somebody waits for.
+    pub awaited: Awaited,
     /// Keys that went by themselves (expired, evicted) in the unit: they are propagated before its effects.
     pub vanished: Vec<(DbIndex, Box<[u8]>)>,
     /// Whether somebody reads the journal, so that `vanished` must be kept.
@@ -109,8 +112,12 @@ impl Book {
     /// Announces a change or a miss.
     #[inline]
     pub fn announce(&mut self, db: DbIndex, key: &[u8], event: Event) {
-        let heard = event.class | if event.changed { class::CHANGED } else { 0 };
-        if self.interest & heard != 0 {
+        let heard = event.class | if event.changed { class::CHANGED | class::AWAITED } else { 0 };
+        let heard = self.interest & heard;
+        if heard & class::AWAITED != 0 {
+            self.awaited.touch(db, key);
+        }
+        if heard & !class::AWAITED != 0 {
             self.events.push(KeyEvent::Key { db, key: key.into(), event });
         }
     }
@@ -190,6 +197,7 @@ impl Keyspace {
                 dirty: 0,
                 interest: 0,
                 events: Vec::new(),
+                awaited: Awaited::new(hasher),
                 vanished: Vec::new(),
                 propagate: false,
                 counters: Counters::default(),
@@ -250,6 +258,7 @@ impl Keyspace {
         if self.book.interest & class::CHANGED != 0 {
             self.book.events.push(KeyEvent::Flushed(which));
         }
+        self.book.awaited.touch_all(which);
         removed
     }
 
@@ -261,6 +270,10 @@ impl Keyspace {
         }
         if self.book.interest & class::CHANGED != 0 && a != b {
             self.book.events.push(KeyEvent::Swapped(a, b));
+        }
+        if a != b {
+            self.book.awaited.touch_all(Some(a));
+            self.book.awaited.touch_all(Some(b));
         }
     }
 }

@@ -26,6 +26,8 @@ pub mod class {
     pub const KEYMISS: u32 = 1 << 9;
     /// `n`: a key was made.
     pub const NEW: u32 = 1 << 10;
+    /// Somebody waits for keys.
+    pub const AWAITED: u32 = 1 << 30;
     /// Somebody watches keys: every change is of interest.
     pub const CHANGED: u32 = 1 << 31;
 }

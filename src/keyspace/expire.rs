@@ -406,7 +406,9 @@ impl Probe for DbProbe<'_> {
         let table = &self.view.db_ref().table;
         hashes.iter().for_each(|&hash| table.prefetch_segment(hash));
         hashes.iter().for_each(|&hash| table.prefetch_bucket(hash));
-        hashes.iter().for_each(|&hash| table.prefetch_item(hash));
+        for &hash in hashes {
+            table.prefetch_item(hash);
+        }
     }
 
     fn find(&mut self, hash: u64) -> Found {

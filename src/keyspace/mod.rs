@@ -3,6 +3,7 @@
 //! `DbView` is what a command sees: the selected database at one moment in time. Reading expires lazily and counts hits;
 //! `edit` is the one door through which a value changes, and `Edit::finish` the one place where a change is announced.
 
+mod awaited;
 pub mod cut;
 mod db;
 mod edit;
@@ -12,6 +13,7 @@ pub mod expire;
 mod key;
 mod lazyfree;
 
+pub use awaited::{Awaited, AwaitedId};
 pub use db::{Book, Counters, Db, DbView, Deadline, Keyspace, Touch, WrongType};
 pub use edit::{Edit, Missing};
 pub use events::{Event, KeyEvent, class};

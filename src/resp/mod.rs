@@ -4,7 +4,7 @@ mod outbox;
 mod reply;
 mod request;
 
-pub use outbox::Outbox;
+pub use outbox::{Outbox, SHARE_BYTES};
 pub use reply::{Deferred, Proto, Reply};
 pub use request::{
     Argv, BIG_BULK_BYTES, Decoded, Decoder, OwnedArgv, ProtocolError, RequestLimits, Span, fuzz_request,

@@ -207,6 +207,16 @@ impl<'a> Reply<'a> {
         }
     }
 
+    /// A double with up to 17 digits behind the point, never an exponent: a coordinate.
+    pub fn human_double(&mut self, x: f64) {
+        let mut text = Vec::with_capacity(24);
+        float::LongDouble::from_f64(x).push_human(&mut text);
+        match self.proto {
+            Proto::Resp2 => self.bulk(&text),
+            Proto::Resp3 => self.line(b',', &text),
+        }
+    }
+
     /// A boolean: `#t` or 1.
     pub fn bool(&mut self, yes: bool) {
         match self.proto {

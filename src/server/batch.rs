@@ -202,7 +202,16 @@ impl Server {
         let table = |r: &Request| &self.keyspace.dbs[r.db.0 as usize].table;
         keyed().for_each(|r| table(r).prefetch_segment(r.hash));
         keyed().for_each(|r| table(r).prefetch_bucket(r.hash));
-        keyed().for_each(|r| table(r).prefetch_item(r.hash));
+        // One bit for each request whose item was pushed out of its home bucket: these need a step more.
+        let mut pushed_out = 0u64;
+        for (nth, r) in batch.requests.iter().enumerate().filter(|(_, r)| r.key_word > 0) {
+            pushed_out |= u64::from(!table(r).prefetch_item(r.hash)) << (nth as u32 % u64::BITS);
+        }
+        while pushed_out != 0 {
+            let r = &batch.requests[pushed_out.trailing_zeros() as usize];
+            table(r).prefetch_overflow(r.hash);
+            pushed_out &= pushed_out - 1;
+        }
         let with_member = || batch.requests.iter().filter(|r| r.member_hash != 0);
         if with_member().next().is_none() {
             return;
@@ -211,8 +220,15 @@ impl Server {
         let find = |r: &Request| table(r).glance(r.hash).and_then(|entry| entry.big());
         let bigs: Vec<(&Big, u64, Option<f64>)> =
             with_member().filter_map(|r| Some((find(r)?, r.member_hash, r.new_score))).collect();
-        for stage in [Stage::Segment, Stage::Bucket, Stage::Item] {
-            bigs.iter().for_each(|(big, hash, _)| big.prefetch_member(*hash, stage));
+        for stage in [Stage::Segment, Stage::Bucket] {
+            for (big, hash, _) in &bigs {
+                big.prefetch_member(*hash, stage);
+            }
+        }
+        let is_pushed_out = |(big, hash, _): &&(&Big, u64, Option<f64>)| !big.prefetch_member(*hash, Stage::Item);
+        let pushed_out: Vec<_> = bigs.iter().filter(is_pushed_out).collect();
+        for (big, hash, _) in pushed_out {
+            big.prefetch_member(*hash, Stage::Overflow);
         }
         Self::prefetch_order(&bigs);
     }
@@ -255,7 +271,7 @@ impl Server {
             let hashed = (request.key_word > 0).then_some((request.key_word as usize, request.hash));
             Self::serve(cx, request.row, argv, hashed);
             next += 1;
-            if !cx.asks.is_empty() {
+            if cx.must_pause() {
                 break;
             }
         }

@@ -3,7 +3,7 @@
 
 use super::Server;
 use crate::base::clock::Now;
-use crate::command::{Shutdown, close_vanished, deliver_events};
+use crate::command::{Mail, Shutdown, close_vanished, deliver_events, forget_surplus};
 use crate::keyspace::expire;
 use crate::sys::{alloc, process, ticks};
 use std::time::Duration;
@@ -14,6 +14,9 @@ const TICK_MS: u64 = 100;
 const FAREWELL_MS: u64 = 2_000;
 /// Longest step of active expiry within one turn, microseconds.
 const EXPIRE_STEP_US: u64 = 300;
+
+/// Subscriptions of a client that left, or keys that nobody caches any more, given up in one turn.
+const LEAVE_STEP: usize = 1000;
 
 /// When what is due.
 pub(super) struct Cron {
@@ -44,6 +47,12 @@ impl Server {
                 wait_ms = wait_ms.min(due.saturating_sub(now.unix_ms.0).max(0) as u64);
             }
         }
+        if let Some(due) = self.hub.waits.next_deadline_ms() {
+            wait_ms = wait_ms.min(due.saturating_sub(now.mono_ms()));
+        }
+        if self.hub.channels.has_leaving() || self.hub.tracking.has_stale() {
+            return Some(Duration::ZERO);
+        }
         if let Some((until, _)) = self.facts.pause {
             wait_ms = wait_ms.min(until.saturating_sub(now.unix_ms.0).max(0) as u64);
         }
@@ -63,6 +72,8 @@ impl Server {
         if self.facts.pause.is_none() && !self.paused.is_empty() {
             self.resume_paused(now);
         }
+        self.tidy_hub();
+        self.time_out_waits(now);
         if self.expires_now() {
             self.expire_step(now);
         }
@@ -79,17 +90,26 @@ impl Server {
         self.stats.sample(now.mono_ms());
         self.check_clients(now);
         self.snapshot_cron(now);
+        let most = self.config.tracking_table_max_keys as usize;
+        let mut mail = Mail { sessions: &mut self.sessions, running: None };
+        forget_surplus(&mut self.hub, most, &mut || self.rng.next_u64(), &mut mail);
         if self.config.watchdog_period > 0 {
             process::set_alarm(self.config.watchdog_period);
         }
         self.stats.totals.cron_ticks += ticks::now().wrapping_sub(started);
     }
 
+    /// What is left of listeners that went is cleared away, a part in each turn; and what is remembered for caches is cut.
+    fn tidy_hub(&mut self) {
+        self.hub.channels.step(LEAVE_STEP);
+        self.hub.tracking.step(LEAVE_STEP);
+    }
+
     fn expire_step(&mut self, now: Now) {
         let started = ticks::now();
         expire::step(&mut self.keyspace, now, EXPIRE_STEP_US);
         let book = &mut self.keyspace.book;
-        deliver_events(&self.hub, &mut self.sessions, None, book);
+        deliver_events(&mut self.hub, &mut self.sessions, None, book);
         close_vanished(&mut self.effects, &mut self.journal, book);
         let took = ticks::now().wrapping_sub(started);
         self.stats.totals.expire_ticks += took;
@@ -114,7 +134,9 @@ impl Server {
         let save = if flags.save { Some(true) } else { flags.nosave.then_some(false) };
         let how = Shutdown { save, now: flags.now, force: flags.force };
         if self.ending.is_none() && how.saves(&self.config) && self.save_snapshot(now).is_err() && !how.force {
-            log::warn!("{name} received but errors trying to shut down the server, check the logs for more information");
+            log::warn!(
+                "{name} received but errors trying to shut down the server, check the logs for more information"
+            );
             return;
         }
         self.begin_shutdown(how);

@@ -12,7 +12,7 @@
 use super::Server;
 use crate::base::clock::Now;
 use crate::command::Ctx;
-use crate::config::{Config, MemoryOrPercent, OutputBufferLimit};
+use crate::config::{ClientClass, Config, MemoryOrPercent, OutputBufferLimit};
 use crate::net::Input;
 use crate::session::{ConnId, Session, mode};
 
@@ -27,9 +27,10 @@ const RELEASE_AFTER_MS: u64 = 2_000;
 /// Time after which the peak of replies is forgotten, milliseconds.
 const PEAK_RESET_MS: i64 = 5_000;
 
-/// The limit of ordinary clients' replies; the only ones there are.
-fn reply_limit(config: &Config) -> OutputBufferLimit {
-    config.client_output_buffer_limit[0]
+/// The limit of a client's replies.
+fn reply_limit(config: &Config, session: &Session) -> OutputBufferLimit {
+    let class = if session.is(mode::SUBSCRIBED) { ClientClass::Pubsub } else { ClientClass::Normal };
+    config.client_output_buffer_limit[class as usize]
 }
 
 /// Most bytes that may wait to be sent to a client while it sends requests.
@@ -37,7 +38,7 @@ pub(super) fn hard_reply_bytes(config: &Config, session: &Session) -> usize {
     if !session.authenticated && !config.requirepass.is_empty() {
         return STRANGER_REPLY_BYTES;
     }
-    match reply_limit(config).hard_bytes {
+    match reply_limit(config, session).hard_bytes {
         0 => usize::MAX,
         bytes => usize::try_from(bytes).unwrap_or(usize::MAX),
     }
@@ -45,7 +46,7 @@ pub(super) fn hard_reply_bytes(config: &Config, session: &Session) -> usize {
 
 /// Whether a client's replies are over a limit. Remembers since when they are over the soft one.
 fn is_over(session: &mut Session, config: &Config, now: Now) -> bool {
-    let (pending, limit) = (session.outbox.len(), reply_limit(config));
+    let (pending, limit) = (session.outbox.len(), reply_limit(config, session));
     if pending > hard_reply_bytes(config, session) {
         return true;
     }
@@ -161,7 +162,7 @@ impl Server {
             largest_input = largest_input.max(session.decoder.alloc_bytes());
             largest_output = largest_output.max(session.outbox.alloc_bytes());
             let idle_ms = now.mono_ms().saturating_sub(session.active.mono_ms());
-            if timeout_ms > 0 && idle_ms > timeout_ms && !session.is(mode::MONITOR | mode::BLOCKED) {
+            if timeout_ms > 0 && idle_ms > timeout_ms && !session.is(mode::MONITOR | mode::BLOCKED | mode::SUBSCRIBED) {
                 silent.push(session.conn);
             } else if !session.outbox.is_empty() && is_over(session, config, now) {
                 over.push(session.conn);

@@ -40,7 +40,8 @@ impl Server {
         let free = self.facts.saving.is_none() && self.ending.is_none();
         if free && persistence::is_save_due(&self.config, &self.keyspace, &self.stats, now) {
             // A failure is in the log and in INFO; the next try comes by itself.
-            let begun = persistence::begin_save(&self.config, &mut self.keyspace, &mut self.stats, &mut self.facts, now);
+            let begun =
+                persistence::begin_save(&self.config, &mut self.keyspace, &mut self.stats, &mut self.facts, now);
             drop(begun);
         }
     }

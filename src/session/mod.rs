@@ -1,7 +1,9 @@
 //! A client's logical state: selected database, protocol version, transaction, what it will be sent. Knows no socket.
 
+mod caching;
 mod sessions;
 mod state;
 
+pub use caching::{Caching, OnlyIf, Redirect};
 pub use sessions::Sessions;
-pub use state::{ConnId, Multi, Queued, ReplyMode, Session, mode};
+pub use state::{Blocked, ConnId, Multi, Queued, ReplyMode, Session, mode};

@@ -1,6 +1,7 @@
 //! All clients, by connection.
 
 use super::state::{ConnId, Session, mode};
+use crate::resp::Outbox;
 use std::collections::BTreeSet;
 
 /// The clients. The one whose command runs is taken out meanwhile, so that a handler can see it and all others at once.
@@ -15,6 +16,10 @@ pub struct Sessions {
     counted_bytes: usize,
     /// Connections whose outbox got something outside their own command.
     pub touched: Vec<ConnId>,
+    /// What the client whose command runs is to be told beside its reply, after it.
+    pub late: Outbox,
+    /// Bytes that may wait for a subscriber; one with more goes when the turn ends, and is sent nothing more till then.
+    pub push_limit_bytes: Option<usize>,
 }
 
 impl Sessions {
@@ -75,6 +80,18 @@ impl Sessions {
             self.touched.push(conn);
         }
         Some(session)
+    }
+
+    /// A client to which something is to be told that it did not ask for, unless too much of that waits already.
+    #[inline]
+    pub fn push_to(&mut self, conn: ConnId) -> Option<&mut Session> {
+        let limit_bytes = self.push_limit_bytes;
+        let session = self.send_to(conn)?;
+        if session.is(mode::CLOSE_NOW) {
+            return None;
+        }
+        let is_over = session.is(mode::SUBSCRIBED) && limit_bytes.is_some_and(|limit| session.outbox.len() > limit);
+        (!is_over).then_some(session)
     }
 
     /// All clients but the one lent out.

@@ -1,8 +1,10 @@
 //! One client.
 
+use super::caching::Caching;
 use crate::base::clock::Now;
-use crate::keyspace::DbIndex;
+use crate::keyspace::{AwaitedId, DbIndex};
 use crate::resp::{Decoder, Outbox, OwnedArgv, Proto};
+use crate::types::Type;
 use std::collections::VecDeque;
 
 /// A connection's place in the reactor. Reused after a close: what outlives a request keeps the client's `id`.
@@ -27,6 +29,10 @@ pub mod mode {
     pub const LOOPBACK: u32 = 1 << 9;
     /// Is in the server's list of clients that a pause holds up.
     pub const PAUSE_LISTED: u32 = 1 << 10;
+    /// Listens to channels or patterns.
+    pub const SUBSCRIBED: u32 = 1 << 11;
+    /// Has CLIENT TRACKING turned on.
+    pub const CACHES: u32 = 1 << 12;
 }
 
 /// CLIENT REPLY.
@@ -67,6 +73,27 @@ pub struct Multi {
     pub argv_bytes: usize,
 }
 
+/// A command that waits for keys.
+#[derive(Debug)]
+pub struct Blocked {
+    /// Number of its row.
+    pub row: u16,
+    /// The words that are run again when a key is ready.
+    pub argv: OwnedArgv,
+    /// The type that a key must have to be ready.
+    pub want: Type,
+    /// Whether a key that went or changed its type matters too.
+    pub also_gone: bool,
+    /// The keys, each once.
+    pub keys: Vec<AwaitedId>,
+    /// Its place in the line.
+    pub turn: u64,
+    /// Until when, monotonic milliseconds; `None` for ever.
+    pub deadline_ms: Option<u64>,
+    /// Ticks that its runs have taken so far.
+    pub spent_ticks: u64,
+}
+
 /// A client's state.
 pub struct Session {
     /// Its number, never reused.
@@ -97,6 +124,16 @@ pub struct Session {
     pub reply_mode: ReplyMode,
     /// Between MULTI and EXEC.
     pub multi: Option<Box<Multi>>,
+    /// The command that waits for keys.
+    pub blocked: Option<Box<Blocked>>,
+    /// Numbers of channels, patterns and shard channels it listens to.
+    pub subscribed: [u32; 3],
+    /// Heap bytes of their names.
+    pub subscribed_bytes: usize,
+    /// CLIENT TRACKING, while it is on.
+    pub caching: Option<Box<Caching>>,
+    /// Its number among those that cache; kept when it turns tracking off.
+    pub caching_number: Option<u32>,
     /// Number of keys it watches.
     pub watching: usize,
     /// Heap bytes of the names of those keys.
@@ -133,6 +170,8 @@ pub struct Session {
 
 /// Least and most room of a reply buffer in bytes.
 const REPLY_ROOM_BYTES: std::ops::RangeInclusive<usize> = 1024..=16 * 1024;
+/// Bytes that a subscription takes beside the name.
+const SUBSCRIPTION_BYTES: usize = 32;
 /// Bytes that a watched key takes beside its two copies: the lists and table slots that lead to it.
 const WATCH_OVERHEAD_BYTES: usize = 96;
 
@@ -154,6 +193,11 @@ impl Session {
             authenticated: true,
             reply_mode: ReplyMode::On,
             multi: None,
+            blocked: None,
+            subscribed: [0; 3],
+            subscribed_bytes: 0,
+            caching: None,
+            caching_number: None,
             watching: 0,
             watch_bytes: 0,
             since: now,
@@ -198,9 +242,12 @@ impl Session {
             + self.decoder.alloc_bytes()
             + self.outbox.alloc_bytes()
             + self.multi_bytes()
+            + self.blocked.as_ref().map_or(0, |b| size_of::<Blocked>() + b.argv.alloc_bytes())
             + self.waiting_bytes
             + self.waiting.capacity() * size_of::<OwnedArgv>()
             + self.watch_bytes
+            + self.subscribed_bytes
+            + self.caching.as_ref().map_or(0, |caching| caching.alloc_bytes())
             + self.peer.len()
             + self.local.len()
             + text(&self.name)
@@ -230,6 +277,29 @@ impl Session {
     pub fn wait_first(&mut self, argv: OwnedArgv) {
         self.waiting_bytes += argv.alloc_bytes();
         self.waiting.push_front(argv);
+    }
+
+    /// It listens to one topic more, of a kind (0 channels, 1 patterns, 2 shard channels).
+    pub fn listens(&mut self, kind: usize, name_len: usize) {
+        self.subscribed[kind] += 1;
+        self.subscribed_bytes += name_len + SUBSCRIPTION_BYTES;
+        self.mode |= mode::SUBSCRIBED;
+    }
+
+    /// It listens to one topic less.
+    pub fn stops_listening(&mut self, kind: usize, name_len: usize) {
+        self.subscribed[kind] -= 1;
+        self.subscribed_bytes -= name_len + SUBSCRIPTION_BYTES;
+        if self.subscribed == [0; 3] {
+            self.mode &= !mode::SUBSCRIBED;
+        }
+    }
+
+    /// It listens to nothing any more.
+    pub fn stops_listening_at_all(&mut self) {
+        self.subscribed = [0; 3];
+        self.subscribed_bytes = 0;
+        self.mode &= !mode::SUBSCRIBED;
     }
 
     /// It watches one key more.

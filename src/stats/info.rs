@@ -9,7 +9,7 @@ use super::{Rate, Stats};
 use crate::base::clock::{Now, lru_clock};
 use crate::base::version;
 use crate::config::{Config, percentile_text};
-use crate::hub::Hub;
+use crate::hub::{Hub, Topic};
 use crate::keyspace::Keyspace;
 use crate::session::{Session, Sessions, mode};
 use crate::sys::host::{self, Who};
@@ -197,13 +197,13 @@ const CLIENTS: &[Field] = fields! {
     "client_recent_max_input_buffer" => |s| s.stats.recent_input_bytes.max(s.now.unix_secs());
     "client_recent_max_output_buffer" => |s| s.stats.recent_output_bytes.max(s.now.unix_secs());
     "blocked_clients" => |s| s.sessions.iter().filter(|session| session.is(mode::BLOCKED | mode::PAUSED)).count();
-    "tracking_clients" => |_| 0;
-    "pubsub_clients" => |_| 0;
+    "tracking_clients" => |s| s.hub.tracking.clients().len();
+    "pubsub_clients" => |s| s.hub.channels.subscribers();
     "watching_clients" => |s| s.hub.watches.sessions();
-    "clients_in_timeout_table" => |_| 0;
+    "clients_in_timeout_table" => |s| s.hub.waits.with_deadline();
     "total_watched_keys" => |s| s.hub.watches.keys();
-    "total_blocking_keys" => |_| 0;
-    "total_blocking_keys_on_nokey" => |_| 0;
+    "total_blocking_keys" => |s| s.keyspace.book.awaited.len();
+    "total_blocking_keys_on_nokey" => |s| s.keyspace.book.awaited.minded();
 };
 
 const MEMORY: &[Field] = fields! {
@@ -333,9 +333,9 @@ const STATS: &[Field] = fields! {
     "current_eviction_exceeded_time" => |_| 0;
     "keyspace_hits" => |s| s.keyspace.book.counters.hits;
     "keyspace_misses" => |s| s.keyspace.book.counters.misses;
-    "pubsub_channels" => |_| 0;
-    "pubsub_patterns" => |_| 0;
-    "pubsubshard_channels" => |_| 0;
+    "pubsub_channels" => |s| s.hub.channels.count(Topic::Channel);
+    "pubsub_patterns" => |s| s.hub.channels.count(Topic::Pattern);
+    "pubsubshard_channels" => |s| s.hub.channels.count(Topic::Shard);
     "latest_fork_usec" => |_| 0;
     "total_forks" => |_| 0;
     "migrate_cached_sockets" => |_| 0;
@@ -346,9 +346,9 @@ const STATS: &[Field] = fields! {
     "active_defrag_key_misses" => |_| 0;
     "total_active_defrag_time" => |_| 0;
     "current_active_defrag_time" => |_| 0;
-    "tracking_total_keys" => |_| 0;
-    "tracking_total_items" => |_| 0;
-    "tracking_total_prefixes" => |_| 0;
+    "tracking_total_keys" => |s| s.hub.tracking.keys();
+    "tracking_total_items" => |s| s.hub.tracking.items();
+    "tracking_total_prefixes" => |s| s.hub.tracking.prefixes();
     "unexpected_error_replies" => |_| 0;
     "total_error_replies" => |s| s.stats.totals.error_replies;
     "dump_payload_sanitizations" => |_| 0;

@@ -3,6 +3,7 @@
 use super::value::{Big, Elem, Entry, EntryMut, EntryRef, Kind, Limits, Type, Value};
 use crate::ds::listpack::{self, WIRE_OVERHEAD_BYTES};
 use crate::ds::quicklist::{Fill, Inserted, QuickList};
+use std::ops::DerefMut;
 
 /// The marker of lists.
 pub struct List;
@@ -115,10 +116,17 @@ impl ListRef<'_> {
     }
 }
 
-/// A list to change.
-pub struct ListMut<'a> {
-    entry: EntryMut<'a>,
+/// A list to change, in its place in a table or by itself.
+pub struct ListMut<E> {
+    entry: E,
     fill: Fill,
+}
+
+impl<'a> ListMut<&'a mut Entry> {
+    /// A list that is in no database yet.
+    pub fn of(entry: &'a mut Entry, limits: &Limits) -> Self {
+        ListMut { entry, fill: limits.list_fill() }
+    }
 }
 
 /// Wire size of a packed list.
@@ -126,7 +134,7 @@ fn wire_bytes(pack: &[u8]) -> usize {
     pack.len() - listpack::HEADER_BYTES + WIRE_OVERHEAD_BYTES
 }
 
-impl ListMut<'_> {
+impl<E: DerefMut<Target = Entry>> ListMut<E> {
     /// As it is.
     pub fn view(&self) -> ListRef<'_> {
         match self.entry.big() {
@@ -279,7 +287,7 @@ impl ListMut<'_> {
 impl Value for List {
     const TYPE: Type = Type::List;
     type Ref<'a> = ListRef<'a>;
-    type Mut<'a> = ListMut<'a>;
+    type Mut<'a> = ListMut<EntryMut<'a>>;
 
     #[inline]
     fn view(entry: EntryRef<'_>) -> ListRef<'_> {
@@ -290,7 +298,7 @@ impl Value for List {
     }
 
     #[inline]
-    fn edit<'a>(entry: EntryMut<'a>, limits: &Limits) -> ListMut<'a> {
+    fn edit<'a>(entry: EntryMut<'a>, limits: &Limits) -> ListMut<EntryMut<'a>> {
         ListMut { entry, fill: limits.list_fill() }
     }
 

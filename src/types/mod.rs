@@ -4,6 +4,7 @@
 //! Each type is a marker (`Str`, `List`, ...) that names its two faces: `Ref<'a>` to read, `Mut<'a>` to change.
 
 mod digest;
+pub mod geo;
 mod hash;
 mod list;
 mod set;
@@ -19,4 +20,4 @@ pub use list::{End, List, ListMut, ListRef};
 pub use set::{Set, SetMut, SetRef};
 pub use str::{BIG_STRING_BYTES, Encoded, Scratch, Str, StrMut, StrRef, TooLong};
 pub use value::{Big, Elem, Entry, EntryMut, EntryRef, Kind, Limits, Stage, Type, Value, copy_of, encoding, type_of};
-pub use zset::{AddOptions, Added, LexBound, ScoreBound, ScoreRange, Span, ZSet, ZSetMut, ZSetRef};
+pub use zset::{AddOptions, Added, LexBound, MemberRef, ScoreBound, ScoreRange, Span, ZSet, ZSetMut, ZSetRef};

@@ -140,16 +140,20 @@ pub enum Stage {
     Bucket,
     /// The item.
     Item,
+    /// The item, if it was pushed out of its bucket.
+    Overflow,
 }
 
 impl Stage {
     #[inline]
-    fn of<T: Item>(self, table: &Table<T>, hash: u64) {
+    fn of<T: Item>(self, table: &Table<T>, hash: u64) -> bool {
         match self {
             Stage::Segment => table.prefetch_segment(hash),
             Stage::Bucket => table.prefetch_bucket(hash),
-            Stage::Item => table.prefetch_item(hash),
+            Stage::Item => return table.prefetch_item(hash),
+            Stage::Overflow => table.prefetch_overflow(hash),
         }
+        true
     }
 }
 
@@ -163,15 +167,15 @@ pub(super) fn below(random: &mut impl FnMut() -> u64, n: u64) -> Option<u64> {
 }
 
 impl Big {
-    /// Brings what a look-up of a member reads into the cache: the first, second and third step of it. The hash is that of
+    /// Brings what a look-up of a member reads into the cache: one step of it; false if the item takes one step more. The hash is that of
     /// the process's one hasher.
     #[inline]
-    pub fn prefetch_member(&self, hash: u64, stage: Stage) {
+    pub fn prefetch_member(&self, hash: u64, stage: Stage) -> bool {
         match self {
             Big::Hash(table) => stage.of(table, hash),
             Big::Set(table) => stage.of(table, hash),
             Big::ZSet(tree) => stage.of(tree.table(), hash),
-            Big::Str(_) | Big::List(_) => {}
+            Big::Str(_) | Big::List(_) => true,
         }
     }
 

@@ -4,6 +4,8 @@
 use super::value::{Big, Elem, Entry, EntryMut, EntryRef, Kind, Limits, Type, Value};
 use crate::base::float;
 use crate::ds::listpack::{self, HEADER_BYTES};
+use crate::ds::prefetch::prefetch_read;
+use crate::ds::record::ScoredRef;
 use crate::ds::sorted::Sorted;
 use std::ops::DerefMut;
 
@@ -112,6 +114,34 @@ fn with_score<R>(score: f64, f: impl FnOnce(Elem<'_>) -> R) -> R {
 /// Order of a packed element and a member.
 fn compare(elem: Elem<'_>, member: &[u8]) -> std::cmp::Ordering {
     elem.text(&mut itoa::Buffer::new()).cmp(member)
+}
+
+/// Where a member lies. The memory of one in a table is not read before it is asked for.
+#[derive(Clone, Copy)]
+pub enum MemberRef<'a> {
+    /// In a listpack.
+    Packed(Elem<'a>),
+    /// In a table.
+    Item(ScoredRef<'a>),
+}
+
+impl<'a> MemberRef<'a> {
+    /// The member.
+    #[inline]
+    pub fn elem(self) -> Elem<'a> {
+        match self {
+            MemberRef::Packed(elem) => elem,
+            MemberRef::Item(item) => Elem::Str(item.member()),
+        }
+    }
+
+    /// Brings the member into the cache.
+    #[inline]
+    pub fn prefetch(self) {
+        if let MemberRef::Item(item) = self {
+            prefetch_read(item.as_ptr().as_ptr());
+        }
+    }
 }
 
 /// A sorted set to read.
@@ -234,6 +264,21 @@ impl<'a> ZSetRef<'a> {
                 }
             }
             ZSetRef::Tree(tree) => tree.range(last, true).take(count).for_each(|(m, s)| each(Elem::Str(m), s)),
+        }
+    }
+
+    /// Scores from `min` on, below `end`, in ascending order, each with its member, until `each` says false.
+    #[inline]
+    pub fn scores(&self, min: f64, end: f64, mut each: impl FnMut(f64, MemberRef<'a>) -> bool) {
+        match *self {
+            ZSetRef::Packed(pack) => {
+                let mut wanted = pairs(pack).skip_while(|(_, _, score)| *score < min);
+                wanted.all(|(_, member, score)| score < end && each(score, MemberRef::Packed(member)));
+            }
+            ZSetRef::Tree(tree) => {
+                let mut wanted = tree.scores_from(min);
+                wanted.all(|(score, item)| score < end && each(score, MemberRef::Item(item)));
+            }
         }
     }
 

@@ -51,6 +51,12 @@ pub const KNOWN: &[Known] = &[
         why: "since 7.2 HSET looks at the number of its words, doubles included",
     },
     Known {
+        command: "object encoding of zset *",
+        theirs: "\"skiplist\"",
+        ours: "\"listpack\"",
+        why: "SORT of the reference unpacks the sorted set that it reads, ours leaves it as it is",
+    },
+    Known {
         command: "lpos * -9223372036854775808*",
         theirs: "*",
         ours: "-ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",

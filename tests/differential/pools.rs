@@ -65,7 +65,12 @@ const POOLS: &[(&str, Pool)] = &[
 
 /// The pool of that name; a name nobody defined is our mistake.
 pub fn named(name: &str) -> Pool {
-    POOLS.iter().find(|(n, _)| *n == name).unwrap_or_else(|| panic!("no pool <{name}>")).1
+    POOLS
+        .iter()
+        .chain(super::forms_geo::POOLS)
+        .find(|(n, _)| *n == name)
+        .unwrap_or_else(|| panic!("no pool <{name}>"))
+        .1
 }
 
 /// What stands where something else should. No small positive number: it would be a time close to now.

@@ -26,7 +26,7 @@ impl Filter<'_> {
     fn fits(&self, session: &Session, now: Now) -> bool {
         let age_secs = now.mono_ms().saturating_sub(session.since.mono_ms()) / 1000;
         self.id.is_none_or(|id| id == session.id)
-            && self.kind.is_none_or(|kind| kind == ClientType::Normal)
+            && self.kind.is_none_or(|kind| kind == ClientType::of(session))
             && self.user.is_none_or(|user| user == "default")
             && self.addr.is_none_or(|addr| addr == session.peer.as_bytes())
             && self.laddr.is_none_or(|laddr| laddr == session.local.as_bytes())

@@ -4,7 +4,7 @@
 //! id=3 addr=127.0.0.1:50000 laddr=127.0.0.1:6379 fd=8 name= age=0 idle=0 flags=N db=0 ... lib-name= lib-ver=
 //! ```
 
-use super::ClientType;
+use super::{ClientType, tracking};
 use crate::base::clock::Now;
 use crate::base::number;
 use crate::command::args::Args;
@@ -60,9 +60,7 @@ pub(super) fn list(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         let by_id: HashMap<u64, &Session> = clients.iter().map(|session| (session.id, *session)).collect();
         clients = ids.iter().filter_map(|id| by_id.get(id).copied()).collect();
     }
-    if wanted_type.is_some_and(|kind| kind != ClientType::Normal) {
-        clients.clear();
-    }
+    clients.retain(|session| wanted_type.is_none_or(|kind| kind == ClientType::of(session)));
     let mut text = Vec::with_capacity(256 * clients.len());
     for client in clients {
         let running = if client.id == cx.session.id { running } else { None };
@@ -104,10 +102,15 @@ fn encoded_bytes(words: impl ExactSizeIterator<Item = usize>) -> usize {
 
 /// The letters of a client's state.
 fn letters(session: &Session) -> String {
+    let caching = session.caching.as_ref();
     let all = [
         (session.is(mode::MONITOR), 'O'),
+        (session.is(mode::SUBSCRIBED), 'P'),
         (session.multi.is_some(), 'x'),
         (session.is(mode::BLOCKED | mode::PAUSED), 'b'),
+        (caching.is_some(), 't'),
+        (caching.is_some_and(|caching| caching.broken_redirect), 'R'),
+        (caching.is_some_and(|caching| caching.prefixes.is_some()), 'B'),
         (session.is(mode::WATCH_BROKEN), 'd'),
         (session.is(mode::CLOSE_AFTER_REPLY), 'c'),
         (session.is(mode::CLOSE_NOW), 'A'),
@@ -141,9 +144,9 @@ fn line(out: &mut Vec<u8>, session: &Session, running: Option<Running>, table: &
         ("idle", &secs_since(session.active)),
         ("flags", &letters(session)),
         ("db", &session.db.0),
-        ("sub", &0),
-        ("psub", &0),
-        ("ssub", &0),
+        ("sub", &session.subscribed[0]),
+        ("psub", &session.subscribed[1]),
+        ("ssub", &session.subscribed[2]),
         ("multi", &multi.map_or(-1, |multi| multi.count as i64)),
         ("watch", &session.watching),
         ("qbuf", &(held + now_running.query_bytes)),
@@ -159,7 +162,7 @@ fn line(out: &mut Vec<u8>, session: &Session, running: Option<Running>, table: &
         ("events", &if running.is_none() && !session.outbox.is_empty() { "rw" } else { "r" }),
         ("cmd", &command),
         ("user", &"default"),
-        ("redir", &-1),
+        ("redir", &tracking::redirect_id(session.caching.as_deref())),
         ("resp", &if session.proto == Proto::Resp3 { 3 } else { 2 }),
         ("lib-name", &text(&session.lib_name)),
         ("lib-ver", &text(&session.lib_ver)),

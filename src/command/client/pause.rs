@@ -52,11 +52,13 @@ pub(super) fn unblock(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         return Err(too_long(args));
     }
     let id = args.bytes()?;
-    if args.more() && !args.accept("timeout") && !args.accept("error") {
+    let with_error = args.accept("error");
+    if !with_error && args.more() && !args.accept("timeout") {
         return Err(CmdError::UNBLOCK_REASON);
     }
-    number::parse_i64(id).ok_or(CmdError::NOT_INTEGER)?;
-    cx.reply.int(0);
+    let id = number::parse_i64(id).ok_or(CmdError::NOT_INTEGER)?;
+    let ended = u64::try_from(id).is_ok_and(|id| cx.unblock(id, with_error));
+    cx.reply.int(i64::from(ended));
     Ok(Flow::Done)
 }
 

@@ -111,6 +111,10 @@ fn set(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         return Err(SetError::refused(name, cause).into());
     }
     cx.apply_config();
+    if changed.contains(&"maxmemory") && cx.config.maxmemory > 0 {
+        // Nobody may send a command for a long time.
+        cx.make_room();
+    }
     if !changed.is_empty() {
         cx.asks.push(Ask::Reconfigured(changed));
     }

@@ -197,9 +197,10 @@ pub fn is_save_due(config: &Config, space: &Keyspace, stats: &Stats, now: Now) -
     let (secs, changes) = (now.unix_secs(), space.book.dirty);
     let since = secs.saturating_sub(persistence.last_save_secs);
     let rested = persistence.last_save_ok || secs.saturating_sub(persistence.last_try_secs) > RETRY_SECS;
-    let due = config.save.iter().find(|rule| {
-        changes >= rule.changes && u64::try_from(since).is_ok_and(|since| since > rule.seconds)
-    });
+    let due = config
+        .save
+        .iter()
+        .find(|rule| changes >= rule.changes && u64::try_from(since).is_ok_and(|since| since > rule.seconds));
     match due.filter(|_| rested) {
         Some(rule) => {
             log::info!("{} changes in {} seconds. Saving...", rule.changes, rule.seconds);

@@ -8,10 +8,10 @@ use crate::resp::{Proto, Reply};
 use crate::types::{AddOptions, Added, End, Span, ZSet};
 
 /// The options before ZADD's pairs.
-struct AddWords {
-    how: AddOptions,
+pub(in crate::command) struct AddWords {
+    pub how: AddOptions,
     /// CH: changed members count too.
-    count_changed: bool,
+    pub count_changed: bool,
 }
 
 fn add_words(args: &mut Args<'_>) -> Result<AddWords, CmdError> {
@@ -73,7 +73,14 @@ pub(super) fn zadd(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     add(cx, key, pairs, longest, &words)
 }
 
-fn add(cx: &mut Ctx<'_>, key: Key<'_>, pairs: &[(f64, &[u8])], longest: usize, words: &AddWords) -> Outcome {
+/// Adds pairs, of which there is at least one, and replies as ZADD. `longest`: bytes of the longest member, the first's apart.
+pub(in crate::command) fn add(
+    cx: &mut Ctx<'_>,
+    key: Key<'_>,
+    pairs: &[(f64, &[u8])],
+    longest: usize,
+    words: &AddWords,
+) -> Outcome {
     let missing = if words.how.xx { Missing::Skip } else { Missing::Create };
     let Some(mut edit) = cx.db.edit::<ZSet>(key, missing)? else {
         match words.how.incr {
@@ -190,7 +197,7 @@ pub(super) fn zremrangebylex(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
 }
 
 /// Takes `count` members from an end (there are as many) and replies them: pairs nested or flat.
-fn take(reply: &mut Reply<'_>, mut edit: Edit<'_, ZSet>, end: End, count: usize, nested: bool) {
+pub(super) fn take(reply: &mut Reply<'_>, mut edit: Edit<'_, ZSet>, end: End, count: usize, nested: bool) {
     let zset = edit.view();
     let len = zset.len();
     let mut each = |member: crate::types::Elem<'_>, score: f64| {
@@ -241,14 +248,24 @@ pub(super) fn zpopmax(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     pop(cx, args, End::Right)
 }
 
-pub(super) fn zmpop(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
+/// What ZMPOP takes: from which end, and how many members at most.
+pub(super) struct Take {
+    pub(super) numkeys: usize,
+    /// Word index of the first key.
+    pub(super) first: usize,
+    end: End,
+    count: usize,
+}
+
+/// The words of ZMPOP from the number of keys on.
+pub(super) fn mpop_words(args: &mut Args<'_>) -> Result<Take, CmdError> {
     let numkeys_error = CmdError::text("ERR numkeys should be greater than 0");
     let numkeys = args.int_in(1, i64::MAX, numkeys_error.clone()).map_err(|_| numkeys_error)?;
     if numkeys >= args.left() as i64 {
         return Err(CmdError::SYNTAX);
     }
-    let first = args.position();
-    args.seek(first + numkeys as usize);
+    let (numkeys, first) = (numkeys as usize, args.position());
+    args.seek(first + numkeys);
     let end = if args.accept("min") {
         End::Left
     } else if args.accept("max") {
@@ -264,21 +281,32 @@ pub(super) fn zmpop(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         let count_error = CmdError::text("ERR count should be greater than 0");
         count = Some(args.int_in(1, i64::MAX, count_error.clone()).map_err(|_| count_error)?);
     }
-    let count = count.unwrap_or(1);
-    args.seek(first);
-    for _ in 0..numkeys {
+    Ok(Take { numkeys, first, end, count: usize::try_from(count.unwrap_or(1)).unwrap_or(usize::MAX) })
+}
+
+/// Takes members out of the first sorted set that there is and replies its name and them; false if there is none.
+pub(super) fn take_first(cx: &mut Ctx<'_>, args: &mut Args<'_>, words: &Take) -> Result<bool, CmdError> {
+    args.seek(words.first);
+    for _ in 0..words.numkeys {
         let key = args.key()?;
         let Some(edit) = cx.db.edit::<ZSet>(key, Missing::Skip)? else { continue };
-        let count = usize::try_from(count).unwrap_or(usize::MAX).min(edit.view().len());
+        let count = words.count.min(edit.view().len());
         cx.reply.array(2);
         cx.reply.bulk(key.bytes);
         cx.reply.array(count);
-        let name: &[u8] = if end == End::Left { b"ZPOPMIN" } else { b"ZPOPMAX" };
+        let name: &[u8] = if words.end == End::Left { b"ZPOPMIN" } else { b"ZPOPMAX" };
         cx.effects.replace(&[name, key.bytes, itoa::Buffer::new().format(count).as_bytes()]);
-        take(&mut cx.reply, edit, end, count, true);
-        return Ok(Flow::Done);
+        take(&mut cx.reply, edit, words.end, count, true);
+        return Ok(true);
     }
-    cx.reply.null_array();
+    Ok(false)
+}
+
+pub(super) fn zmpop(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
+    let words = mpop_words(args)?;
+    if !take_first(cx, args, &words)? {
+        cx.reply.null_array();
+    }
     Ok(Flow::Done)
 }
 

@@ -612,7 +612,10 @@ impl<'a, B> RecordRef<'a, B> {
     pub fn set_mark(self, marked: bool) {
         let tag = self.word() as u8 & !MARKED | if marked { MARKED } else { 0 };
         // SAFETY: as `touch`; nobody else writes between the read and the store, for a record is not `Sync`.
-        unsafe { AtomicU32::from_ptr(self.p.as_ptr().cast()).store((self.lru() << 8 | u32::from(tag)).to_le(), Ordering::Relaxed) }
+        unsafe {
+            AtomicU32::from_ptr(self.p.as_ptr().cast())
+                .store((self.lru() << 8 | u32::from(tag)).to_le(), Ordering::Relaxed)
+        }
     }
 
     /// The record's bytes, if its value is no box: what a copy of it needs.

@@ -3,10 +3,11 @@
 //!
 //! ```text
 //! inner  for each child: first entry of its subtree (score, address), number of entries below, child    up to 42 children
-//! leaf   scores, addresses, links to the neighbours                                                     up to 63 entries
+//! leaf   scores, addresses, links to the neighbours                                                     up to 31 entries
 //! ```
 //!
-//! Both are 1,024 bytes: one size class. Invariants: all leaves have one depth; a separator is the first entry of its
+//! Inner nodes are 1,024 bytes, leaves 512: both size classes. Small leaves, because an insert or a removal touches half of
+//! one, and those cache lines are what a change of a large set costs. Invariants: all leaves have one depth; a separator is the first entry of its
 //! subtree, so that it is always a live member (child 0's is never read); counts are exact; no node but the root is empty.
 //! Fills at either end leave full leaves behind. Source: Comer, "The Ubiquitous B-Tree", 1979; counts as in order-statistic
 //! trees (Cormen et al., chapter 14).
@@ -15,10 +16,10 @@ use crate::ds::prefetch::prefetch_read;
 use crate::ds::record::ScoredRef;
 use std::ptr::NonNull;
 
-const LEAF: usize = 63;
+const LEAF: usize = 31;
 const FAN: usize = 42;
 /// Neighbours with no more entries than this together become one.
-const MERGE_LEAF: usize = 48;
+const MERGE_LEAF: usize = 24;
 const MERGE_FAN: usize = 30;
 const MAX_HEIGHT: usize = 12;
 /// Scores prefetched together.
@@ -45,7 +46,7 @@ struct Inner {
     len: u16,
 }
 
-const _: () = assert!(size_of::<Leaf>() == 1024 && size_of::<Inner>() <= 1024);
+const _: () = assert!(size_of::<Leaf>() == 512 && size_of::<Inner>() <= 1024);
 
 /// Nodes by number; each an allocation of its own, so that growing never moves one.
 struct Pool<T> {
@@ -671,6 +672,21 @@ impl Tree {
         let path = self.descend(&mut is_before);
         let leaf = self.leaves.at(path.leaf);
         self.skipped(&path) + partition(leaf.len(), |i| is_before(leaf.scores[i], leaf.addresses[i]))
+    }
+
+    /// Entries upward from the first for which `is_before` does not hold; it holds for a prefix.
+    pub(super) fn iter_from(&self, mut is_before: impl FnMut(f64, Address) -> bool) -> Iter<'_> {
+        let mut from = Iter { tree: self, leaf: NONE, at: 0, reverse: false };
+        if self.root == NONE {
+            return from;
+        }
+        from.leaf = self.descend(&mut is_before).leaf;
+        let leaf = self.leaves.at(from.leaf);
+        from.at = partition(leaf.len(), |i| is_before(leaf.scores[i], leaf.addresses[i]));
+        if from.at == leaf.len() {
+            (from.leaf, from.at) = (leaf.next, 0);
+        }
+        from
     }
 
     /// Entries from an index on, upward or downward.

@@ -141,7 +141,7 @@ impl Segment {
     }
 
     #[inline(always)]
-    fn after(self, b: usize) -> usize {
+    pub(super) fn after(self, b: usize) -> usize {
         if b + 1 < self.bucket_count() { b + 1 } else { 0 }
     }
 

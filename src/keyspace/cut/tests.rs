@@ -58,7 +58,8 @@ fn change(space: &mut Keyspace, rng: &mut Rng, now_ms: i64) {
     let key = view.key(name.as_bytes());
     match rng.below(40) {
         0..=9 => {
-            let deadline = if rng.below(3) == 0 { Deadline::At(Some(now_ms + rng.below(90) as i64)) } else { Deadline::Keep };
+            let deadline =
+                if rng.below(3) == 0 { Deadline::At(Some(now_ms + rng.below(90) as i64)) } else { Deadline::Keep };
             view.put(key, deadline, Event::string("set"), |old, access| {
                 Encoded::of(element.as_bytes(), None).store(name.as_bytes(), old, access)
             });

@@ -12,11 +12,11 @@
 
 use super::input::{Fault, Input, Reader};
 use super::{code, container, old};
+use crate::ds::intset;
 use crate::ds::listpack::{self, Value as Elem};
 use crate::ds::quicklist::QuickList;
 use crate::ds::record::{Field, Member};
 use crate::ds::table::Table;
-use crate::ds::intset;
 use crate::types::{AddOptions, Added, Big, Encoded, Entry, Kind, Limits, Set, SetMut, Value, ZSet, ZSetMut};
 use std::collections::HashSet;
 
@@ -35,12 +35,7 @@ pub struct Decode<'a> {
 ///
 /// # Errors
 /// What is wrong with it; `Empty` for a collection of nothing.
-pub fn decode_value<I: Input>(
-    reader: &mut Reader<I>,
-    code: u8,
-    key: &[u8],
-    how: &Decode<'_>,
-) -> Result<Entry, Fault> {
+pub fn decode_value<I: Input>(reader: &mut Reader<I>, code: u8, key: &[u8], how: &Decode<'_>) -> Result<Entry, Fault> {
     Decoder { reader, key, how, code }.value(code)
 }
 

@@ -45,8 +45,7 @@ pub fn dump(entry: EntryRef<'_>, compress: bool) -> Vec<u8> {
 /// # Errors
 /// A payload that is none, or damaged.
 pub fn restore(payload: &[u8], key: &[u8], how: &Decode<'_>, check_sum: bool) -> Result<Entry, PayloadError> {
-    let (value, &[v0, v1, ref sum @ ..]) =
-        payload.split_last_chunk::<FOOTER_BYTES>().ok_or(PayloadError::Footer)?;
+    let (value, &[v0, v1, ref sum @ ..]) = payload.split_last_chunk::<FOOTER_BYTES>().ok_or(PayloadError::Footer)?;
     let version = u16::from_le_bytes([v0, v1]);
     let sum = u64::from_le_bytes(*sum);
     // Zero means that whoever wrote it did not sum up.

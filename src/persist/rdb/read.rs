@@ -417,10 +417,7 @@ pub fn load(
 }
 
 /// The parser runs on a thread of its own, some batches ahead of those who put its entries in.
-fn read_ahead(
-    parser: Parser<'_, FileInput>,
-    put: &mut dyn FnMut(Batch) -> Result<(), Fault>,
-) -> Result<Loaded, Fault> {
+fn read_ahead(parser: Parser<'_, FileInput>, put: &mut dyn FnMut(Batch) -> Result<(), Fault>) -> Result<Loaded, Fault> {
     std::thread::scope(|scope| {
         let (to_owner, batches): (SyncSender<Batch>, Receiver<Batch>) = sync_channel(BATCHES);
         let thread = std::thread::Builder::new().name("rdb-reader".into()).spawn_scoped(scope, move || {

@@ -148,7 +148,9 @@ fn ziplist(elems: &[&[u8]]) -> Vec<u8> {
                 entries.extend_from_slice(&n.to_le_bytes());
             }
             None if elem.len() < 64 => entries.push(elem.len() as u8),
-            None if elem.len() < 16_384 => entries.extend_from_slice(&[0x40 | (elem.len() >> 8) as u8, elem.len() as u8]),
+            None if elem.len() < 16_384 => {
+                entries.extend_from_slice(&[0x40 | (elem.len() >> 8) as u8, elem.len() as u8])
+            }
             None => {
                 entries.push(0x80);
                 entries.extend_from_slice(&(elem.len() as u32).to_be_bytes());
@@ -219,7 +221,10 @@ fn old_plain_forms_are_read() {
     assert_eq!((List::view(list.view()).len(), encoding(list.view())), (3, "listpack"));
     let zset = read(code::ZSET, b"\x03\x01a\x031.5\x01b\xff\x01c\xfe").expect("a whole sorted set");
     let view = ZSet::view(zset.view());
-    assert_eq!((view.score(b"a"), view.score(b"b"), view.score(b"c")), (Some(1.5), Some(f64::NEG_INFINITY), Some(f64::INFINITY)));
+    assert_eq!(
+        (view.score(b"a"), view.score(b"b"), view.score(b"c")),
+        (Some(1.5), Some(f64::NEG_INFINITY), Some(f64::INFINITY))
+    );
     assert!(read(code::ZSET, b"\x01\x01a\xfd").is_err(), "not a number");
 }
 
@@ -236,7 +241,9 @@ fn what_is_there_twice_is_refused() {
         assert!(matches!(read(code, &[0]), Err(Fault::Empty)), "type {code}");
     }
     let pack = |words: &[&'static [u8]]| {
-        strings(&[&listpack::to_wire(&listpack::from_values(words.iter().map(|word| Elem::Str(word)).collect::<Vec<_>>()))])
+        strings(&[&listpack::to_wire(&listpack::from_values(
+            words.iter().map(|word| Elem::Str(word)).collect::<Vec<_>>(),
+        ))])
     };
     for code in [code::SET_LISTPACK, code::HASH_LISTPACK, code::ZSET_LISTPACK] {
         assert!(read(code, &pack(&[b"7", b"1", b"7", b"1"])).is_err(), "type {code}");
@@ -251,7 +258,9 @@ fn what_is_there_twice_is_refused() {
 #[test]
 fn lies_about_length_cost_nothing() {
     for code in 0..=30 {
-        for huge in [&b"\x81\xff\xff\xff\xff\xff\xff\xff\xff"[..], b"\x80\xff\xff\xff\xf0", b"\xc3\x01\x80\xff\xff\x00\x00a"] {
+        for huge in
+            [&b"\x81\xff\xff\xff\xff\xff\xff\xff\xff"[..], b"\x80\xff\xff\xff\xf0", b"\xc3\x01\x80\xff\xff\x00\x00a"]
+        {
             let value = [huge, huge, b"rest"].concat();
             assert!(read(code, &value).is_err(), "type {code}");
         }

@@ -1,9 +1,9 @@
 //! A value that was written without compression, written once more: so that the loop need not compress what a thread can.
 //! Knows no entry.
 
+use super::code;
 use super::encode::{Encoder, Sink};
 use super::input::{Fault, Input, Reader, Slice};
-use super::code;
 
 /// Writes a value of this type, which `raw` holds without compression, into `encoder`.
 ///
