@@ -4,3 +4,8 @@
 pub mod rdb;
 pub mod snapshot;
 pub mod storage;
+
+#[cfg(test)]
+mod sim;
+#[cfg(test)]
+mod tests;

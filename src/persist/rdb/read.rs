@@ -93,6 +93,15 @@ impl FileInput {
         Some(crc.value())
     }
 
+    /// Whether no byte is left.
+    fn is_at_end(&mut self) -> Result<bool, Fault> {
+        match self.take(1) {
+            Ok(_) => Ok(false),
+            Err(Fault::Truncated { .. }) => Ok(true),
+            Err(fault) => Err(fault),
+        }
+    }
+
     #[cold]
     fn fill(&mut self, n: usize) -> Result<(), Fault> {
         self.sum();
@@ -337,6 +346,9 @@ impl Parser<'_, FileInput> {
             } else if expected.is_some_and(|expected| expected != stored) {
                 return Err(self.corrupt(WRONG_SUM));
             }
+        }
+        if self.loaded.version < 5 && !self.reader.input.is_at_end()? {
+            return Err(self.corrupt("bytes behind the end of a file of an old version"));
         }
         self.loaded.bytes = self.reader.input.offset();
         Ok(self.loaded)
