@@ -20,6 +20,8 @@ mod forms;
 mod forms_geo;
 #[path = "differential/grammar.rs"]
 mod grammar;
+#[path = "differential/hash_expiry.rs"]
+mod hash_expiry;
 #[path = "differential/known.rs"]
 mod known;
 #[path = "differential/pair.rs"]
@@ -55,7 +57,7 @@ fn our_replies_are_those_of_the_reference() {
     let mut pair = Pair::start(&oracle);
     let missing: Vec<String> = all_commands().into_iter().filter(|c| !pair.has(c)).collect();
     if !missing.is_empty() {
-        println!("LEFT OUT: our server has no {}", missing.join(", "));
+        println!("LEFT OUT, as not both servers have it: {}", missing.join(", "));
     }
     let book = Book::new(|command| !missing.iter().any(|m| m == command), family.as_deref());
     let mut failures: Vec<String> = Vec::new();
@@ -64,8 +66,12 @@ fn our_replies_are_those_of_the_reference() {
     while sent < commands && signatures.len() < most_failures {
         let before = pair.commands;
         let batches = book.episode(seed);
-        let found = pair.play(&batches);
+        let mut found = pair.play(&batches);
         sent += pair.commands - before;
+        if let Some(difference) = found.take_if(|difference| pair.has_lost_theirs(difference)) {
+            println!("LEFT OUT: seed {seed}, for the reference crashed: {}", difference.signature());
+            pair.revive_theirs();
+        }
         if let Some(difference) = found.filter(|d| signatures.insert(d.signature())) {
             let minimal = shrink::shrink(&mut pair, &batches, difference);
             println!("REDSTART_DIFFERENTIAL_SEED={seed}:\n{minimal}\n");

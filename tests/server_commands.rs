@@ -147,7 +147,7 @@ fn info_tells_the_truth_in_the_usual_sections() {
     client.ask("get nothing");
     let after: u64 = field(&mut client, "memory", "used_memory").parse().expect("a number");
     assert!(after > before + 200_000, "{before} -> {after}");
-    assert_eq!(field(&mut client, "keyspace", "db0"), "keys=2000,expires=0,avg_ttl=0");
+    assert_eq!(field(&mut client, "keyspace", "db0"), "keys=2000,expires=0,avg_ttl=0,subexpiry=0");
     assert!(field(&mut client, "commandstats", "cmdstat_set").starts_with("calls=2000,"));
     assert!(field(&mut client, "commandstats", "cmdstat_lpush").ends_with("rejected_calls=0,failed_calls=1"));
     assert_eq!(field(&mut client, "errorstats", "errorstat_WRONGTYPE"), "count=1");

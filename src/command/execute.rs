@@ -8,7 +8,7 @@ use super::gate::{self, Pass};
 use super::table::{Row, Table, flag};
 use crate::base::text;
 use crate::journal::{Effects, Journal};
-use crate::keyspace::Book;
+use crate::keyspace::{Book, Vanished};
 use crate::resp::{Argv, ProtocolError};
 use crate::session::{ConnId, Queued, ReplyMode, mode};
 use crate::stats::Hidden;
@@ -239,8 +239,8 @@ pub fn end_unit(cx: &mut Ctx<'_>) {
 
 #[cold]
 fn close(cx: &mut Ctx<'_>) {
-    for (db, key) in std::mem::take(&mut cx.db.space.book.vanished) {
-        cx.effects.push_first(db, &[b"DEL", &key]);
+    for gone in std::mem::take(&mut cx.db.space.book.vanished).iter().rev() {
+        vanished_words(gone, |words| cx.effects.push_first(gone.db, words));
     }
     cx.effects.close(cx.journal);
 }
@@ -251,10 +251,18 @@ pub fn refuse_protocol(cx: &mut Ctx<'_>, error: &ProtocolError) {
     fail(cx, &CmdError::owned(format!("ERR {error}")));
 }
 
-/// Keys that went by themselves outside any command, each as a unit of its own.
+/// What went by itself outside any command, each as a unit of its own.
 pub fn close_vanished(effects: &mut Effects, journal: &mut Journal, book: &mut Book) {
-    for (db, key) in book.vanished.drain(..) {
-        effects.push(db, &[b"DEL", &key]);
+    for gone in book.vanished.drain(..) {
+        vanished_words(&gone, |words| effects.push(gone.db, words));
         effects.close(journal);
+    }
+}
+
+/// The command that does what happened by itself.
+fn vanished_words(gone: &Vanished, say: impl FnOnce(&[&[u8]])) {
+    match &gone.field {
+        None => say(&[b"DEL", &gone.key]),
+        Some(field) => say(&[b"HDEL", &gone.key, field]),
     }
 }

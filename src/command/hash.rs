@@ -1,4 +1,13 @@
 //! Hashes.
+//!
+//! Fields whose time has come and that active expiry has not met yet are hidden from all that read values. What names such a
+//! field removes it; HLEN counts it and HDEL finds it still, as the reference has it.
+
+mod expiry;
+mod several;
+
+pub use expiry::COMMANDS as EXPIRY_COMMANDS;
+pub use several::COMMANDS as SEVERAL_COMMANDS;
 
 use super::args::Args;
 use super::ctx::{Ctx, Flow, Outcome};
@@ -7,9 +16,9 @@ use super::scan::{self, ScanArgs};
 use super::table::{Arg, Command, KeySpec, acl, flag, key_flag as kf};
 use super::{reply_elem, reply_elem_opt};
 use crate::base::float::LongDouble;
-use crate::keyspace::{Event, Missing};
+use crate::keyspace::{DbView, Event, Key, Missing};
 use crate::resp::Proto;
-use crate::types::{Elem, Hash, HashRef};
+use crate::types::{Elem, Hash, HashRef, Type};
 
 const HASH: Command = Command { group: "hash", acl: acl::HASH, ..Command::BLANK };
 const READ: &[KeySpec] = &[KeySpec::at(1, kf::RO | kf::ACCESS)];
@@ -258,6 +267,32 @@ pub const COMMANDS: &[Command] = &[
 ];
 
 const HSET: Event = Event::hash("hset");
+const HDEL: Event = Event::hash("hdel");
+/// Fields were given a deadline.
+const CHANGED_TTL: Event = Event::hash("hexpire");
+/// Fields were given one in the past.
+const DELETE_PAST: Event = HDEL;
+/// Fields lost their deadline.
+const PERSISTED: Event = Event::hash("hpersist");
+
+/// Fields that a read found hidden go, those of `fields`; unless nothing may change now.
+#[cold]
+fn drop_hidden<'f>(cx: &mut Ctx<'_>, key: Key<'_>, fields: impl Iterator<Item = &'f [u8]>) {
+    if cx.db.keep_expired {
+        return;
+    }
+    if let Ok(Some(mut edit)) = cx.db.edit::<Hash>(key, Missing::Skip) {
+        edit.expire_fields(cx.now, fields);
+    }
+}
+
+/// Refuses a key of another type; asked only if something else is wrong too, for the command itself will find out.
+fn check_type(cx: &mut Ctx<'_>, key: Key<'_>, wanted: bool) -> Result<(), CmdError> {
+    match cx.db.type_of(key).filter(|_| wanted) {
+        Some(found) if found != Type::Hash => Err(CmdError::WRONG_TYPE),
+        _ => Ok(()),
+    }
+}
 
 /// Sets the pairs that are left; the number of new fields.
 fn set_pairs(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Result<usize, CmdError> {
@@ -296,6 +331,7 @@ fn hmset(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
 fn hsetnx(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let (key, field, value) = (args.key()?, args.bytes()?, args.bytes()?);
     let mut edit = cx.db.edit_or_create::<Hash>(key)?;
+    edit.expire_fields(cx.now, std::iter::once(field));
     if edit.view().get(field).is_some() {
         cx.reply.int(0);
         return Ok(Flow::Done);
@@ -308,33 +344,46 @@ fn hsetnx(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
 
 fn hget(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let (key, field) = (args.key()?, args.bytes()?);
-    let value = cx.db.read::<Hash>(key)?.and_then(|hash| hash.get(field));
-    reply_elem_opt(&mut cx.reply, value);
+    let hash = cx.db.read::<Hash>(key)?;
+    reply_elem_opt(&mut cx.reply, hash.and_then(|hash| hash.get(field)));
+    if hash.is_some_and(|hash| hash.is_behind()) {
+        drop_hidden(cx, key, std::iter::once(field));
+    }
     Ok(Flow::Done)
 }
 
 fn hmget(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let key = args.key()?;
+    let fields = args.clone();
     let hash = cx.db.read::<Hash>(key)?;
     cx.reply.array(args.left());
     while args.more() {
         let field = args.bytes()?;
         reply_elem_opt(&mut cx.reply, hash.and_then(|hash| hash.get(field)));
     }
+    if hash.is_some_and(|hash| hash.is_behind()) {
+        drop_hidden(cx, key, expiry::words(&fields));
+    }
     Ok(Flow::Done)
 }
 
 fn hstrlen(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let (key, field) = (args.key()?, args.bytes()?);
-    let len = cx.db.read::<Hash>(key)?.and_then(|hash| hash.get(field)).map_or(0, Elem::text_len);
-    cx.reply.len(len);
+    let hash = cx.db.read::<Hash>(key)?;
+    cx.reply.len(hash.and_then(|hash| hash.get(field)).map_or(0, Elem::text_len));
+    if hash.is_some_and(|hash| hash.is_behind()) {
+        drop_hidden(cx, key, std::iter::once(field));
+    }
     Ok(Flow::Done)
 }
 
 fn hexists(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let (key, field) = (args.key()?, args.bytes()?);
-    let found = cx.db.read::<Hash>(key)?.is_some_and(|hash| hash.get(field).is_some());
-    cx.reply.int(i64::from(found));
+    let hash = cx.db.read::<Hash>(key)?;
+    cx.reply.int(i64::from(hash.is_some_and(|hash| hash.get(field).is_some())));
+    if hash.is_some_and(|hash| hash.is_behind()) {
+        drop_hidden(cx, key, std::iter::once(field));
+    }
     Ok(Flow::Done)
 }
 
@@ -348,7 +397,7 @@ fn hlen(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
 fn hgetall(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let key = args.key()?;
     let hash = cx.db.read::<Hash>(key)?;
-    cx.reply.map(hash.map_or(0, |hash| hash.len()));
+    cx.reply.map(hash.map_or(0, |hash| hash.visible_len()));
     if let Some(hash) = hash {
         hash.for_each(|field, value| {
             reply_elem(&mut cx.reply, field);
@@ -361,7 +410,7 @@ fn hgetall(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
 fn one_side(cx: &mut Ctx<'_>, args: &mut Args<'_>, values: bool) -> Outcome {
     let key = args.key()?;
     let hash = cx.db.read::<Hash>(key)?;
-    cx.reply.array(hash.map_or(0, |hash| hash.len()));
+    cx.reply.array(hash.map_or(0, |hash| hash.visible_len()));
     if let Some(hash) = hash {
         hash.for_each(|field, value| reply_elem(&mut cx.reply, if values { value } else { field }));
     }
@@ -389,7 +438,7 @@ fn hdel(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     }
     drop(hash);
     if removed > 0 {
-        edit.finish_with(removed, Event::hash("hdel"));
+        edit.finish_with(removed, HDEL);
     }
     cx.reply.int(removed as i64);
     Ok(Flow::Done)
@@ -399,7 +448,7 @@ fn hdelall(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let key = args.key()?;
     let len = cx.db.read::<Hash>(key)?.map_or(0, |hash| hash.len());
     if len > 0 {
-        cx.announce(key.bytes, Event::hash("hdel"));
+        cx.announce(key.bytes, HDEL);
         cx.effects.replace(&[b"DEL", key.bytes]);
         cx.db.delete(key, false, Event::generic("del"));
     }
@@ -410,12 +459,13 @@ fn hdelall(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
 fn hincrby(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let (key, field, delta) = (args.key()?, args.bytes()?, args.int()?);
     let mut edit = cx.db.edit_or_create::<Hash>(key)?;
+    edit.expire_fields(cx.now, std::iter::once(field));
     let old = match edit.view().get(field) {
         None => 0,
         Some(value) => value.to_i64().ok_or(CmdError::HASH_NOT_INTEGER)?,
     };
     let new = old.checked_add(delta).ok_or(CmdError::OVERFLOW)?;
-    edit.value().set(field, itoa::Buffer::new().format(new).as_bytes());
+    edit.value().set_value(field, itoa::Buffer::new().format(new).as_bytes());
     edit.finish(Event::hash("hincrby"));
     cx.reply.int(new);
     Ok(Flow::Done)
@@ -428,16 +478,22 @@ fn hincrbyfloat(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         return Err(CmdError::text("ERR value is NaN or Infinity"));
     }
     let mut edit = cx.db.edit_or_create::<Hash>(key)?;
+    edit.expire_fields(cx.now, std::iter::once(field));
     let old = match edit.view().get(field) {
         None => LongDouble::parse(b"0"),
         Some(value) => LongDouble::parse(value.text(&mut itoa::Buffer::new())),
     };
     let old = old.ok_or(CmdError::HASH_NOT_FLOAT)?;
     let sum = old.add(delta).ok_or(CmdError::NAN_OR_INFINITY)?.format();
-    edit.value().set(field, &sum);
+    let dated = edit.view().get_dated(field).is_some_and(|(_, deadline)| deadline.is_some());
+    edit.value().set_value(field, &sum);
     edit.finish(Event::hash("hincrbyfloat"));
-    // Replayed as a plain HSET: another machine's addition might round otherwise.
-    cx.effects.replace(&[b"HSET", key.bytes, field, &sum]);
+    // Replayed as what came out: another machine's addition might round otherwise. A plain HSET would end the deadline.
+    if dated {
+        cx.effects.replace(&[b"HSETEX", key.bytes, b"KEEPTTL", b"FIELDS", b"1", field, &sum]);
+    } else {
+        cx.effects.replace(&[b"HSET", key.bytes, field, &sum]);
+    }
     cx.reply.bulk(&sum);
     Ok(Flow::Done)
 }
@@ -472,11 +528,23 @@ fn hscan(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     Ok(Flow::Done)
 }
 
+/// A hash to read, without the fields whose time has come.
+fn read_fresh<'v>(db: &'v mut DbView<'_>, key: Key<'_>) -> Result<Option<HashRef<'v>>, CmdError> {
+    let behind = db.read::<Hash>(key)?.is_some_and(|hash| hash.is_behind());
+    if behind && !db.keep_expired {
+        let now = db.now;
+        if let Some(mut edit) = db.edit::<Hash>(key, Missing::Skip)? {
+            edit.expire_all_fields(now);
+        }
+    }
+    Ok(db.look::<Hash>(key))
+}
+
 fn hrandfield(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let key = args.key()?;
     if !args.more() {
         let rng = &mut *cx.rng;
-        let found = cx.db.read::<Hash>(key)?.and_then(|hash| hash.random(&mut || rng.next_u64()));
+        let found = read_fresh(&mut cx.db, key)?.and_then(|hash| hash.random(&mut || rng.next_u64()));
         reply_elem_opt(&mut cx.reply, found.map(|(field, _)| field));
         return Ok(Flow::Done);
     }
@@ -486,7 +554,7 @@ fn hrandfield(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     if with_values && !(-(i64::MAX / 2)..=i64::MAX / 2).contains(&count) {
         return Err(CmdError::text("ERR value is out of range"));
     }
-    match cx.db.read::<Hash>(key)? {
+    match read_fresh(&mut cx.db, key)? {
         Some(hash) if count < 0 => {
             // With repeats: written as drawn, and no further once the client has had too much.
             let (wanted, rng) = (usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX), &mut *cx.rng);
@@ -536,15 +604,16 @@ fn reply_pair(
 
 /// `wanted` distinct pairs, at most all.
 fn pick<'a>(hash: HashRef<'a>, wanted: usize, random: &mut impl FnMut() -> u64) -> Vec<(Elem<'a>, Elem<'a>)> {
+    let len = hash.visible_len();
     let all = |hash: HashRef<'a>| {
-        let mut pairs = Vec::with_capacity(hash.len());
+        let mut pairs = Vec::with_capacity(len);
         hash.for_each(|field, value| pairs.push((field, value)));
         pairs
     };
-    if wanted >= hash.len() {
+    if wanted >= len {
         return all(hash);
     }
-    if let (HashRef::Table(_), true) = (hash, wanted * 3 < hash.len()) {
+    if hash.table().is_some() && wanted * 3 < len {
         let mut seen = std::collections::HashSet::with_capacity(wanted);
         let mut picked = Vec::with_capacity(wanted);
         while picked.len() < wanted {

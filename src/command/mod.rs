@@ -57,6 +57,8 @@ pub static FAMILIES: &[&[Command]] = &[
     generic::COMMANDS,
     string::COMMANDS,
     hash::COMMANDS,
+    hash::EXPIRY_COMMANDS,
+    hash::SEVERAL_COMMANDS,
     list::COMMANDS,
     list::blocking::COMMANDS,
     set::COMMANDS,

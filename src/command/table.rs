@@ -409,6 +409,8 @@ pub struct Command {
     pub full_name: &'static str,
     /// Words of a request, name included; negative: at least so many.
     pub arity: i32,
+    /// Another number of words that fits, for a short form of ours; 0 for none.
+    pub also_argc: usize,
     /// Bits of `flag`.
     pub flags: u32,
     /// Bits of `acl` that do not follow from flags.
@@ -447,6 +449,7 @@ impl Command {
         name: "",
         full_name: "",
         arity: 0,
+        also_argc: 0,
         flags: 0,
         acl: 0,
         keys: &[],
@@ -473,7 +476,9 @@ impl Command {
     /// Whether a request of `argc` words fits.
     #[inline]
     pub const fn fits(&self, argc: usize) -> bool {
-        if self.arity >= 0 { argc == self.arity as usize } else { argc >= self.arity.unsigned_abs() as usize }
+        let fits =
+            if self.arity >= 0 { argc == self.arity as usize } else { argc >= self.arity.unsigned_abs() as usize };
+        fits || (self.also_argc != 0 && argc == self.also_argc)
     }
 
     /// All ACL categories: the row's own and those that follow from flags.

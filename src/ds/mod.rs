@@ -8,3 +8,4 @@ pub mod quicklist;
 pub mod record;
 pub mod sorted;
 pub mod table;
+pub mod timeline;

@@ -1,18 +1,20 @@
 //! The databases and the view that a command has of the selected one.
-//! Invariant: `volatile` counts the entries with a deadline, and each of them has an item in the deadline index.
+//! Invariant: `volatile` counts the entries with a deadline, and each of them has an item in the deadline index. `subkeys`
+//! keeps the same of entries whose elements (fields of hashes) have deadlines.
 
 use super::awaited::Awaited;
 use super::cut::{Cut, CutCosts};
-use super::edit::{Edit, Missing};
+use super::edit::{Dates, Edit, Missing};
 use super::events::{Event, KeyEvent, class};
 use super::expire::Deadlines;
 use super::key::{DbIndex, Key};
 use super::lazyfree::LazyFree;
+use super::subkeys::Subkeys;
 use crate::base::clock::{self, Now};
 use crate::base::hash::Hasher;
 use crate::base::rng::Rng;
 use crate::ds::table::{Occupied, Table};
-use crate::types::{Entry, EntryRef, Kind, Limits, Type, Value};
+use crate::types::{self, Entry, EntryRef, Kind, Limits, Type, Value};
 
 /// The key holds another type than the command works on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,11 +30,28 @@ pub struct Db {
     pub volatile: usize,
     /// Average time to live in milliseconds, estimated by the expiry steps.
     pub avg_ttl_ms: u64,
+    /// Keys whose elements have deadlines of their own, and when those are due.
+    pub subkeys: Subkeys,
 }
 
 impl Db {
     fn new(hasher: Hasher) -> Db {
-        Db { table: Table::new(hasher), deadlines: Deadlines::default(), volatile: 0, avg_ttl_ms: 0 }
+        Db {
+            table: Table::new(hasher),
+            deadlines: Deadlines::default(),
+            volatile: 0,
+            avg_ttl_ms: 0,
+            subkeys: Subkeys::default(),
+        }
+    }
+}
+
+impl Db {
+    /// An entry was taken out of the table: its deadlines are no longer counted. Its items in the indexes are stale then.
+    #[inline]
+    pub(super) fn forget(&mut self, entry: EntryRef<'_>) {
+        self.volatile -= usize::from(entry.deadline().is_some());
+        self.subkeys.forget(entry);
     }
 }
 
@@ -59,10 +78,23 @@ pub struct Counters {
     pub misses: u64,
     /// Keys that went because their time had come.
     pub expired: u64,
+    /// Elements (fields of hashes) that went because their time had come.
+    pub expired_subkeys: u64,
     /// Keys evicted for memory.
     pub evicted: u64,
     /// Expiry steps that ran out of budget.
     pub expired_time_cap_reached: u64,
+}
+
+/// What went by itself, for those who follow the changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vanished {
+    /// The key's database.
+    pub db: DbIndex,
+    /// The key.
+    pub key: Box<[u8]>,
+    /// Of a hash, the field that went; nothing if the key did.
+    pub field: Option<Box<[u8]>>,
 }
 
 /// What all databases share.
@@ -79,8 +111,8 @@ pub struct Book {
     pub events: Vec<KeyEvent>,
     /// Keys that somebody waits for.
     pub awaited: Awaited,
-    /// Keys that went by themselves (expired, evicted) in the unit: they are propagated before its effects.
-    pub vanished: Vec<(DbIndex, Box<[u8]>)>,
+    /// What went by itself (expired, evicted) in the unit: it is propagated before its effects.
+    pub vanished: Vec<Vanished>,
     /// Whether somebody reads the journal, so that `vanished` must be kept.
     pub propagate: bool,
     /// For INFO.
@@ -233,7 +265,8 @@ impl Keyspace {
 
     /// Bytes of the tables themselves: what MEMORY STATS calls overhead.
     pub fn table_bytes(&self) -> usize {
-        self.dbs.iter().map(|db| db.table.table_bytes() + db.deadlines.alloc_bytes()).sum()
+        let index_bytes = |db: &Db| db.deadlines.alloc_bytes() + db.subkeys.deadlines.alloc_bytes();
+        self.dbs.iter().map(|db| db.table.table_bytes() + index_bytes(db)).sum()
     }
 
     /// Empties one database, or all; returns how many keys went. `lazy`: by the thread.
@@ -246,6 +279,7 @@ impl Keyspace {
             removed += db.table.len() as u64;
             let old = std::mem::replace(db, Db::new(self.hasher));
             db.deadlines = Deadlines::continuing(&old.deadlines);
+            db.subkeys.deadlines = Deadlines::continuing(&old.subkeys.deadlines);
             let mut table = Some(old.table).filter(|table| !table.is_empty());
             if let Some(cut) = &mut self.book.cut {
                 table = table.and_then(|table| cut.take_table(DbIndex(index as u32), table));
@@ -326,10 +360,11 @@ impl DbView<'_> {
                 if self.keep_expired {
                     return None;
                 }
+                self.space.book.before_change(self.index, occupied.get());
+                let entry = occupied.remove();
                 db.volatile -= 1;
-                let book = &mut self.space.book;
-                book.before_change(self.index, occupied.get());
-                expired(book, occupied.remove(), self.index, key.bytes);
+                db.subkeys.forget(entry.view());
+                expired(&mut self.space.book, entry, self.index, key.bytes);
                 return None;
             }
         }
@@ -375,9 +410,11 @@ impl DbView<'_> {
         if let Some(deadline) = entry.deadline() {
             if deadline <= now.unix_ms.0 {
                 if !self.keep_expired {
-                    db.volatile -= 1;
                     book.before_change(index, occupied.get());
-                    expired(book, occupied.remove(), index, key.bytes);
+                    let entry = occupied.remove();
+                    db.volatile -= 1;
+                    db.subkeys.forget(entry.view());
+                    expired(book, entry, index, key.bytes);
                 }
                 book.counters.misses += 1;
                 return None;
@@ -400,9 +437,10 @@ impl DbView<'_> {
     /// `WrongType` if the key holds another type.
     #[inline]
     pub fn read<T: Value>(&mut self, key: Key<'_>) -> Result<Option<T::Ref<'_>>, WrongType> {
+        let now_ms = self.now.unix_ms.0;
         match self.entry(key) {
             None => Ok(None),
-            Some(entry) if Kind::of(entry.kind()).type_of() == T::TYPE => Ok(Some(T::view(entry))),
+            Some(entry) if Kind::of(entry.kind()).type_of() == T::TYPE => Ok(Some(T::view_at(entry, now_ms))),
             Some(_) => Err(WrongType),
         }
     }
@@ -413,7 +451,7 @@ impl DbView<'_> {
         if entry.deadline().is_some_and(|deadline| deadline <= self.now.unix_ms.0) {
             return None;
         }
-        (Kind::of(entry.kind()).type_of() == T::TYPE).then(|| T::view(entry))
+        (Kind::of(entry.kind()).type_of() == T::TYPE).then(|| T::view_at(entry, self.now.unix_ms.0))
     }
 
     /// Whether the key is there. Not an access.
@@ -438,9 +476,10 @@ impl DbView<'_> {
         let mut alive = true;
         if let Some(occupied) = db.table.find(key.hash, key.bytes) {
             if occupied.get().deadline().is_some_and(|d| d <= now.unix_ms.0) {
-                db.volatile -= 1;
                 book.before_change(index, occupied.get());
-                expired(book, occupied.remove(), index, key.bytes);
+                let entry = occupied.remove();
+                db.forget(entry.view());
+                expired(book, entry, index, key.bytes);
                 alive = false;
             }
         } else {
@@ -453,7 +492,8 @@ impl DbView<'_> {
             let mut entry = T::create(key.bytes, &book.limits, book.fresh_access(now));
             book.stamp(&mut entry);
             let occupied = db.table.insert_new(key.hash, entry);
-            return Ok(Some(Edit::new(occupied, &mut db.volatile, &mut db.deadlines, book, index, true)));
+            let dates = Dates { volatile: &mut db.volatile, deadlines: &mut db.deadlines, subkeys: &mut db.subkeys };
+            return Ok(Some(Edit::new(occupied, dates, book, index, true)));
         }
         let Some(mut occupied) = db.table.find(key.hash, key.bytes) else { return Ok(None) };
         let entry = occupied.get();
@@ -463,7 +503,8 @@ impl DbView<'_> {
         book.before_change(index, entry);
         let access = book.touched_access(entry.lru(), now);
         occupied.get_mut().set_lru(access);
-        Ok(Some(Edit::new(occupied, &mut db.volatile, &mut db.deadlines, book, index, false)))
+        let dates = Dates { volatile: &mut db.volatile, deadlines: &mut db.deadlines, subkeys: &mut db.subkeys };
+        Ok(Some(Edit::new(occupied, dates, book, index, false)))
     }
 
     /// As `edit` with `Missing::Create`.
@@ -493,6 +534,7 @@ impl DbView<'_> {
                 // An overwrite is a use, and keeps how often the key was used.
                 let access = book.touched_access(occupied.get().lru(), now);
                 let old_deadline = occupied.get().deadline();
+                let old_soonest = types::soonest(occupied.get());
                 let mut entry = occupied.get_mut();
                 let fresh = change(Some(&mut entry), access);
                 if let Some(mut fresh) = fresh {
@@ -508,8 +550,10 @@ impl DbView<'_> {
                 if entry.deadline() != deadline {
                     entry.set_deadline(deadline);
                 }
+                let soonest = types::soonest(entry.view());
                 drop(entry);
                 set_index(&mut db.deadlines, &mut db.volatile, key.hash, old_deadline, deadline);
+                db.subkeys.changed(key.hash, old_soonest, soonest);
             }
             None => {
                 let Some(mut entry) = change(None, book.fresh_access(now)) else { return };
@@ -518,6 +562,7 @@ impl DbView<'_> {
                     entry.set_deadline(Some(at));
                     set_index(&mut db.deadlines, &mut db.volatile, key.hash, None, Some(at));
                 }
+                db.subkeys.changed(key.hash, None, types::soonest(entry.view()));
                 db.table.insert_new(key.hash, entry);
                 book.announce(index, key.bytes, Event::NEW_KEY);
             }
@@ -551,9 +596,7 @@ impl DbView<'_> {
         let (occupied, book) = self.live(key)?;
         book.before_change(index, occupied.get());
         let entry = occupied.remove();
-        if entry.deadline().is_some() {
-            self.db().volatile -= 1;
-        }
+        self.db().forget(entry.view());
         Some(entry)
     }
 
@@ -564,6 +607,7 @@ impl DbView<'_> {
         let deadline = entry.deadline();
         let db = self.db();
         set_index(&mut db.deadlines, &mut db.volatile, hash, None, deadline);
+        db.subkeys.changed(hash, None, types::soonest(entry.view()));
         db.table.insert_new(hash, entry);
     }
 
@@ -578,12 +622,12 @@ impl DbView<'_> {
     /// without `replace`, stays, and this is false. Not announced.
     pub fn settle(&mut self, hash: u64, mut entry: Entry, replace: bool) -> bool {
         self.space.book.stamp(&mut entry);
-        let deadline = entry.deadline();
+        let (deadline, soonest) = (entry.deadline(), types::soonest(entry.view()));
         let db = &mut self.space.dbs[self.index.0 as usize];
-        let old = match db.table.find(hash, entry.key()) {
+        let (old, old_soonest) = match db.table.find(hash, entry.key()) {
             Some(_) if !replace => return false,
             Some(mut place) => {
-                let old = place.get().deadline();
+                let old = (place.get().deadline(), types::soonest(place.get()));
                 self.space.book.before_change(self.index, place.get());
                 std::mem::swap(&mut *place.get_mut(), &mut entry);
                 self.space.book.free(entry, true);
@@ -591,10 +635,11 @@ impl DbView<'_> {
             }
             None => {
                 db.table.insert_new(hash, entry);
-                None
+                (None, None)
             }
         };
         set_index(&mut db.deadlines, &mut db.volatile, hash, old, deadline);
+        db.subkeys.changed(hash, old_soonest, soonest);
         true
     }
 
@@ -629,7 +674,7 @@ impl DbView<'_> {
             Some(occupied) => {
                 self.space.book.before_change(index, occupied.get());
                 let entry = occupied.remove();
-                db.volatile -= 1;
+                db.forget(entry.view());
                 let key: Box<[u8]> = entry.key().into();
                 expired(&mut self.space.book, entry, index, &key);
                 Found::Expired
@@ -675,7 +720,7 @@ fn expired(book: &mut Book, entry: Entry, index: DbIndex, key: &[u8]) {
     book.counters.expired += 1;
     book.announce(index, key, Event { class: class::EXPIRED, name: "expired", changed: true });
     if book.propagate {
-        book.vanished.push((index, key.into()));
+        book.vanished.push(Vanished { db: index, key: key.into(), field: None });
     }
     book.free(entry, true);
 }

@@ -5,6 +5,7 @@ use super::db::{Book, set_index};
 use super::events::Event;
 use super::expire::Deadlines;
 use super::key::DbIndex;
+use super::subkeys::Subkeys;
 use crate::ds::table::Occupied;
 use crate::types::{Entry, EntryRef, Limits, Value};
 use std::marker::PhantomData;
@@ -18,14 +19,22 @@ pub enum Missing {
     Create,
 }
 
+/// What a database knows of when its keys and their elements are due.
+pub(super) struct Dates<'a> {
+    pub volatile: &'a mut usize,
+    pub deadlines: &'a mut Deadlines,
+    pub subkeys: &'a mut Subkeys,
+}
+
 /// A value being changed.
 pub struct Edit<'a, T: Value> {
-    place: Option<Occupied<'a, Entry>>,
-    volatile: &'a mut usize,
-    deadlines: &'a mut Deadlines,
-    book: &'a mut Book,
-    index: DbIndex,
-    created: bool,
+    pub(super) place: Option<Occupied<'a, Entry>>,
+    dates: Dates<'a>,
+    pub(super) book: &'a mut Book,
+    pub(super) index: DbIndex,
+    pub(super) created: bool,
+    /// The soonest deadline of an element, as the database knows it.
+    soonest: Option<i64>,
     _type: PhantomData<T>,
 }
 
@@ -33,13 +42,13 @@ impl<'a, T: Value> Edit<'a, T> {
     #[inline]
     pub(super) fn new(
         place: Occupied<'a, Entry>,
-        volatile: &'a mut usize,
-        deadlines: &'a mut Deadlines,
+        dates: Dates<'a>,
         book: &'a mut Book,
         index: DbIndex,
         created: bool,
     ) -> Self {
-        Edit { place: Some(place), volatile, deadlines, book, index, created, _type: PhantomData }
+        let soonest = T::soonest(place.get());
+        Edit { place: Some(place), dates, book, index, created, soonest, _type: PhantomData }
     }
 
     /// The value, to change it.
@@ -74,7 +83,17 @@ impl<'a, T: Value> Edit<'a, T> {
         let place = self.place.as_mut().expect("an edit has its place until it ends");
         let old = place.get().deadline();
         place.get_mut().set_deadline(deadline);
-        set_index(self.deadlines, self.volatile, place.hash(), old, deadline);
+        set_index(self.dates.deadlines, self.dates.volatile, place.hash(), old, deadline);
+    }
+
+    /// Announces a change besides the one that `finish` announces.
+    pub fn announce(&mut self, event: Event) {
+        let Some(place) = &self.place else { return };
+        let key = place.get().key();
+        if std::mem::take(&mut self.created) {
+            self.book.announce(self.index, key, Event::NEW_KEY);
+        }
+        self.book.announce(self.index, key, event);
     }
 
     /// The value changed once: counted and announced. If nothing is left of it the key goes.
@@ -86,6 +105,7 @@ impl<'a, T: Value> Edit<'a, T> {
     /// As `finish`, for `changes` changes.
     #[inline]
     pub fn finish_with(mut self, changes: u64, event: Event) {
+        self.note_soonest();
         let Some(place) = self.place.take() else { return };
         self.book.dirty += changes;
         let emptied = T::is_empty(place.get());
@@ -104,11 +124,23 @@ impl<'a, T: Value> Edit<'a, T> {
         }
     }
 
+    /// Tells the database when an element is due next, if that has changed.
+    #[inline]
+    pub(super) fn note_soonest(&mut self) {
+        let Some(place) = &self.place else { return };
+        let soonest = T::soonest(place.get());
+        if soonest != self.soonest {
+            self.dates.subkeys.changed(place.hash(), self.soonest, soonest);
+            self.soonest = soonest;
+        }
+    }
+
     fn remove(&mut self, place: Occupied<'a, Entry>) {
         let entry = place.remove();
         if entry.deadline().is_some() {
-            *self.volatile -= 1;
+            *self.dates.volatile -= 1;
         }
+        debug_assert_eq!(self.soonest, None, "the database knows of no element that is due");
         self.book.free(entry, false);
     }
 }

@@ -4,7 +4,7 @@
 //! Invariant: the pool is sorted, best candidate last, and holds a key's hash at most once. Its scores may be outdated: each
 //! candidate is looked at again before it goes.
 
-use super::db::{Book, Db, Keyspace};
+use super::db::{Book, Db, Keyspace, Vanished};
 use super::events::{Event, class};
 use super::key::DbIndex;
 use crate::base::clock::{self, Now};
@@ -283,13 +283,11 @@ fn remove(space: &mut Keyspace, now: Now, policy: Policy, candidate: Candidate, 
     let (book, index) = (&mut space.book, DbIndex(candidate.db));
     book.before_change(index, occupied.get());
     let entry = occupied.remove();
-    if entry.deadline().is_some() {
-        db.volatile -= 1;
-    }
+    db.forget(entry.view());
     book.counters.evicted += 1;
     book.announce(index, entry.key(), Event { class: class::EVICTED, name: "evicted", changed: true });
     if book.propagate {
-        book.vanished.push((index, entry.key().into()));
+        book.vanished.push(Vanished { db: index, key: entry.key().into(), field: None });
     }
     book.free(entry, lazy);
     true

@@ -1,5 +1,5 @@
-//! Keys whose time has come: the index of deadlines of one database, and the step that removes what is due. Knows no
-//! client and no command.
+//! Keys (and elements of values) whose time has come: the index of deadlines of one database, and the step that removes what
+//! is due. Knows no client and no command.
 //!
 //! The index is a hierarchical timing wheel (Varghese and Lauck, 1987) of nothing but hashes: 8 bytes a volatile key. An
 //! item says "look at this key about now"; the deadline itself stands in the entry, so that an item is checked when it
@@ -23,7 +23,7 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 
-use super::db::{DbView, Keyspace};
+use super::db::{Db, DbView, Keyspace};
 use super::key::DbIndex;
 use crate::base::clock::Now;
 use crate::sys::ticks;
@@ -396,9 +396,31 @@ impl Deadlines {
     }
 }
 
+/// What an index of a database leads to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Index {
+    /// Keys with a deadline.
+    Keys,
+    /// Keys whose elements have deadlines.
+    Elements,
+}
+
+impl Index {
+    const ALL: [Index; 2] = [Index::Keys, Index::Elements];
+
+    /// The index, and how many entries it is about.
+    fn of(self, db: &mut Db) -> (&mut Deadlines, usize) {
+        match self {
+            Index::Keys => (&mut db.deadlines, db.volatile),
+            Index::Elements => (&mut db.subkeys.deadlines, db.subkeys.count),
+        }
+    }
+}
+
 /// The items' entries in one database.
 struct DbProbe<'a> {
     view: DbView<'a>,
+    of: Index,
 }
 
 impl Probe for DbProbe<'_> {
@@ -412,21 +434,28 @@ impl Probe for DbProbe<'_> {
     }
 
     fn find(&mut self, hash: u64) -> Found {
-        self.view.expire_by_hash(hash)
+        match self.of {
+            Index::Keys => self.view.expire_by_hash(hash),
+            Index::Elements => self.view.expire_elements_by_hash(hash),
+        }
     }
 }
 
 /// When a step has something to do next, Unix milliseconds.
 pub fn next_due_ms(space: &Keyspace) -> Option<i64> {
-    space.dbs.iter().filter_map(|db| db.deadlines.next_due_ms()).min()
+    let both = |db: &Db| [db.deadlines.next_due_ms(), db.subkeys.deadlines.next_due_ms()];
+    space.dbs.iter().flat_map(both).flatten().min()
 }
 
-/// Removes keys whose time has come, for about `budget_us` microseconds; the databases take turns in beginning.
+/// Removes keys and elements whose time has come, for about `budget_us` microseconds; the databases take turns in beginning.
 pub fn step(space: &mut Keyspace, now: Now, budget_us: u64) -> Progress {
     let now_ms = now.unix_ms.0;
     let (mut waiting, mut estimate) = (0, false);
     for db in &mut space.dbs {
-        waiting += u64::from(!db.deadlines.rest(now_ms, db.volatile));
+        for of in Index::ALL {
+            let (deadlines, count) = of.of(db);
+            waiting += u64::from(!deadlines.rest(now_ms, count));
+        }
         estimate |= db.deadlines.wants_estimate(now_ms);
     }
     if estimate {
@@ -439,16 +468,18 @@ pub fn step(space: &mut Keyspace, now: Now, budget_us: u64) -> Progress {
     space.book.expire_turn = (first + 1) % count;
     let (budget, begin) = (ticks::from_us(budget_us), ticks::now());
     let mut progress = Progress::Done;
-    for index in (0..count).map(|i| (first + i) % count) {
-        let db = &mut space.dbs[index];
-        if db.deadlines.rest(now_ms, db.volatile) {
+    let turns = (0..count).flat_map(|i| Index::ALL.map(|of| ((first + i) % count, of)));
+    for (index, of) in turns {
+        let (deadlines, entries) = of.of(&mut space.dbs[index]);
+        if deadlines.rest(now_ms, entries) {
             continue;
         }
         // Those that were quick leave their share to the others.
         let started = ticks::now();
         let share = budget.saturating_sub(started.wrapping_sub(begin)) / waiting.max(1);
         waiting = waiting.saturating_sub(1);
-        if step_db(space, index, now, Budget { all: started + share, early: started + share / 2 }) == Progress::More {
+        if step_db(space, index, of, now, Budget { all: started + share, early: started + share / 2 }) == Progress::More
+        {
             progress = Progress::More;
         }
     }
@@ -458,13 +489,13 @@ pub fn step(space: &mut Keyspace, now: Now, budget_us: u64) -> Progress {
     progress
 }
 
-fn step_db(space: &mut Keyspace, index: usize, now: Now, budget: Budget) -> Progress {
+fn step_db(space: &mut Keyspace, index: usize, of: Index, now: Now, budget: Budget) -> Progress {
     // The index is taken out meanwhile: its items lead to entries of the same database.
-    let mut deadlines = std::mem::take(&mut space.dbs[index].deadlines);
-    let volatile = space.dbs[index].volatile;
-    let mut probe = DbProbe { view: space.view(DbIndex(index as u32), now) };
-    let progress = deadlines.step(now.unix_ms.0, volatile, &mut probe, budget);
-    space.dbs[index].deadlines = deadlines;
+    let (deadlines, entries) = of.of(&mut space.dbs[index]);
+    let mut deadlines = std::mem::take(deadlines);
+    let mut probe = DbProbe { view: space.view(DbIndex(index as u32), now), of };
+    let progress = deadlines.step(now.unix_ms.0, entries, &mut probe, budget);
+    *of.of(&mut space.dbs[index]).0 = deadlines;
     progress
 }
 

@@ -12,10 +12,12 @@ pub mod evict;
 pub mod expire;
 mod key;
 mod lazyfree;
+mod subkeys;
 
 pub use awaited::{Awaited, AwaitedId};
-pub use db::{Book, Counters, Db, DbView, Deadline, Keyspace, Touch, WrongType};
+pub use db::{Book, Counters, Db, DbView, Deadline, Keyspace, Touch, Vanished, WrongType};
 pub use edit::{Edit, Missing};
 pub use events::{Event, KeyEvent, class};
 pub use key::{DbIndex, Key};
 pub use lazyfree::LazyFree;
+pub use subkeys::Subkeys;

@@ -62,6 +62,9 @@ fn change(space: &mut Keyspace, rng: &mut Rng, keys: u64) {
                     edit.value().set(format!("{n}{element}").as_bytes(), text);
                 }
                 edit.value().set(text, text);
+                if rng.below(4) == 0 {
+                    edit.value().set_deadline(text, Some(NOW_MS + 500 + rng.below(500) as i64));
+                }
                 edit.finish(Event::hash("hset"));
             }
         }

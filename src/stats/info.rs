@@ -321,7 +321,7 @@ const STATS: &[Field] = fields! {
     "sync_full" => |_| 0;
     "sync_partial_ok" => |_| 0;
     "sync_partial_err" => |_| 0;
-    "expired_subkeys" => |_| 0;
+    "expired_subkeys" => |s| s.keyspace.book.counters.expired_subkeys;
     "expired_keys" => |s| s.keyspace.book.counters.expired;
     "expired_stale_perc" => |_| 0.0;
     "expired_time_cap_reached_count" => |s| s.keyspace.book.counters.expired_time_cap_reached;
@@ -467,7 +467,9 @@ fn latencystats(s: &Source<'_>, out: &mut String) {
 fn keyspace(s: &Source<'_>, out: &mut String) {
     for (index, db) in s.keyspace.dbs.iter().enumerate() {
         if !db.table.is_empty() {
-            line!(out, "db{index}:keys={},expires={},avg_ttl={}", db.table.len(), db.volatile, db.avg_ttl_ms);
+            let (keys, expires, avg_ttl) = (db.table.len(), db.volatile, db.avg_ttl_ms);
+            let subexpiry = db.subkeys.count;
+            line!(out, "db{index}:keys={keys},expires={expires},avg_ttl={avg_ttl},subexpiry={subexpiry}");
         }
     }
 }

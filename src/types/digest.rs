@@ -4,7 +4,7 @@
 //! ```text
 //! string                  H(text)                       H = SHA-1 over the parts, each behind its length
 //! list                    H(... H(H(0, a), b) ..., z)   in order
-//! set, hash, sorted set   H(a) xor H(b) xor ...         a pair counts as one element
+//! set, hash, sorted set   H(a) xor H(b) xor ...         a pair, with its deadline if it has one, counts as one element
 //! ```
 
 use super::value::{Elem, EntryRef, Kind, Type, Value};
@@ -46,8 +46,13 @@ pub fn digest(entry: EntryRef<'_>) -> Digest {
             digest = with_text(elem, |text| Digest::of(&[&digest.0, text]));
         }),
         Type::Set => Set::view(entry).for_each(|elem| digest.mix(with_text(elem, |text| Digest::of(&[text])))),
-        Type::Hash => Hash::view(entry).for_each(|field, value| {
-            digest.mix(with_text(field, |field| with_text(value, |value| Digest::of(&[field, value]))));
+        Type::Hash => Hash::view(entry).for_each_dated(|field, value, deadline| {
+            let (mut field_text, mut value_text) = (itoa::Buffer::new(), itoa::Buffer::new());
+            let (field, value) = (field.text(&mut field_text), value.text(&mut value_text));
+            digest.mix(match deadline {
+                None => Digest::of(&[field, value]),
+                Some(at) => Digest::of(&[field, value, &at.to_le_bytes()]),
+            });
         }),
         Type::ZSet => ZSet::view(entry).range(0, usize::MAX, |member, score| {
             // Both zeros are one score.

@@ -15,9 +15,11 @@ mod value;
 mod zset;
 
 pub use digest::{Digest, digest};
-pub use hash::{Hash, HashMut, HashRef};
+pub use hash::{DatedHash, Hash, HashBuilder, HashMut, HashRef, is_valid_dated_pack};
 pub use list::{End, List, ListMut, ListRef};
 pub use set::{Set, SetMut, SetRef};
 pub use str::{BIG_STRING_BYTES, Encoded, Scratch, Str, StrMut, StrRef, TooLong};
-pub use value::{Big, Elem, Entry, EntryMut, EntryRef, Kind, Limits, Stage, Type, Value, copy_of, encoding, type_of};
+pub use value::{
+    Big, Elem, Entry, EntryMut, EntryRef, Kind, Limits, Stage, Type, Value, copy_of, encoding, soonest, type_of,
+};
 pub use zset::{AddOptions, Added, LexBound, MemberRef, ScoreBound, ScoreRange, Span, ZSet, ZSetMut, ZSetRef};

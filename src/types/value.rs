@@ -1,5 +1,6 @@
 //! What the types share: the kinds of an entry, the heap payload, the limits of the packed encodings.
 
+use super::hash::DatedHash;
 use crate::base::hash::Hasher;
 use crate::ds::quicklist::{Fill, QuickList};
 use crate::ds::record::{Field, Member};
@@ -70,6 +71,8 @@ pub enum Kind {
     HashPacked = 6,
     /// A sorted set as one listpack of member, score, ... in order.
     ZSetPacked = 7,
+    /// A hash as one listpack of field, value, deadline, ...
+    HashPackedTtl = 8,
     /// A long string.
     BigStr = 0x10,
     /// A list of nodes.
@@ -95,6 +98,7 @@ impl Kind {
             5 => Kind::SetPacked,
             6 => Kind::HashPacked,
             7 => Kind::ZSetPacked,
+            8 => Kind::HashPackedTtl,
             0x10 => Kind::BigStr,
             0x11 => Kind::BigList,
             0x12 => Kind::BigSet,
@@ -111,7 +115,7 @@ impl Kind {
             Kind::Int | Kind::Str | Kind::StrRaw | Kind::BigStr => Type::String,
             Kind::ListPacked | Kind::BigList => Type::List,
             Kind::SetInts | Kind::SetPacked | Kind::BigSet => Type::Set,
-            Kind::HashPacked | Kind::BigHash => Type::Hash,
+            Kind::HashPacked | Kind::HashPackedTtl | Kind::BigHash => Type::Hash,
             Kind::ZSetPacked | Kind::BigZSet => Type::ZSet,
         }
     }
@@ -123,6 +127,8 @@ pub enum Big {
     Str(Bytes),
     /// A hash.
     Hash(Table<Field>),
+    /// A hash whose fields may have deadlines.
+    DatedHash(Box<DatedHash>),
     /// A list.
     List(Box<QuickList>),
     /// A set.
@@ -173,6 +179,7 @@ impl Big {
     pub fn prefetch_member(&self, hash: u64, stage: Stage) -> bool {
         match self {
             Big::Hash(table) => stage.of(table, hash),
+            Big::DatedHash(dated) => stage.of(dated.table(), hash),
             Big::Set(table) => stage.of(table, hash),
             Big::ZSet(tree) => stage.of(tree.table(), hash),
             Big::Str(_) | Big::List(_) => true,
@@ -184,6 +191,7 @@ impl Big {
         match self {
             Big::Str(_) => 1,
             Big::Hash(table) => table.len(),
+            Big::DatedHash(hash) => hash.table().len(),
             Big::List(nodes) => nodes.node_count(),
             Big::Set(table) => table.len(),
             Big::ZSet(tree) => 2 * tree.len(),
@@ -195,6 +203,7 @@ impl Big {
         match self {
             Big::Str(bytes) => Big::Str(bytes.clone()),
             Big::Hash(table) => Big::Hash(super::hash::clone_table(table)),
+            Big::DatedHash(hash) => Big::DatedHash(Box::new(hash.deep_clone())),
             Big::List(nodes) => Big::List(nodes.clone()),
             Big::Set(table) => Big::Set(super::set::clone_table(table)),
             Big::ZSet(tree) => Big::ZSet(Box::new(tree.deep_clone())),
@@ -213,11 +222,18 @@ pub fn encoding(entry: EntryRef<'_>) -> &'static str {
     match Kind::of(entry.kind()) {
         Kind::Int | Kind::Str | Kind::StrRaw | Kind::BigStr => super::str::encoding(entry),
         Kind::ListPacked | Kind::SetPacked | Kind::HashPacked | Kind::ZSetPacked => "listpack",
+        Kind::HashPackedTtl => "listpackex",
         Kind::SetInts => "intset",
         Kind::BigList => "quicklist",
         Kind::BigSet | Kind::BigHash => "hashtable",
         Kind::BigZSet => "skiplist",
     }
+}
+
+/// The soonest deadline of an element (a hash's field) of a value; nothing if none has one. O(1).
+#[inline]
+pub fn soonest(entry: EntryRef<'_>) -> Option<i64> {
+    super::hash::soonest(entry)
 }
 
 /// A copy of an entry under another name, with its deadline and access bits.
@@ -296,6 +312,16 @@ pub trait Value: Sized {
     type Mut<'a>;
     /// Reads an entry of this type.
     fn view(entry: EntryRef<'_>) -> Self::Ref<'_>;
+    /// Reads an entry of this type; elements that were due by `now_ms` (Unix milliseconds) are hidden.
+    #[inline]
+    fn view_at(entry: EntryRef<'_>, _now_ms: i64) -> Self::Ref<'_> {
+        Self::view(entry)
+    }
+    /// The soonest deadline of an element; nothing for types whose elements have none.
+    #[inline]
+    fn soonest(_entry: EntryRef<'_>) -> Option<i64> {
+        None
+    }
     /// Changes an entry of this type.
     fn edit<'a>(entry: EntryMut<'a>, limits: &Limits) -> Self::Mut<'a>;
     /// A new, empty value for `key`.

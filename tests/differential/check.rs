@@ -16,6 +16,8 @@ pub enum Check {
     Pairs,
     /// Numbers that hang on the clock: a few seconds apart.
     Near,
+    /// As `Near`, in milliseconds.
+    NearMs,
     /// Only the kind of reply.
     Kind,
     /// An encoding's name; which one, the comparison of the key spaces tells by type.
@@ -63,6 +65,7 @@ pub fn agrees(a: Answered<'_>) -> bool {
         Check::Near => {
             near(ours, theirs, if argv[0].to_ascii_lowercase().starts_with(b"p") { NEAR_MS } else { NEAR_S })
         }
+        Check::NearMs => near(ours, theirs, NEAR_MS),
         Check::Kind | Check::Encoding => ours.kind == theirs.kind,
         Check::Hello => fields(ours) == fields(theirs),
         Check::Scan | Check::ScanPairs => scan(argv, ours, theirs, if check == Check::Scan { 1 } else { 2 }),
@@ -143,6 +146,10 @@ pub fn double_text(text: &[u8]) -> String {
 
 /// Both a time, and not far from each other; the negative answers must be equal.
 fn near(ours: &Value, theirs: &Value, limit: i64) -> bool {
+    if !ours.children.is_empty() {
+        let mut each = ours.children.iter().zip(&theirs.children);
+        return ours.children.len() == theirs.children.len() && each.all(|(a, b)| a == b || near(a, b, limit));
+    }
     match (ours.int(), theirs.int()) {
         (Some(a), Some(b)) => a > 0 && b > 0 && (a - b).abs() <= limit,
         _ => false,

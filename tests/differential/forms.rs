@@ -30,6 +30,7 @@ pub const FAMILIES: &[Family] = &[
     Family { name: "lists", weight: 14, forms: LISTS },
     Family { name: "sets", weight: 14, forms: SETS },
     Family { name: "hashes", weight: 14, forms: HASHES },
+    Family { name: "expiry of fields", weight: 8, forms: super::hash_expiry::FORMS },
     Family { name: "sorted sets", weight: 22, forms: SORTED_SETS },
     Family { name: "geo", weight: 8, forms: super::forms_geo::GEO },
     Family { name: "transactions", weight: 5, forms: TRANSACTIONS },

@@ -63,6 +63,30 @@ pub const KNOWN: &[Known] = &[
         why: "since 7.2 the rank of LPOS has a lower bound",
     },
     Known {
+        command: "object encoding of hash *",
+        theirs: "\"listpackex\"",
+        ours: "\"listpack\"",
+        why: "the reference makes room for deadlines as soon as they are spoken of, we when a field has one",
+    },
+    Known {
+        command: "sort*",
+        theirs: "-ERR One or more scores can*",
+        ours: "?[*",
+        why: "the reference takes the range error of an earlier number (5e-324) for one of its own",
+    },
+    Known {
+        command: "hexpire *",
+        theirs: "-ERR wrong number of arguments*",
+        ours: "*",
+        why: "with four words it is our short form: key, field, seconds",
+    },
+    Known {
+        command: "hgetex * fields",
+        theirs: "-ERR The `numfields` parameter must match the number of arguments",
+        ours: "-ERR Number of fields must be a positive integer",
+        why: "where the number is missing the reference sometimes reads another word",
+    },
+    Known {
         command: "*scan*",
         theirs: "*",
         ours: "-ERR invalid cursor",

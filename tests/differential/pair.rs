@@ -16,6 +16,8 @@ use std::time::Duration;
 const COMPARED_DBS: [i64; DBS as usize + 1] = [0, 1, 2, 15];
 /// Flags of both servers.
 const FLAGS: &[&str] = &["--enable-debug-command", "yes"];
+/// Stands for the replies of the server that did not break off.
+const ANSWERED: &str = "a reply";
 /// How long a server that broke off may take to be gone.
 const DEATH_LIMIT: Duration = Duration::from_secs(2);
 /// Bytes of a dead server's log that are shown.
@@ -147,10 +149,22 @@ impl Pair {
         Pair { ours, theirs, queued: [const { Vec::new() }; CONNS], commands: 0 }
     }
 
-    /// Whether our server has a command.
+    /// Whether both servers have a command.
     pub fn has(&mut self, command: &str) -> bool {
-        let reply = self.ours.probe.call(&["COMMAND", "INFO", command]);
-        reply.is_ok_and(|r| r.children.first().is_some_and(|c| !c.children.is_empty()))
+        [&mut self.ours, &mut self.theirs].into_iter().all(|side| {
+            let reply = side.probe.call(&["COMMAND", "INFO", command]);
+            reply.is_ok_and(|r| r.children.first().is_some_and(|c| !c.children.is_empty()))
+        })
+    }
+
+    /// Whether the reference has crashed: newer ones do now and then.
+    pub fn has_lost_theirs(&mut self, difference: &Difference) -> bool {
+        difference.ours == ANSWERED && self.theirs.process.ends_within(DEATH_LIMIT)
+    }
+
+    /// Starts another reference.
+    pub fn revive_theirs(&mut self) {
+        self.theirs = Side::start(&self.theirs.binary.clone());
     }
 
     /// Plays batches from an empty state until the servers differ.
@@ -172,7 +186,7 @@ impl Pair {
             let replied: Vec<&Step> = unit.steps.iter().filter(|s| s.replied).collect();
             for (i, step) in replied.iter().enumerate() {
                 let (Some(a), Some(b)) = (ours.get(at + i), theirs.get(at + i)) else {
-                    let text = |end: &io::Result<()>| end.as_ref().err().map_or("a reply".into(), ToString::to_string);
+                    let text = |end: &io::Result<()>| end.as_ref().err().map_or(ANSWERED.into(), ToString::to_string);
                     return Some(Difference {
                         argv: step.argv.clone(),
                         ours: text(&our_end),
@@ -273,7 +287,10 @@ impl Pair {
                 "string" => ("get @", Check::Exact),
                 "list" => ("lrange @ 0 -1", Check::Exact),
                 "set" => ("smembers @", Check::Unordered),
-                "hash" => ("hgetall @", Check::Pairs),
+                "hash" => {
+                    lines.push(labelled("hlen @", key, Check::Exact, "hlen of"));
+                    ("hgetall @", Check::Pairs)
+                }
                 "zset" => ("zrange @ 0 -1 withscores", Check::Exact),
                 _ => continue,
             };

@@ -287,6 +287,7 @@ fn htstats_key(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let stats = match entry.big() {
         Some(Big::Set(table)) => table.stats(),
         Some(Big::Hash(table)) => table.stats(),
+        Some(Big::DatedHash(hash)) => hash.table().stats(),
         Some(Big::ZSet(tree)) => tree.table().stats(),
         _ => {
             return Err(CmdError::text(
@@ -301,7 +302,7 @@ fn htstats_key(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
 fn listpack_elements(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let key = args.key()?;
     let entry = cx.db.peek(key).ok_or(CmdError::NO_SUCH_KEY)?;
-    let packed = [Kind::ListPacked, Kind::SetPacked, Kind::HashPacked, Kind::ZSetPacked];
+    let packed = [Kind::ListPacked, Kind::SetPacked, Kind::HashPacked, Kind::HashPackedTtl, Kind::ZSetPacked];
     if !packed.contains(&Kind::of(entry.kind())) {
         return Err(CmdError::text("ERR Not a listpack encoded object."));
     }

@@ -5,6 +5,7 @@
 //!  1 list        n string*n                 3 sorted set  n (member score-text)*n
 //!  9 hash        zipmap                    10 list, 12 sorted set, 13 hash   ziplist
 //! 14 list        n ziplist*n
+//! 22, 23 hash    as 24 and 25 of encode.rs, without the soonest deadline; each ttl is a deadline
 //! ```
 //!
 //! Input may be hostile. Invariant: an entry that comes out is whole, has no member or field twice, no score that is not a
@@ -17,7 +18,10 @@ use crate::ds::listpack::{self, Value as Elem};
 use crate::ds::quicklist::QuickList;
 use crate::ds::record::{Field, Member};
 use crate::ds::table::Table;
-use crate::types::{AddOptions, Added, Big, Encoded, Entry, Kind, Limits, Set, SetMut, Value, ZSet, ZSetMut};
+use crate::types::{
+    AddOptions, Added, Big, Encoded, Entry, HashBuilder, Kind, Limits, Set, SetMut, Value, ZSet, ZSetMut,
+    is_valid_dated_pack,
+};
 use std::collections::HashSet;
 
 /// How values are read.
@@ -64,6 +68,10 @@ impl<I: Input> Decoder<'_, '_, I> {
             code::ZSET_ZIPLIST | code::ZSET_LISTPACK => self.zset_packed(code == code::ZSET_ZIPLIST),
             code::HASH => self.hash(),
             code::HASH_ZIPMAP | code::HASH_ZIPLIST | code::HASH_LISTPACK => self.hash_packed(code),
+            code::HASH_METADATA | code::HASH_METADATA_PRE_GA => self.hash_dated(code == code::HASH_METADATA),
+            code::HASH_LISTPACK_EX | code::HASH_LISTPACK_EX_PRE_GA => {
+                self.hash_dated_packed(code == code::HASH_LISTPACK_EX)
+            }
             code::MODULE | code::MODULE_2 => Err(self.unsupported("a value of a module, which this server has not")),
             code => Err(self.unsupported(format!("a value of the unknown type {code}"))),
         }
@@ -83,7 +91,7 @@ impl<I: Input> Decoder<'_, '_, I> {
             code::ZSET_ZIPLIST => "Zset ziplist",
             code::LIST_ZIPLIST | code::LIST_QUICKLIST => "Ziplist",
             code::LIST_QUICKLIST_2 => "List listpack",
-            code::HASH_LISTPACK => "Hash listpack",
+            code::HASH_LISTPACK | code::HASH_LISTPACK_EX | code::HASH_LISTPACK_EX_PRE_GA => "Hash listpack",
             code::ZSET_LISTPACK => "Zset listpack",
             _ => "Listpack",
         };
@@ -338,6 +346,56 @@ impl<I: Input> Decoder<'_, '_, I> {
         self.packed_entry(Kind::HashPacked, &pack)
     }
 
+    /// What stands before dated fields: the soonest deadline, for those after it are told by their distance.
+    fn soonest(&mut self) -> Result<u64, Fault> {
+        Ok(u64::from_le_bytes(self.reader.array()?))
+    }
+
+    fn hash_dated(&mut self, is_relative: bool) -> Result<Entry, Fault> {
+        let soonest = if is_relative { Some(self.soonest()?) } else { None };
+        let count = self.reader.length()?;
+        let mut hash = HashBuilder::new(self.how.limits, usize::try_from(count).unwrap_or(usize::MAX));
+        let mut field = Vec::new();
+        for _ in 0..count {
+            let ttl = self.reader.length()?;
+            let at = soonest.map_or(Some(ttl), |soonest| soonest.checked_add(ttl)?.checked_sub(1));
+            let deadline = match (ttl, at.and_then(|at| i64::try_from(at).ok())) {
+                (0, _) => None,
+                (_, Some(at @ 0..=MAX_DEADLINE_MS)) => Some(at),
+                _ => return Err(self.reader.corrupt("a field's deadline beyond all times")),
+            };
+            self.reader.string_into(&mut field)?;
+            if !hash.add(&field, self.reader.string()?, deadline) {
+                return Err(self.reader.corrupt(TWICE));
+            }
+        }
+        hash.finish(self.key, self.how.access, None).ok_or(Fault::Empty)
+    }
+
+    fn hash_dated_packed(&mut self, has_soonest: bool) -> Result<Entry, Fault> {
+        if has_soonest {
+            // The first triple says the same.
+            self.soonest()?;
+        }
+        let pack = self.listpack()?;
+        if listpack::count(&pack) == 0 {
+            return Err(Fault::Empty);
+        }
+        if !is_valid_dated_pack(&pack) || triples(&pack).any(|(_, _, at)| at > MAX_DEADLINE_MS) {
+            return Err(self.packed_fault("triples that are no hash"));
+        }
+        let count = listpack::count(&pack) / 3;
+        if count <= self.how.limits.hash_entries {
+            return self.packed_entry(Kind::HashPackedTtl, &pack);
+        }
+        let mut hash = HashBuilder::new(self.how.limits, count);
+        let (mut field_digits, mut value_digits) = (itoa::Buffer::new(), itoa::Buffer::new());
+        for (field, value, at) in triples(&pack) {
+            hash.add(field.text(&mut field_digits), value.text(&mut value_digits), (at != 0).then_some(at));
+        }
+        hash.finish(self.key, self.how.access, None).ok_or(Fault::Empty)
+    }
+
     fn zipmap(&mut self) -> Result<Vec<u8>, Fault> {
         let mut pack = listpack::EMPTY.to_vec();
         let read = old::zipmap(self.reader.string()?, |field, value| {
@@ -351,12 +409,20 @@ impl<I: Input> Decoder<'_, '_, I> {
     }
 }
 
+/// The last moment that a field's deadline may be, Unix milliseconds: 48 bits.
+const MAX_DEADLINE_MS: i64 = (1 << 48) - 2;
 const DUPLICATES: &str = "a listpack with dup elements";
 const TWICE: &str = "a field that is there twice";
 
 fn pairs(pack: &[u8]) -> impl Iterator<Item = (Elem<'_>, Elem<'_>)> {
     let mut walk = listpack::iter(pack).map(|(_, elem)| elem);
     std::iter::from_fn(move || Some((walk.next()?, walk.next()?)))
+}
+
+/// Fields, values and deadlines (0 for none) of a dated listpack that is valid.
+fn triples(pack: &[u8]) -> impl Iterator<Item = (Elem<'_>, Elem<'_>, i64)> {
+    let mut walk = listpack::iter(pack).map(|(_, elem)| elem);
+    std::iter::from_fn(move || Some((walk.next()?, walk.next()?, walk.next()?.to_i64()?)))
 }
 
 /// Whether no two of every `stride`-th elements are equal. Entries are canonical: equal bytes are equal elements.

@@ -7,13 +7,15 @@
 //!  5 sorted set         n (member score-f64)*n            from the greatest to the least
 //! 11 intset, 16 hash, 17 sorted set, 20 set               one string: the packed value in its wire form
 //! 18 list               n (container string)*n            1 one large element, 2 a listpack
+//! 24 hash               soonest-ms-u64 n (ttl field value)*n   ttl: deadline - soonest + 1, or 0 for none
+//! 25 hash               soonest-ms-u64 string             listpack of field, value, deadline or 0
 //! ```
 
 use super::{code, container, string_form as form};
 use crate::base::lzf::Compressor;
 use crate::base::number;
 use crate::ds::{intset, listpack};
-use crate::types::{Big, EntryRef, Kind, Scratch, Str, StrRef, Value};
+use crate::types::{self, Big, DatedHash, EntryRef, Hash, Kind, Scratch, Str, StrRef, Value};
 
 /// Strings up to here are not worth compressing, bytes.
 const COMPRESS_FROM_BYTES: usize = 20;
@@ -120,6 +122,7 @@ impl<S: Sink> Encoder<S> {
                 self.length(container::PACKED);
                 self.string(&listpack::to_wire(entry.value()));
             }
+            Kind::HashPackedTtl => self.dated_pack(entry),
             Kind::BigList | Kind::BigSet | Kind::BigHash | Kind::BigZSet => self.big(entry),
         }
     }
@@ -144,6 +147,7 @@ impl<S: Sink> Encoder<S> {
                     self.string(field.value());
                 }
             }
+            Some(Big::DatedHash(hash)) => self.dated_table(hash),
             Some(Big::ZSet(tree)) => {
                 self.length(tree.len() as u64);
                 let last = tree.len().saturating_sub(1);
@@ -154,6 +158,37 @@ impl<S: Sink> Encoder<S> {
             }
             Some(Big::Str(text)) => self.string(text),
             None => unreachable!("the kind says that there is a box"),
+        }
+    }
+
+    fn dated_pack(&mut self, entry: EntryRef<'_>) {
+        match types::soonest(entry) {
+            Some(soonest) => {
+                self.sink.put(&soonest.to_le_bytes());
+                self.string(&listpack::to_wire(entry.value()));
+            }
+            // Its fields had deadlines once: now it is a hash like others, which more readers know.
+            None => {
+                let mut pairs = listpack::EMPTY.to_vec();
+                Hash::view(entry).for_each(|field, value| listpack::push_back_all(&mut pairs, &[field, value]));
+                self.string(&listpack::to_wire(&pairs));
+            }
+        }
+    }
+
+    fn dated_table(&mut self, hash: &DatedHash) {
+        let soonest = hash.soonest();
+        if let Some(soonest) = soonest {
+            self.sink.put(&soonest.to_le_bytes());
+        }
+        self.length(hash.table().len() as u64);
+        for field in hash.table().iter() {
+            if let Some(soonest) = soonest {
+                let ttl = field.deadline().map_or(0, |at| at.saturating_sub(soonest).saturating_add(1));
+                self.length(u64::try_from(ttl).unwrap_or(0));
+            }
+            self.string(field.field());
+            self.string(field.value());
         }
     }
 }
@@ -181,6 +216,9 @@ pub fn code_of(entry: EntryRef<'_>) -> u8 {
         Kind::SetPacked => code::SET_LISTPACK,
         Kind::BigSet => code::SET,
         Kind::HashPacked => code::HASH_LISTPACK,
+        Kind::HashPackedTtl if types::soonest(entry).is_some() => code::HASH_LISTPACK_EX,
+        Kind::HashPackedTtl => code::HASH_LISTPACK,
+        Kind::BigHash if types::soonest(entry).is_some() => code::HASH_METADATA,
         Kind::BigHash => code::HASH,
         Kind::ZSetPacked => code::ZSET_LISTPACK,
         Kind::BigZSet => code::ZSET_2,

@@ -64,6 +64,14 @@ fn populate(rng: &mut Rng, values: usize) -> Keyspace {
                 for _ in 0..count {
                     edit.value().set(&element(), &element());
                 }
+                if nth % 3 == 0 {
+                    let (field, deadline) = (b"due", Some(1_000_000 + nth as i64));
+                    edit.value().set(field, b"then");
+                    edit.value().set(b"due later", b"then");
+                    edit.value().set_deadline(field, deadline);
+                    edit.value().set_deadline(b"due later", deadline.map(|at| at << (nth % 20)));
+                    edit.value().set_deadline(b"due later", deadline.filter(|_| nth % 2 == 0));
+                }
                 edit.finish(Event::hash("hset"));
             }
             _ => {

@@ -14,6 +14,7 @@ pub fn transcode<S: Sink>(code: u8, raw: &[u8], encoder: &mut Encoder<S>) -> Res
         code::SET => (1, 0),
         code::HASH => (2, 0),
         code::ZSET_2 => (1, size_of::<f64>()),
+        code::HASH_METADATA => return dated_fields(raw, encoder),
         code::LIST_QUICKLIST_2 => return nodes(raw, encoder),
         _ => {
             encoder.sink.put(raw);
@@ -28,6 +29,19 @@ pub fn transcode<S: Sink>(code: u8, raw: &[u8], encoder: &mut Encoder<S>) -> Res
             encoder.string(reader.string()?);
         }
         encoder.sink.put(reader.input.take(behind)?);
+    }
+    Ok(())
+}
+
+fn dated_fields<S: Sink>(raw: &[u8], encoder: &mut Encoder<S>) -> Result<(), Fault> {
+    let mut reader = Reader::new(Slice::of(raw));
+    encoder.sink.put(&reader.array::<{ size_of::<i64>() }>()?);
+    let count = reader.length()?;
+    encoder.length(count);
+    for _ in 0..count {
+        encoder.length(reader.length()?);
+        encoder.string(reader.string()?);
+        encoder.string(reader.string()?);
     }
     Ok(())
 }

@@ -1,0 +1,315 @@
+//! Elements of values whose time has come: today fields of hashes. Knows no command.
+//!
+//! The database keeps an index like that of its keys: an item says "look at this key about now", and the value itself knows
+//! which of its elements is due next. Keys without such elements have no item and cost nothing.
+//! Invariant: `count` counts the entries with a dated element, and each has an item in the index at or before its soonest
+//! deadline.
+
+use super::db::{Book, DbView, Vanished, set_index};
+use super::edit::Edit;
+use super::events::Event;
+use super::expire::{Deadlines, Found};
+use super::key::DbIndex;
+use crate::base::clock::Now;
+use crate::types::{self, EntryRef, Hash, Value};
+
+/// Most elements of one value that a single look removes; the rest comes up again at once.
+const MOST_AT_ONCE: usize = 64;
+
+/// The keys of one database whose elements have deadlines.
+#[derive(Default)]
+pub struct Subkeys {
+    /// When to look at which key.
+    pub deadlines: Deadlines,
+    /// How many such keys there are.
+    pub count: usize,
+}
+
+impl Subkeys {
+    /// The soonest deadline among the elements of the key with this hash is another one now.
+    #[inline]
+    pub(super) fn changed(&mut self, hash: u64, old: Option<i64>, new: Option<i64>) {
+        if old != new {
+            set_index(&mut self.deadlines, &mut self.count, hash, old, new);
+        }
+    }
+
+    /// An entry was taken out of the table: it counts no longer. Its item is stale then.
+    #[inline]
+    pub(super) fn forget(&mut self, entry: EntryRef<'_>) {
+        self.count -= usize::from(types::soonest(entry).is_some());
+    }
+}
+
+/// Which fields are looked at.
+enum Which<'f, I: Iterator<Item = &'f [u8]>> {
+    These(I),
+    All,
+}
+
+impl Edit<'_, Hash> {
+    /// Those of the named fields whose time has come go, as if they had gone on time; a hash that has no field left is as good
+    /// as new.
+    pub fn expire_fields<'f>(&mut self, now: Now, fields: impl Iterator<Item = &'f [u8]>) {
+        if self.soonest_is_due(now) {
+            self.expire(now, Which::These(fields));
+        }
+    }
+
+    /// As `expire_fields`, for all fields.
+    pub fn expire_all_fields(&mut self, now: Now) {
+        if self.soonest_is_due(now) {
+            self.expire(now, Which::<std::iter::Empty<_>>::All);
+        }
+    }
+
+    #[inline]
+    fn soonest_is_due(&self, now: Now) -> bool {
+        Hash::soonest(self.entry()).is_some_and(|at| at <= now.unix_ms.0)
+    }
+
+    #[cold]
+    fn expire<'f, I: Iterator<Item = &'f [u8]>>(&mut self, now: Now, which: Which<'f, I>) {
+        let (index, now_ms) = (self.index, now.unix_ms.0);
+        let key: Box<[u8]> = self.entry().key().into();
+        let mut gone: Vec<Box<[u8]>> = Vec::new();
+        let mut hash = self.value();
+        match which {
+            Which::These(fields) => {
+                gone.extend(fields.filter(|field| hash.remove_due(field, now_ms)).map(Box::from));
+            }
+            Which::All => {
+                hash.remove_all_due(now_ms, usize::MAX, |field| gone.push(field.into()));
+            }
+        }
+        drop(hash);
+        if gone.is_empty() {
+            return;
+        }
+        let count = gone.len();
+        if self.book.propagate {
+            let vanished = gone.into_iter().map(|field| Vanished { db: index, key: key.clone(), field: Some(field) });
+            self.book.vanished.extend(vanished);
+        }
+        self.note_soonest();
+        let emptied = Hash::is_empty(self.entry());
+        fields_expired(self.book, index, &key, count, emptied);
+        if emptied {
+            // The key went with its last field; what this edit adds to it makes a new one.
+            self.set_deadline(None);
+            self.created = true;
+        }
+    }
+}
+
+/// Fields went by themselves: counted and announced.
+fn fields_expired(book: &mut Book, index: DbIndex, key: &[u8], count: usize, emptied: bool) {
+    book.counters.expired_subkeys += count as u64;
+    book.announce(index, key, Event::hash("hexpired"));
+    if emptied {
+        book.announce(index, key, Event::generic("del"));
+    }
+}
+
+impl DbView<'_> {
+    /// Removes elements whose time has come from the value of the key with this hash, some at a time: a step of active expiry.
+    /// Returns what to do with the index item.
+    pub(super) fn expire_elements_by_hash(&mut self, hash: u64) -> Found {
+        let (now_ms, index, hasher) = (self.now.unix_ms.0, self.index, self.space.hasher());
+        let db = &mut self.space.dbs[index.0 as usize];
+        let book = &mut self.space.book;
+        let mut later: Option<i64> = None;
+        // The table knows only a part of the hash: another key must not be taken for this one.
+        let due = db.table.find_by_hash(hash, |entry| match types::soonest(entry) {
+            Some(_) if hasher.hash(entry.key()) != hash => false,
+            Some(at) if at <= now_ms => true,
+            Some(at) => {
+                later = Some(later.map_or(at, |l| l.min(at)));
+                false
+            }
+            None => false,
+        });
+        let Some(mut occupied) = due else { return later.map_or(Found::Gone, Found::Later) };
+        book.before_change(index, occupied.get());
+        let key: Box<[u8]> = occupied.get().key().into();
+        let (limits, propagate) = (book.limits, book.propagate);
+        let mut fields = Hash::edit(occupied.get_mut(), &limits);
+        let count = fields.remove_all_due(now_ms, MOST_AT_ONCE, |field| {
+            if propagate {
+                book.vanished.push(Vanished { db: index, key: key.clone(), field: Some(field.into()) });
+            }
+        });
+        drop(fields);
+        let (emptied, soonest) = (Hash::is_empty(occupied.get()), types::soonest(occupied.get()));
+        fields_expired(book, index, &key, count, emptied);
+        let entry = emptied.then(|| occupied.remove());
+        if soonest.is_none() {
+            db.subkeys.count -= 1;
+        }
+        if let Some(entry) = entry {
+            db.forget(entry.view());
+            book.free(entry, true);
+        }
+        soonest.map_or(Found::Expired, Found::Later)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::hash::Hasher;
+    use crate::base::rng::Rng;
+    use crate::keyspace::expire::{Progress, step};
+    use crate::keyspace::{Key, Keyspace, Missing, class};
+    use std::collections::BTreeMap;
+
+    const DB: DbIndex = DbIndex(0);
+    const START_MS: i64 = 1_700_000_000_000;
+
+    fn at(ms: i64) -> Now {
+        Now::at_unix_ms(ms)
+    }
+
+    fn space() -> Keyspace {
+        let mut space = Keyspace::new(2, Hasher::seeded([1, 2, 3, 4]), Rng::seeded(5));
+        space.book.limits.hash_entries = 20;
+        space
+    }
+
+    type Model = BTreeMap<String, BTreeMap<String, Option<i64>>>;
+
+    /// A field is set with a deadline, or without.
+    fn set(space: &mut Keyspace, now: Now, key: &str, field: &str, deadline: Option<i64>) {
+        let key = Key::new(space.hasher(), key.as_bytes());
+        let mut view = space.view(DB, now);
+        let mut edit = view.edit_or_create::<Hash>(key).expect("only hashes");
+        edit.value().set(field.as_bytes(), b"v");
+        edit.value().set_deadline(field.as_bytes(), deadline);
+        edit.finish(Event::hash("hset"));
+    }
+
+    fn remove(space: &mut Keyspace, now: Now, key: &str, field: &str) {
+        let key = Key::new(space.hasher(), key.as_bytes());
+        let mut view = space.view(DB, now);
+        let Some(mut edit) = view.edit::<Hash>(key, Missing::Skip).expect("only hashes") else { return };
+        if edit.value().remove(field.as_bytes()) {
+            edit.finish(Event::hash("hdel"));
+        }
+    }
+
+    fn settle(space: &mut Keyspace, now: Now) {
+        while step(space, now, 0) == Progress::More {}
+    }
+
+    fn content(space: &Keyspace) -> Model {
+        let mut all = Model::new();
+        for entry in space.dbs[0].table.iter() {
+            let mut fields = BTreeMap::new();
+            Hash::view(entry).for_each_dated(|field, _, deadline| {
+                fields.insert(String::from_utf8_lossy(&field.to_vec()).into_owned(), deadline);
+            });
+            all.insert(String::from_utf8_lossy(entry.key()).into_owned(), fields);
+        }
+        all
+    }
+
+    fn check(space: &Keyspace, model: &Model) {
+        assert_eq!(&content(space), model);
+        let dated = model.values().filter(|fields| fields.values().any(Option::is_some)).count();
+        assert_eq!(space.dbs[0].subkeys.count, dated);
+        let soonest = model.values().flat_map(BTreeMap::values).flatten().min();
+        let wake = space.dbs[0].subkeys.deadlines.next_due_ms();
+        assert!(soonest.is_none_or(|at| wake.is_some_and(|wake| wake <= at + 8)), "{wake:?} for {soonest:?}");
+    }
+
+    fn random_run(seed: u64) {
+        let (mut rng, mut space, mut model) = (Rng::seeded(seed), space(), Model::new());
+        let mut now_ms = START_MS;
+        for _ in 0..2_000 {
+            let (key, field) = (format!("k{}", rng.below(8)), format!("f{}", rng.below(40)));
+            match rng.below(10) {
+                0..=5 => {
+                    let deadline = (rng.below(3) > 0).then(|| now_ms + 1 + rng.below(5_000) as i64);
+                    set(&mut space, at(now_ms), &key, &field, deadline);
+                    model.entry(key).or_default().insert(field, deadline);
+                }
+                6 => {
+                    remove(&mut space, at(now_ms), &key, &field);
+                    model.get_mut(&key).map(|fields| fields.remove(&field));
+                }
+                7 => {
+                    let name = Key::new(space.hasher(), key.as_bytes());
+                    space.view(DB, at(now_ms)).delete(name, false, Event::generic("del"));
+                    model.remove(&key);
+                }
+                _ => {
+                    now_ms += rng.below(300) as i64;
+                    // A tick is dealt with when it is over.
+                    let until = (now_ms + 1) / 8 * 8;
+                    settle(&mut space, at(now_ms));
+                    let due = |deadline: &Option<i64>| deadline.is_some_and(|d| d < until);
+                    let maybe = |deadline: &Option<i64>| deadline.is_some_and(|d| d <= now_ms);
+                    let have = content(&space);
+                    for (key, fields) in &mut model {
+                        let left = have.get(key);
+                        fields.retain(|field, deadline| {
+                            let here = left.is_some_and(|fields| fields.contains_key(field));
+                            assert!(here || maybe(deadline), "{key} {field} went early");
+                            assert!(!(here && due(deadline)), "{key} {field} is late");
+                            here
+                        });
+                    }
+                }
+            }
+            model.retain(|_, fields| !fields.is_empty());
+            check(&space, &model);
+        }
+    }
+
+    #[test]
+    fn fields_go_on_time_and_take_their_key_along() {
+        for seed in 0..4 {
+            let run = std::panic::catch_unwind(|| random_run(seed));
+            assert!(run.is_ok(), "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn many_fields_due_at_once_go_in_bounded_steps() {
+        let mut space = space();
+        for i in 0..3_000 {
+            set(&mut space, at(START_MS), "k", &format!("f{i}"), Some(START_MS + 10));
+        }
+        let late = at(START_MS + 100);
+        let mut steps = 0;
+        while step(&mut space, late, 0) == Progress::More {
+            steps += 1;
+        }
+        assert!(steps > 10, "{steps} steps");
+        assert_eq!((space.total_keys(), space.dbs[0].subkeys.count), (0, 0));
+        assert_eq!(space.book.counters.expired_subkeys, 3_000);
+    }
+
+    #[test]
+    fn what_an_access_finds_expired_is_propagated_and_announced_once() {
+        let mut space = space();
+        space.book.propagate = true;
+        space.book.interest = class::HASH | class::GENERIC;
+        set(&mut space, at(START_MS), "k", "a", Some(START_MS + 10));
+        set(&mut space, at(START_MS), "k", "b", Some(START_MS + 10));
+        space.book.events.clear();
+        let key = Key::new(space.hasher(), b"k");
+        let late = at(START_MS + 10);
+        let mut view = space.view(DB, late);
+        let hash = view.look::<Hash>(key).expect("it is there");
+        assert_eq!((hash.len(), hash.visible_len(), hash.get(b"a").is_some()), (2, 0, false));
+        let mut edit = view.edit::<Hash>(key, Missing::Skip).expect("a hash").expect("it is there");
+        edit.expire_fields(late, [&b"a"[..], b"b", b"c"].into_iter());
+        drop(edit);
+        assert_eq!(space.total_keys(), 0);
+        let gone: Vec<_> = space.book.vanished.iter().map(|v| v.field.as_deref().expect("a field")).collect();
+        assert_eq!(gone, [b"a", b"b"]);
+        assert_eq!(space.book.events.len(), 2);
+        assert_eq!((space.book.counters.expired_subkeys, space.dbs[0].subkeys.count), (2, 0));
+    }
+}
