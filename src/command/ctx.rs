@@ -1,6 +1,7 @@
 //! What a handler sees of the server, and what it may answer.
 
 use super::args::Args;
+use super::dump::Links;
 use super::error::CmdError;
 use super::execute;
 use super::table::{Row, Table};
@@ -110,6 +111,8 @@ pub struct Facts {
     pub saves_begun: u64,
     /// The snapshot that is being written.
     pub saving: Option<Saving>,
+    /// Connections of MIGRATE to other servers.
+    pub links: Links,
     /// Memory that was in use when the server had started, bytes.
     pub startup_used_bytes: usize,
 }

@@ -1,4 +1,8 @@
-//! Values as bytes: DUMP and RESTORE.
+//! Values as bytes: DUMP and RESTORE, and MIGRATE, which sends them.
+
+mod migrate;
+
+pub use migrate::Links;
 
 use super::args::Args;
 use super::ctx::{Ctx, Flow, Outcome};
@@ -26,6 +30,7 @@ pub const COMMANDS: &[Command] = &[
         run: Some(dump),
         ..Command::BLANK
     },
+    migrate::MIGRATE,
     Command {
         name: "restore",
         args: RESTORE_ARGS,

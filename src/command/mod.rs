@@ -40,6 +40,7 @@ mod zset;
 pub use args::Args;
 pub use blocking::{give_up_waiting, retry, time_out};
 pub use ctx::{Ask, Ctx, Debug, Facts, Flow, Outcome, PauseKind, Saving, Shutdown, Wait};
+pub use dump::Links;
 pub use error::CmdError;
 pub use execute::{Handled, close_vanished, end_unit, execute, refuse_protocol, resolve};
 pub use news::{Mail, broadcast, deliver_events, forget_surplus, interest};

@@ -90,6 +90,8 @@ impl Server {
         self.stats.sample(now.mono_ms());
         self.check_clients(now);
         self.snapshot_cron(now);
+        self.facts.links.expire(now);
+        self.stats.totals.migrate_links = self.facts.links.len() as u64;
         let most = self.config.tracking_table_max_keys as usize;
         let mut mail = Mail { sessions: &mut self.sessions, running: None };
         forget_surplus(&mut self.hub, most, &mut || self.rng.next_u64(), &mut mail);

@@ -11,7 +11,7 @@ use crate::base::clock::Clock;
 use crate::base::rng::Rng;
 use crate::base::version;
 use crate::command::derived::{self, RESERVED_FILES};
-use crate::command::{Debug, FAMILIES, Facts};
+use crate::command::{Debug, FAMILIES, Facts, Links};
 use crate::config::{Config, Invocation, Start, Supervised, Text, render_faults};
 use crate::net::{Listener, Reactor};
 use crate::persist::rdb::Fault;
@@ -273,6 +273,7 @@ fn serve(config: &mut Config, start: &Start, executable: String, logging: Loggin
         debug: Debug::default(),
         saves_begun: 0,
         saving: None,
+        links: Links::default(),
         startup_used_bytes: 0,
     };
     if let Err(error) = derived::apply_oom_score(config, &mut facts.initial_oom_score) {

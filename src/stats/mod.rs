@@ -61,6 +61,8 @@ pub struct Totals {
     pub evicted_clients: u64,
     /// Most memory that was in use, bytes.
     pub peak_used_bytes: u64,
+    /// Connections that MIGRATE keeps to other servers.
+    pub migrate_links: u64,
     /// Commands refused because the client may not run them.
     pub auth_failures: u64,
 }
@@ -124,7 +126,8 @@ impl Stats {
     /// CONFIG RESETSTAT: counts anew. The slow log, the latency monitor and the peak of memory stay.
     pub fn reset(&mut self) {
         let peak_used_bytes = self.totals.peak_used_bytes;
-        self.totals = Totals { peak_used_bytes, ..Totals::default() };
+        let migrate_links = self.totals.migrate_links;
+        self.totals = Totals { peak_used_bytes, migrate_links, ..Totals::default() };
         self.rates = Rates::default();
         self.errors.clear();
         self.commands.iter_mut().for_each(|command| *command = CommandStats::default());

@@ -23,6 +23,8 @@ const TARGETS: &[Target] = &[
     ("float", redstart::base::float::fuzz_float),
     ("listpack", redstart::ds::listpack::fuzz_listpack),
     ("intset", redstart::ds::intset::fuzz_intset),
+    ("lzf", redstart::base::lzf::fuzz_lzf),
+    ("rdb-value", redstart::persist::rdb::fuzz_value),
 ];
 
 /// The folder of the corpora.
