@@ -3,6 +3,7 @@
 //! ```text
 //!   begin      every entry's mark says "not captured"             (what it means flips, no entry is touched)
 //!   step       walks the tables in hash order, a segment at a time: captures what is not, marks it
+//!   large      collections that the walk has put aside come last, a part at a time
 //!   a change   captures the entry first, if it is not; what comes new is marked as if it were captured
 //!   end        all entries are marked "captured"
 //! ```
@@ -11,16 +12,23 @@
 //! with the number that its database had then. A flush gives the table away to the walk instead of freeing it; a swap of
 //! databases swaps their numbers here as well. An abandoned cut goes on without its sink until all marks are alike again.
 
-use super::db::{Book, Keyspace};
+use super::db::{Book, Db, Keyspace};
 use super::key::DbIndex;
 use crate::ds::table::Table;
-use crate::types::{Entry, EntryRef};
+use crate::types::{Big, Entry, EntryRef};
 use std::time::{Duration, Instant};
 
 /// Who receives the entries.
 pub trait Sink: Send {
     /// An entry of the database that had this number.
     fn entry(&mut self, db: u32, entry: EntryRef<'_>);
+
+    /// The next part of a large entry, from a place on that this gave before (0: the first part); nothing once that was the
+    /// last. Between two parts the entry does not change, and no part of another one comes.
+    fn entry_part(&mut self, db: u32, entry: EntryRef<'_>, from: u64) -> Option<u64>;
+
+    /// The entry whose parts came is about to change: it comes once more, whole, or has come.
+    fn forget_parts(&mut self);
 
     /// Whether the walk should wait: too much is on its way. Entries that are about to change come nevertheless.
     fn is_full(&self) -> bool;
@@ -58,6 +66,20 @@ struct Place {
     next: Option<u64>,
 }
 
+/// Elements from which on a collection is captured in parts.
+const LARGE_ELEMENTS: usize = if cfg!(test) { 48 } else { 4096 };
+/// Nodes from which on a list is; each may be some KiB.
+const LARGE_NODES: usize = if cfg!(test) { 3 } else { 64 };
+
+/// Whether capturing it at once would hold up the loop.
+fn is_large(entry: EntryRef<'_>) -> bool {
+    match entry.big() {
+        None | Some(Big::Str(_)) => false,
+        Some(Big::List(nodes)) => nodes.node_count() > LARGE_NODES,
+        Some(big) => big.free_effort() > LARGE_ELEMENTS,
+    }
+}
+
 /// A running cut.
 pub struct Cut {
     sink: Option<Box<dyn Sink>>,
@@ -65,6 +87,10 @@ pub struct Cut {
     places: Vec<Place>,
     /// Tables that were flushed before their turn.
     orphans: Vec<(Place, Table<Entry>)>,
+    /// Large entries that the walk has put aside, by database's number and name.
+    large: Vec<(u32, Box<[u8]>)>,
+    /// Where the last of them goes on.
+    part: u64,
     costs: CutCosts,
 }
 
@@ -88,7 +114,10 @@ impl Cut {
     pub(super) fn take_table(&mut self, db: DbIndex, table: Table<Entry>) -> Option<Table<Entry>> {
         let place = &mut self.places[db.0 as usize];
         let rest = Place { next: place.next.take(), ..*place };
-        if self.sink.is_none() || rest.next.is_none() {
+        let needed = rest.next.is_some() || self.large.iter().any(|(label, _)| *label == rest.label);
+        // What came after a first flush is no part of the cut.
+        let flushed = self.orphans.iter().any(|(place, _)| place.label == rest.label);
+        if self.sink.is_none() || !needed || flushed {
             return Some(table);
         }
         self.orphans.push((rest, table));
@@ -111,6 +140,10 @@ impl Book {
         entry.set_mark(self.mark);
         if let Some(sink) = &mut cut.sink {
             cut.costs.pre_images += 1;
+            if cut.part > 0 && cut.large.last().is_some_and(|(_, key)| **key == *entry.key()) {
+                sink.forget_parts();
+                cut.part = 0;
+            }
             sink.entry(cut.places[db.0 as usize].label, entry);
         }
     }
@@ -138,16 +171,23 @@ impl Keyspace {
             sink: Some(sink),
             places: self.dbs.iter().enumerate().map(begin).collect(),
             orphans: Vec::new(),
+            large: Vec::new(),
+            part: 0,
             costs: CutCosts { keys: self.total_keys() as u64, ..CutCosts::default() },
         }));
     }
 
     /// Nobody wants the running cut any more. What is left of it is only to make the marks alike.
     pub fn abandon_cut(&mut self) {
-        if let Some(cut) = &mut self.book.cut {
-            cut.sink = None;
-            cut.orphans.clear();
+        let Some(mut cut) = self.book.cut.take() else { return };
+        cut.sink = None;
+        for (label, key) in std::mem::take(&mut cut.large) {
+            if let Some(entry) = cut.find(&self.dbs, label, &key) {
+                entry.set_mark(self.book.mark);
+            }
         }
+        cut.orphans.clear();
+        self.book.cut = Some(cut);
     }
 
     /// Goes on with the walk for about so long.
@@ -182,35 +222,79 @@ impl Keyspace {
 impl Cut {
     /// One segment of what is left; false if nothing is.
     fn walk_segment(&mut self, space: &mut Keyspace, mark: bool) -> bool {
-        let Cut { sink, places, orphans, .. } = self;
+        let Cut { sink, places, orphans, large, .. } = self;
         for (place, db) in places.iter_mut().zip(&space.dbs) {
             if place.next.is_some() {
-                place.walk(&db.table, sink, mark);
+                place.walk(&db.table, sink, large, mark);
                 return true;
             }
         }
-        let Some((place, table)) = orphans.last_mut() else { return false };
-        place.walk(table, sink, mark);
-        if place.next.is_none() {
-            if let Some((_, table)) = orphans.pop() {
-                space.book.free_table(table);
+        for (place, table) in orphans.iter_mut() {
+            if place.next.is_some() {
+                place.walk(table, sink, large, mark);
+                return true;
             }
         }
+        if self.walk_part(space, mark) {
+            return true;
+        }
+        match self.orphans.pop() {
+            Some((_, table)) => space.book.free_table(table),
+            None => return false,
+        }
         true
+    }
+
+    /// A part of the last large entry; false if there is none.
+    fn walk_part(&mut self, space: &Keyspace, mark: bool) -> bool {
+        let Some((label, key)) = self.large.pop() else { return false };
+        let from = std::mem::take(&mut self.part);
+        // Without a sink nothing is put aside.
+        let Some(mut sink) = self.sink.take() else { return true };
+        let entry = self.find(&space.dbs, label, &key).filter(|entry| entry.is_marked() != mark);
+        if let Some(entry) = entry {
+            match sink.entry_part(label, entry, from) {
+                Some(next) => {
+                    self.part = next;
+                    self.large.push((label, key));
+                }
+                None => entry.set_mark(mark),
+            }
+        }
+        self.sink = Some(sink);
+        true
+    }
+
+    /// The entry of this name that was in the database of this number.
+    fn find<'s>(&'s self, dbs: &'s [Db], label: u32, key: &[u8]) -> Option<EntryRef<'s>> {
+        let orphan = self.orphans.iter().find(|(place, _)| place.label == label).map(|(_, table)| table);
+        let place = || self.places.iter().position(|place| place.label == label);
+        let table = orphan.or_else(|| dbs.get(place()?).map(|db| &db.table))?;
+        table.get(table.hasher().hash(key), key)
     }
 }
 
 impl Place {
-    fn walk(&mut self, table: &Table<Entry>, sink: &mut Option<Box<dyn Sink>>, mark: bool) {
+    fn walk(
+        &mut self,
+        table: &Table<Entry>,
+        sink: &mut Option<Box<dyn Sink>>,
+        large: &mut Vec<(u32, Box<[u8]>)>,
+        mark: bool,
+    ) {
         let Some(at) = self.next else { return };
         let segment = table.segment_at(at);
         let label = self.label;
         match sink {
             Some(sink) => segment.for_each_fetched(|entry| {
-                if entry.is_marked() != mark {
-                    sink.entry(label, entry);
-                    entry.set_mark(mark);
+                if entry.is_marked() == mark {
+                    return;
                 }
+                if is_large(entry) {
+                    return large.push((label, entry.key().into()));
+                }
+                sink.entry(label, entry);
+                entry.set_mark(mark);
             }),
             None => segment.for_each_fetched(|entry| entry.set_mark(mark)),
         }

@@ -26,6 +26,8 @@ use std::time::Duration;
 const CHUNK_BYTES: usize = 256 * 1024;
 /// Bytes on the way from which on the walk waits.
 const FULL_BYTES: usize = 8 << 20;
+/// Bytes of an element of a large collection, about.
+const PART_ELEMENT_BYTES: usize = 48;
 /// Longest sleep of `rdb-key-save-delay` before looking whether all is given up.
 const NAP: Duration = Duration::from_millis(10);
 
@@ -81,6 +83,8 @@ struct Feed {
     shared: Arc<Shared>,
     chunk: Chunk,
     db: Option<u32>,
+    /// A large collection that comes in parts.
+    part: Option<Encoder<Vec<u8>>>,
 }
 
 impl Feed {
@@ -104,25 +108,36 @@ impl Feed {
         }
         let mut encoder = Encoder::new(Vec::new(), false);
         encoder.value(entry);
+        self.encoded(entry, encoder.sink);
+    }
+
+    fn encoded(&mut self, entry: EntryRef<'_>, value: Vec<u8>) {
         let encoded = EncodedEntry {
             key: entry.key().into(),
             deadline: entry.deadline(),
             access: entry.lru(),
             code: code_of(entry),
-            value: encoder.sink,
+            value,
         };
         self.chunk.extra_bytes += encoded.key.len() + encoded.value.len();
         self.chunk.parts.push(Part::Encoded(Box::new(encoded)));
     }
 }
 
-impl cut::Sink for Feed {
+impl Feed {
     #[inline]
-    fn entry(&mut self, db: u32, entry: EntryRef<'_>) {
+    fn select(&mut self, db: u32) {
         if self.db != Some(db) {
             self.db = Some(db);
             self.chunk.parts.push(Part::Db(db));
         }
+    }
+}
+
+impl cut::Sink for Feed {
+    #[inline]
+    fn entry(&mut self, db: u32, entry: EntryRef<'_>) {
+        self.select(db);
         if !self.chunk.log.push(entry) {
             self.large(entry);
         } else if let Some(Part::Records(count)) = self.chunk.parts.last_mut() {
@@ -133,6 +148,27 @@ impl cut::Sink for Feed {
         if self.chunk.bytes() >= CHUNK_BYTES {
             self.hand_over();
         }
+    }
+
+    fn entry_part(&mut self, db: u32, entry: EntryRef<'_>, from: u64) -> Option<u64> {
+        let mut encoder = self.part.take().unwrap_or_else(|| {
+            // Room that is not used costs nothing, moving what is there does.
+            let bytes = entry.big().map_or(0, Big::free_effort).saturating_mul(PART_ELEMENT_BYTES);
+            Encoder::new(Vec::with_capacity(bytes), false)
+        });
+        let next = encoder.value_part(entry, from);
+        if next.is_some() {
+            self.part = Some(encoder);
+            return next;
+        }
+        self.select(db);
+        self.encoded(entry, encoder.sink);
+        self.hand_over();
+        None
+    }
+
+    fn forget_parts(&mut self) {
+        self.part = None;
     }
 
     fn is_full(&self) -> bool {
@@ -189,7 +225,7 @@ impl Snapshot {
             let result = write(&plan, storage.as_ref(), &chunks, &mine);
             *mine.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
         })?;
-        let feed = Feed { to_writer, shared: Arc::clone(&shared), chunk: Chunk::default(), db: None };
+        let feed = Feed { to_writer, shared: Arc::clone(&shared), chunk: Chunk::default(), db: None, part: None };
         Ok((Snapshot { shared }, Box::new(feed)))
     }
 

@@ -22,7 +22,10 @@ const NOW_MS: i64 = 1_000_000;
 type Image = BTreeMap<(u32, Vec<u8>), Digest>;
 
 fn space() -> Keyspace {
-    Keyspace::new(4, Hasher::seeded([1, 2, 3, 4]), Rng::seeded(1))
+    let mut space = Keyspace::new(4, Hasher::seeded([1, 2, 3, 4]), Rng::seeded(1));
+    // Lists of many nodes.
+    space.book.limits.list_max = 2;
+    space
 }
 
 fn image_of(space: &Keyspace) -> Image {
@@ -70,6 +73,9 @@ fn change(space: &mut Keyspace, rng: &mut Rng, keys: u64) {
         }
         5 => {
             if let Ok(mut edit) = view.edit_or_create::<Set>(key) {
+                for n in 0..rng.below(200) {
+                    edit.value().add(format!("{n}{element}").as_bytes());
+                }
                 edit.value().add(text);
                 edit.finish(Event::set("sadd"));
             }

@@ -24,9 +24,7 @@ impl Server {
 
     /// Goes on with the snapshot that is being written: a bounded step. How long the loop may sleep for its sake.
     pub(super) fn snapshot_step(&mut self) -> Option<Duration> {
-        if self.keyspace.book.cut.is_none() {
-            return None;
-        }
+        self.keyspace.book.cut.as_ref()?;
         match self.keyspace.cut_step(STEP) {
             Progress::More => Some(Duration::ZERO),
             Progress::Waiting => Some(WRITER_PAUSE),

@@ -12,11 +12,10 @@ use crate::command::table::{Arg, Command, flag};
 use crate::config::Rewrite;
 use crate::ds::listpack;
 use crate::ds::table::TableStats;
+use crate::persist::rdb::{Encoder, Sink};
 use crate::resp::Proto;
 use crate::sys::crash;
-use crate::types::{
-    self, Big, Digest, Elem, Encoded, EntryRef, Hash, Kind, List, Scratch, Set, Str, StrRef, Type, Value, ZSet,
-};
+use crate::types::{self, Big, Digest, Encoded, EntryRef, Kind, Str, Value};
 use std::time::Duration;
 
 /// The family.
@@ -339,13 +338,13 @@ fn object(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     if args.more() && !args.accept("fast") {
         return Err(CmdError::unknown_or_arity(b"object", "debug"));
     }
-    let now = cx.now;
+    let (now, compress) = (cx.now, cx.config.rdbcompression);
     let entry = cx.db.peek(key).ok_or(CmdError::NO_SUCH_KEY)?;
     let mut text = format!(
         "Value at:{:p} refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{}",
         entry.key().as_ptr(),
         types::encoding(entry),
-        serialized_bytes(entry),
+        serialized_bytes(entry, compress),
         entry.lru(),
         lru_idle_secs(entry.lru(), now)
     );
@@ -364,37 +363,20 @@ fn object(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     Ok(Flow::Done)
 }
 
-/// Bytes of a value in a snapshot, without compression.
-fn serialized_bytes(entry: EntryRef<'_>) -> usize {
-    let header = |len: usize| match len {
-        0..64 => 1,
-        64..16384 => 2,
-        _ => 5,
-    };
-    let text = |len: usize| header(len) + len;
-    let elem = |elem: Elem<'_>| match elem {
-        Elem::Int(n) => text(number::i64_text_len(n)),
-        Elem::Str(bytes) => text(bytes.len()),
-    };
-    let mut bytes = 0;
-    match Kind::of(entry.kind()).type_of() {
-        Type::String => match Str::view(entry) {
-            StrRef::Int(n) if i8::try_from(n).is_ok() => bytes = 2,
-            StrRef::Int(n) if i16::try_from(n).is_ok() => bytes = 3,
-            StrRef::Int(n) if i32::try_from(n).is_ok() => bytes = 5,
-            other => bytes = text(other.bytes(&mut Scratch::default()).len()),
-        },
-        // The packed forms are written as they are, behind four bytes of length.
-        _ if entry.big().is_none() => bytes = text(entry.value().len() + 4),
-        Type::List => match entry.big() {
-            Some(Big::List(list)) => bytes = header(list.node_count()) + list.facts().uncompressed_bytes,
-            _ => List::view(entry).range(0, usize::MAX, |e| bytes += elem(e)),
-        },
-        Type::Set => Set::view(entry).for_each(|e| bytes += elem(e)),
-        Type::Hash => Hash::view(entry).for_each(|field, value| bytes += elem(field) + elem(value)),
-        Type::ZSet => ZSet::view(entry).range(0, usize::MAX, |member, _| bytes += elem(member) + 8),
+/// Counts bytes.
+struct Count(usize);
+
+impl Sink for Count {
+    fn put(&mut self, bytes: &[u8]) {
+        self.0 += bytes.len();
     }
-    bytes
+}
+
+/// Bytes of a value in a snapshot.
+fn serialized_bytes(entry: EntryRef<'_>, compress: bool) -> usize {
+    let mut encoder = Encoder::new(Count(0), compress);
+    encoder.value(entry);
+    encoder.sink.0
 }
 
 fn pause_cron(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {

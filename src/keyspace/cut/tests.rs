@@ -23,6 +23,7 @@ struct Recorder {
     seen: Arc<Mutex<Seen>>,
     full_every: u64,
     asked: std::cell::Cell<u64>,
+    part: Option<(Vec<u8>, Digest, u64)>,
 }
 
 impl Sink for Recorder {
@@ -30,6 +31,23 @@ impl Sink for Recorder {
         let mut seen = self.seen.lock().expect("no test panics with the lock");
         let before = seen.image.insert((db, entry.key().to_vec()), (digest(entry), entry.deadline()));
         assert!(before.is_none() && !seen.ended, "each entry comes once, before the end");
+    }
+
+    fn entry_part(&mut self, db: u32, entry: EntryRef<'_>, from: u64) -> Option<u64> {
+        let digest = digest(entry);
+        let part = self.part.get_or_insert((entry.key().to_vec(), digest, 0));
+        assert_eq!((&part.0[..], part.1, part.2), (entry.key(), digest, from), "parts come in order, of one state");
+        part.2 += 1;
+        if part.2 < 3 {
+            return Some(part.2);
+        }
+        self.part = None;
+        self.entry(db, entry);
+        None
+    }
+
+    fn forget_parts(&mut self) {
+        self.part = None;
     }
 
     fn is_full(&self) -> bool {
@@ -109,6 +127,8 @@ fn a_cut_is_the_state_at_its_beginning() {
         println!("seed {seed}");
         let mut rng = Rng::seeded(seed);
         let mut space = Keyspace::new(DBS as usize, Hasher::seeded([seed, 1, 2, 3]), Rng::seeded(seed));
+        let limits = &mut space.book.limits;
+        (limits.hash_entries, limits.set_entries, limits.set_ints, limits.list_max) = (4, 4, 4, 3);
         let mut now_ms = 1_000;
         for _ in 0..rounds {
             for _ in 0..rng.below(1_500) {
@@ -117,7 +137,8 @@ fn a_cut_is_the_state_at_its_beginning() {
             }
             let expected = image_of(&space);
             let seen = Arc::new(Mutex::new(Seen::default()));
-            let recorder = Recorder { seen: Arc::clone(&seen), full_every: 2 + rng.below(5), asked: 0.into() };
+            let recorder =
+                Recorder { seen: Arc::clone(&seen), full_every: 2 + rng.below(5), asked: 0.into(), part: None };
             space.begin_cut(Box::new(recorder));
             if rng.below(6) == 0 {
                 // Given up somewhere: the next one must not suffer from it.

@@ -14,6 +14,8 @@
 use super::{code, container, string_form as form};
 use crate::base::lzf::Compressor;
 use crate::base::number;
+use crate::ds::quicklist::NodeView;
+use crate::ds::record::FieldRef;
 use crate::ds::{intset, listpack};
 use crate::types::{self, Big, DatedHash, EntryRef, Hash, Kind, Scratch, Str, StrRef, Value};
 
@@ -23,6 +25,11 @@ const COMPRESS_FROM_BYTES: usize = 20;
 const SAVED_BYTES: usize = 4;
 /// Longest text of a number that is written as one.
 const INT_TEXT_MAX: usize = 11;
+
+/// Elements of a sorted set that are a part.
+const PART_ELEMENTS: usize = 1024;
+/// Nodes of a list that are a part.
+const PART_NODES: usize = 16;
 
 /// Where bytes go. A sink that can fail remembers it and is asked at the end.
 pub trait Sink {
@@ -131,10 +138,7 @@ impl<S: Sink> Encoder<S> {
         match entry.big() {
             Some(Big::List(nodes)) => {
                 self.length(nodes.node_count() as u64);
-                for node in nodes.nodes() {
-                    self.length(if node.is_plain() { container::PLAIN } else { container::PACKED });
-                    self.string(&node.wire());
-                }
+                nodes.nodes().for_each(|node| self.node(node));
             }
             Some(Big::Set(table)) => {
                 self.length(table.len() as u64);
@@ -147,7 +151,10 @@ impl<S: Sink> Encoder<S> {
                     self.string(field.value());
                 }
             }
-            Some(Big::DatedHash(hash)) => self.dated_table(hash),
+            Some(Big::DatedHash(hash)) => {
+                self.dated_head(hash);
+                hash.table().iter().for_each(|field| self.dated_field(field, hash.soonest()));
+            }
             Some(Big::ZSet(tree)) => {
                 self.length(tree.len() as u64);
                 let last = tree.len().saturating_sub(1);
@@ -159,6 +166,83 @@ impl<S: Sink> Encoder<S> {
             Some(Big::Str(text)) => self.string(text),
             None => unreachable!("the kind says that there is a box"),
         }
+    }
+
+    /// A part of the value of a large collection, from a place on that this gave before (0: the first part); nothing once that
+    /// was the last. All parts behind each other are the value.
+    pub fn value_part(&mut self, entry: EntryRef<'_>, from: u64) -> Option<u64> {
+        match entry.big() {
+            Some(Big::Set(table)) => {
+                self.count_first(from, table.len());
+                let segment = table.segment_at(from);
+                segment.for_each_fetched(|member| self.string(member.bytes()));
+                segment.last().checked_add(1)
+            }
+            Some(Big::Hash(table)) => {
+                self.count_first(from, table.len());
+                let segment = table.segment_at(from);
+                segment.for_each_fetched(|field| {
+                    self.string(field.field());
+                    self.string(field.value());
+                });
+                segment.last().checked_add(1)
+            }
+            Some(Big::DatedHash(hash)) => {
+                if from == 0 {
+                    self.dated_head(hash);
+                }
+                let segment = hash.table().segment_at(from);
+                segment.for_each_fetched(|field| self.dated_field(field, hash.soonest()));
+                segment.last().checked_add(1)
+            }
+            Some(Big::ZSet(tree)) => {
+                self.count_first(from, tree.len());
+                let done = from as usize;
+                let pairs = tree.range(tree.len().saturating_sub(done + 1), true).take(PART_ELEMENTS);
+                for (member, score) in pairs {
+                    self.string(member);
+                    self.sink.put(&score.to_le_bytes());
+                }
+                (done + PART_ELEMENTS < tree.len()).then_some(from + PART_ELEMENTS as u64)
+            }
+            Some(Big::List(nodes)) => {
+                self.count_first(from, nodes.node_count());
+                nodes.nodes().skip(from as usize).take(PART_NODES).for_each(|node| self.node(node));
+                let next = from as usize + PART_NODES;
+                (next < nodes.node_count()).then_some(next as u64)
+            }
+            Some(Big::Str(_)) | None => {
+                self.value(entry);
+                None
+            }
+        }
+    }
+
+    fn count_first(&mut self, from: u64, count: usize) {
+        if from == 0 {
+            self.length(count as u64);
+        }
+    }
+
+    fn node(&mut self, node: NodeView<'_>) {
+        self.length(if node.is_plain() { container::PLAIN } else { container::PACKED });
+        self.string(&node.wire());
+    }
+
+    fn dated_head(&mut self, hash: &DatedHash) {
+        if let Some(soonest) = hash.soonest() {
+            self.sink.put(&soonest.to_le_bytes());
+        }
+        self.length(hash.table().len() as u64);
+    }
+
+    fn dated_field(&mut self, field: FieldRef<'_>, soonest: Option<i64>) {
+        if let Some(soonest) = soonest {
+            let ttl = field.deadline().map_or(0, |at| at.saturating_sub(soonest).saturating_add(1));
+            self.length(u64::try_from(ttl).unwrap_or(0));
+        }
+        self.string(field.field());
+        self.string(field.value());
     }
 
     fn dated_pack(&mut self, entry: EntryRef<'_>) {
@@ -173,22 +257,6 @@ impl<S: Sink> Encoder<S> {
                 Hash::view(entry).for_each(|field, value| listpack::push_back_all(&mut pairs, &[field, value]));
                 self.string(&listpack::to_wire(&pairs));
             }
-        }
-    }
-
-    fn dated_table(&mut self, hash: &DatedHash) {
-        let soonest = hash.soonest();
-        if let Some(soonest) = soonest {
-            self.sink.put(&soonest.to_le_bytes());
-        }
-        self.length(hash.table().len() as u64);
-        for field in hash.table().iter() {
-            if let Some(soonest) = soonest {
-                let ttl = field.deadline().map_or(0, |at| at.saturating_sub(soonest).saturating_add(1));
-                self.length(u64::try_from(ttl).unwrap_or(0));
-            }
-            self.string(field.field());
-            self.string(field.value());
         }
     }
 }
