@@ -15,6 +15,8 @@ mod log_options;
 mod persistence;
 mod reconfigure;
 mod start;
+#[cfg(test)]
+mod tests;
 mod title;
 mod waits;
 

@@ -1,4 +1,4 @@
-//! Clock, randomness, number and float text, glob patterns, quoting: what knows nothing else.
+//! Clock, randomness, number and float text, glob patterns, regular expressions, quoting: what knows nothing else.
 
 pub mod clock;
 pub mod crc;
@@ -8,6 +8,7 @@ pub mod glob;
 pub mod hash;
 pub mod lzf;
 pub mod number;
+pub mod regex;
 pub mod rng;
 pub mod text;
 pub mod version;

@@ -26,12 +26,14 @@ fn limits(config: &Config, hasher: Hasher, list_packed_threshold: usize) -> Limi
         list_compress_depth: config.list_compress_depth,
         // Only DEBUG sets this one.
         list_packed_threshold,
+        stream_bytes: config.stream_node_max_bytes,
+        stream_entries: config.stream_node_max_entries,
         hasher,
     }
 }
 
 /// The letters of `notify-keyspace-events` and the classes that they stand for.
-const CLASSES: [(NotifyFlags, u32); 11] = [
+const CLASSES: [(NotifyFlags, u32); 13] = [
     (NotifyFlags::GENERIC, class::GENERIC),
     (NotifyFlags::STRING, class::STRING),
     (NotifyFlags::LIST, class::LIST),
@@ -43,6 +45,8 @@ const CLASSES: [(NotifyFlags, u32); 11] = [
     (NotifyFlags::STREAM, class::STREAM),
     (NotifyFlags::KEY_MISS, class::KEYMISS),
     (NotifyFlags::NEW, class::NEW),
+    (NotifyFlags::OVERWRITTEN, class::OVERWRITTEN),
+    (NotifyFlags::TYPE_CHANGED, class::TYPE_CHANGED),
 ];
 
 /// Which events are published. Without a place to publish them on there are none.

@@ -65,7 +65,6 @@ pub mod flag {
         (ASKING, "asking"),
         (FAST, "fast"),
         (NO_AUTH, "no_auth"),
-        (MAY_REPLICATE, "may_replicate"),
         (NO_MANDATORY_KEYS, "no_mandatory_keys"),
         (NO_ASYNC_LOADING, "no_async_loading"),
         (NO_MULTI, "no_multi"),
@@ -99,6 +98,7 @@ pub mod acl {
     pub const CONNECTION: u32 = 1 << 18;
     pub const TRANSACTION: u32 = 1 << 19;
     pub const SCRIPTING: u32 = 1 << 20;
+    pub const ARRAY: u32 = 1 << 21;
 
     /// The names, in the order of their bits.
     pub const NAMES: &[&str] = &[
@@ -123,6 +123,7 @@ pub mod acl {
         "connection",
         "transaction",
         "scripting",
+        "array",
     ];
 }
 

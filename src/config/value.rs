@@ -344,10 +344,14 @@ impl NotifyFlags {
     pub const MODULE: NotifyFlags = NotifyFlags(1 << 13);
     /// `n`: a key was created; not part of `A`.
     pub const NEW: NotifyFlags = NotifyFlags(1 << 14);
-    /// `A`: every class but `m` and `n`.
+    /// `o`: a key was overwritten; not part of `A`.
+    pub const OVERWRITTEN: NotifyFlags = NotifyFlags(1 << 15);
+    /// `c`: a key's type changed; not part of `A`.
+    pub const TYPE_CHANGED: NotifyFlags = NotifyFlags(1 << 16);
+    /// `A`: every class but those that are not part of it.
     pub const ALL: NotifyFlags = NotifyFlags(0x27FC);
 
-    /// Letters in the order in which they are shown; `K`, `E` and `m` come after them.
+    /// Letters in the order in which they are shown; the others come after them.
     const CLASSES: [(u8, NotifyFlags); 11] = [
         (b'g', Self::GENERIC),
         (b'$', Self::STRING),
@@ -361,7 +365,13 @@ impl NotifyFlags {
         (b'd', Self::MODULE),
         (b'n', Self::NEW),
     ];
-    const CHANNELS: [(u8, NotifyFlags); 3] = [(b'K', Self::KEYSPACE), (b'E', Self::KEYEVENT), (b'm', Self::KEY_MISS)];
+    const CHANNELS: [(u8, NotifyFlags); 5] = [
+        (b'K', Self::KEYSPACE),
+        (b'E', Self::KEYEVENT),
+        (b'm', Self::KEY_MISS),
+        (b'o', Self::OVERWRITTEN),
+        (b'c', Self::TYPE_CHANGED),
+    ];
 
     /// All bits of `other` are set.
     pub fn contains(self, other: NotifyFlags) -> bool {

@@ -76,6 +76,7 @@ fn is_large(entry: EntryRef<'_>) -> bool {
     match entry.big() {
         None | Some(Big::Str(_)) => false,
         Some(Big::List(nodes)) => nodes.node_count() > LARGE_NODES,
+        Some(Big::Stream(stream)) => stream.log().node_count() > LARGE_NODES,
         Some(big) => big.free_effort() > LARGE_ELEMENTS,
     }
 }

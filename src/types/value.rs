@@ -1,7 +1,9 @@
 //! What the types share: the kinds of an entry, the heap payload, the limits of the packed encodings.
 
 use super::hash::DatedHash;
+use super::stream::StreamData;
 use crate::base::hash::Hasher;
+use crate::ds::array::Array as Slots;
 use crate::ds::quicklist::{Fill, QuickList};
 use crate::ds::record::{Field, Member};
 use crate::ds::record::{Record, RecordRef};
@@ -33,11 +35,15 @@ pub enum Type {
     ZSet,
     /// A hash.
     Hash,
+    /// An array.
+    Array,
+    /// A stream.
+    Stream,
 }
 
 impl Type {
     /// All types.
-    pub const ALL: [Type; 5] = [Type::String, Type::List, Type::Set, Type::ZSet, Type::Hash];
+    pub const ALL: [Type; 7] = [Type::String, Type::List, Type::Set, Type::ZSet, Type::Hash, Type::Stream, Type::Array];
 
     /// The name that TYPE replies.
     pub fn name(self) -> &'static str {
@@ -47,6 +53,8 @@ impl Type {
             Type::Set => "set",
             Type::ZSet => "zset",
             Type::Hash => "hash",
+            Type::Array => "array",
+            Type::Stream => "stream",
         }
     }
 }
@@ -83,6 +91,10 @@ pub enum Kind {
     BigHash = 0x13,
     /// A sorted set as a tree and a table.
     BigZSet = 0x14,
+    /// An array.
+    BigArray = 0x17,
+    /// A stream.
+    BigStream = 0x15,
 }
 
 impl Kind {
@@ -104,6 +116,8 @@ impl Kind {
             0x12 => Kind::BigSet,
             0x13 => Kind::BigHash,
             0x14 => Kind::BigZSet,
+            0x17 => Kind::BigArray,
+            0x15 => Kind::BigStream,
             other => unreachable!("entry kind {other} was never written"),
         }
     }
@@ -117,6 +131,8 @@ impl Kind {
             Kind::SetInts | Kind::SetPacked | Kind::BigSet => Type::Set,
             Kind::HashPacked | Kind::HashPackedTtl | Kind::BigHash => Type::Hash,
             Kind::ZSetPacked | Kind::BigZSet => Type::ZSet,
+            Kind::BigArray => Type::Array,
+            Kind::BigStream => Type::Stream,
         }
     }
 }
@@ -135,6 +151,10 @@ pub enum Big {
     Set(Table<Member>),
     /// A sorted set.
     ZSet(Box<Sorted>),
+    /// An array.
+    Array(Box<Slots>),
+    /// A stream.
+    Stream(Box<StreamData>),
 }
 
 /// Which of a table's three look-up steps is brought forward.
@@ -182,7 +202,7 @@ impl Big {
             Big::DatedHash(dated) => stage.of(dated.table(), hash),
             Big::Set(table) => stage.of(table, hash),
             Big::ZSet(tree) => stage.of(tree.table(), hash),
-            Big::Str(_) | Big::List(_) => true,
+            Big::Str(_) | Big::List(_) | Big::Array(_) | Big::Stream(_) => true,
         }
     }
 
@@ -195,6 +215,8 @@ impl Big {
             Big::List(nodes) => nodes.node_count(),
             Big::Set(table) => table.len(),
             Big::ZSet(tree) => 2 * tree.len(),
+            Big::Array(slots) => usize::try_from(slots.count()).unwrap_or(usize::MAX),
+            Big::Stream(stream) => stream.free_effort(),
         }
     }
 
@@ -207,6 +229,8 @@ impl Big {
             Big::List(nodes) => Big::List(nodes.clone()),
             Big::Set(table) => Big::Set(super::set::clone_table(table)),
             Big::ZSet(tree) => Big::ZSet(Box::new(tree.deep_clone())),
+            Big::Array(slots) => Big::Array(slots.clone()),
+            Big::Stream(stream) => Big::Stream(stream.clone()),
         }
     }
 }
@@ -227,6 +251,8 @@ pub fn encoding(entry: EntryRef<'_>) -> &'static str {
         Kind::BigList => "quicklist",
         Kind::BigSet | Kind::BigHash => "hashtable",
         Kind::BigZSet => "skiplist",
+        Kind::BigArray => "sliced-array",
+        Kind::BigStream => "stream",
     }
 }
 
@@ -269,6 +295,10 @@ pub struct Limits {
     pub list_compress_depth: u32,
     /// Elements from this many bytes on get a node of their own; 0 for the default.
     pub list_packed_threshold: usize,
+    /// Most bytes of a stream's node; 0: no limit.
+    pub stream_bytes: usize,
+    /// Most entries of a stream's node; 0: no limit.
+    pub stream_entries: u64,
     /// The hash of members and fields of new tables.
     pub hasher: Hasher,
 }
@@ -297,6 +327,8 @@ impl Limits {
             list_max: -2,
             list_compress_depth: 0,
             list_packed_threshold: 0,
+            stream_bytes: 4096,
+            stream_entries: 100,
             hasher,
         }
     }

@@ -2,6 +2,7 @@
 //! is drawn in `grammar.rs`. Knows no server.
 
 use super::check::Check::{self, *};
+use super::streams::STREAMS;
 
 /// One form.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +34,10 @@ pub const FAMILIES: &[Family] = &[
     Family { name: "expiry of fields", weight: 8, forms: super::hash_expiry::FORMS },
     Family { name: "sorted sets", weight: 22, forms: SORTED_SETS },
     Family { name: "geo", weight: 8, forms: super::forms_geo::GEO },
+    Family { name: "pubsub", weight: 4, forms: super::forms_pubsub::PUBSUB },
+    Family { name: "streams", weight: 16, forms: STREAMS },
+    Family { name: "bitmaps", weight: 10, forms: super::forms_bits::BITS },
+    Family { name: "hyperloglogs", weight: 6, forms: super::forms_bits::HLLS },
     Family { name: "transactions", weight: 5, forms: TRANSACTIONS },
     Family { name: "connection", weight: 4, forms: CONNECTION },
     Family { name: "limits", weight: 1, forms: LIMITS },
@@ -241,6 +246,7 @@ const LIMITS: &[Form] = &[
     form(3, Fixed, "config set set-max-intset-entries <entries>"),
     form(3, Fixed, "config set list-max-listpack-size <listsize>"),
     form(1, Fixed, "config set list-compress-depth (0|1|2)"),
+    form(2, Fixed, "config set hll-sparse-max-bytes (3000|100|0|20000)"),
     form(1, Fixed, "config set hash-max-ziplist-entries <entries> zset-max-ziplist-value <bytes>"),
 ];
 
@@ -253,4 +259,5 @@ pub const DEFAULT_LIMITS: &[&str] = &[
     "config set set-max-intset-entries 512",
     "config set list-max-listpack-size -2",
     "config set list-compress-depth 0",
+    "config set hll-sparse-max-bytes 3000",
 ];

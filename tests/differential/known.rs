@@ -87,6 +87,12 @@ pub const KNOWN: &[Known] = &[
         why: "where the number is missing the reference sometimes reads another word",
     },
     Known {
+        command: "bit* b*",
+        theirs: ":*",
+        ours: "-ERR *",
+        why: "since 7.2 BITCOUNT and BITPOS look at their words though the key is missing",
+    },
+    Known {
         command: "*scan*",
         theirs: "*",
         ours: "-ERR invalid cursor",
@@ -98,6 +104,13 @@ pub const KNOWN: &[Known] = &[
         ours: "*",
         why: "since 7.4 a cursor may begin with a blank",
     },
+    Known {
+        command: "xread*",
+        theirs: "-ERR Unbalanced XREAD list*",
+        ours: "-ERR Unbalanced*list*",
+        why: "since 7.2 the text names the command, since 7.4 the id +",
+    },
+    Known { command: "xread*+*", theirs: "-ERR Invalid stream ID*", ours: "*", why: "since 7.4 + is the last entry" },
 ];
 
 /// How often each row explained a difference, and at the end the text of doubles.

@@ -12,7 +12,8 @@
 //! number, and is kept as the limits say; what is reserved for it is in proportion to the bytes that were there.
 
 use super::input::{Fault, Input, Reader};
-use super::{code, container, old};
+use super::{code, container, old, stream};
+use crate::ds::array::Array;
 use crate::ds::intset;
 use crate::ds::listpack::{self, Value as Elem};
 use crate::ds::quicklist::QuickList;
@@ -72,6 +73,10 @@ impl<I: Input> Decoder<'_, '_, I> {
             code::HASH_LISTPACK_EX | code::HASH_LISTPACK_EX_PRE_GA => {
                 self.hash_dated_packed(code == code::HASH_LISTPACK_EX)
             }
+            code::STREAM_LISTPACKS | code::STREAM_LISTPACKS_2 | code::STREAM_LISTPACKS_3 => {
+                Ok(stream::decode(self.reader, code)?.into_entry(self.key, self.how.access, None))
+            }
+            code::ARRAY => self.array(),
             code::MODULE | code::MODULE_2 => Err(self.unsupported("a value of a module, which this server has not")),
             code => Err(self.unsupported(format!("a value of the unknown type {code}"))),
         }
@@ -144,6 +149,22 @@ impl<I: Input> Decoder<'_, '_, I> {
         let text = self.reader.string()?;
         let entry = Encoded::of(text, None).store(key, None, access);
         Ok(entry.expect("without an old entry a new one is made"))
+    }
+
+    // ---- Arrays ----
+
+    fn array(&mut self) -> Result<Entry, Fault> {
+        let next = self.reader.length()?;
+        let count = self.reader.length()?;
+        let mut slots = Box::<Array>::default();
+        for _ in 0..count {
+            let index = self.reader.length()?;
+            if index == u64::MAX || !slots.set(index, self.reader.string()?) {
+                return Err(self.reader.corrupt("an index that is there twice, or beyond all"));
+            }
+        }
+        slots.last_insert = next.checked_sub(1);
+        if slots.is_empty() { Err(Fault::Empty) } else { self.big_entry(Kind::BigArray, Big::Array(slots)) }
     }
 
     // ---- Lists ----

@@ -7,13 +7,16 @@
 //!  5 sorted set         n (member score-f64)*n            from the greatest to the least
 //! 11 intset, 16 hash, 17 sorted set, 20 set               one string: the packed value in its wire form
 //! 18 list               n (container string)*n            1 one large element, 2 a listpack
+//! 21 stream             drawn in stream.rs
 //! 24 hash               soonest-ms-u64 n (ttl field value)*n   ttl: deadline - soonest + 1, or 0 for none
 //! 25 hash               soonest-ms-u64 string             listpack of field, value, deadline or 0
+//! 200 array             next-of-ring n (index text)*n
 //! ```
 
 use super::{code, container, string_form as form};
 use crate::base::lzf::Compressor;
 use crate::base::number;
+use crate::ds::array::Array;
 use crate::ds::quicklist::NodeView;
 use crate::ds::record::FieldRef;
 use crate::ds::{intset, listpack};
@@ -130,7 +133,9 @@ impl<S: Sink> Encoder<S> {
                 self.string(&listpack::to_wire(entry.value()));
             }
             Kind::HashPackedTtl => self.dated_pack(entry),
-            Kind::BigList | Kind::BigSet | Kind::BigHash | Kind::BigZSet => self.big(entry),
+            Kind::BigList | Kind::BigSet | Kind::BigHash | Kind::BigZSet | Kind::BigStream | Kind::BigArray => {
+                self.big(entry)
+            }
         }
     }
 
@@ -163,6 +168,8 @@ impl<S: Sink> Encoder<S> {
                     self.sink.put(&score.to_le_bytes());
                 }
             }
+            Some(Big::Stream(stream)) => self.stream(stream),
+            Some(Big::Array(slots)) => self.array(slots),
             Some(Big::Str(text)) => self.string(text),
             None => unreachable!("the kind says that there is a box"),
         }
@@ -211,11 +218,23 @@ impl<S: Sink> Encoder<S> {
                 let next = from as usize + PART_NODES;
                 (next < nodes.node_count()).then_some(next as u64)
             }
-            Some(Big::Str(_)) | None => {
+            Some(Big::Stream(stream)) => self.stream_part(stream, from),
+            Some(Big::Str(_) | Big::Array(_)) | None => {
                 self.value(entry);
                 None
             }
         }
+    }
+
+    fn array(&mut self, slots: &Array) {
+        self.length(slots.last_insert.map_or(0, |last| last.saturating_add(1)));
+        self.length(slots.count());
+        let mut digits = itoa::Buffer::new();
+        slots.walk(0, u64::MAX, false, |index, word| {
+            self.length(index);
+            word.read(|text| self.string(text.text(&mut digits)));
+            true
+        });
     }
 
     fn count_first(&mut self, from: u64, count: usize) {
@@ -289,6 +308,8 @@ pub fn code_of(entry: EntryRef<'_>) -> u8 {
         Kind::BigHash if types::soonest(entry).is_some() => code::HASH_METADATA,
         Kind::BigHash => code::HASH,
         Kind::ZSetPacked => code::ZSET_LISTPACK,
+        Kind::BigStream => code::STREAM_LISTPACKS_3,
+        Kind::BigArray => code::ARRAY,
         Kind::BigZSet => code::ZSET_2,
     }
 }

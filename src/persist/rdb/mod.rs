@@ -17,6 +17,7 @@ mod input;
 mod old;
 mod payload;
 mod read;
+mod stream;
 mod transcode;
 mod write;
 
@@ -61,6 +62,8 @@ pub mod code {
     pub const HASH_LISTPACK_EX_PRE_GA: u8 = 23;
     pub const HASH_METADATA: u8 = 24;
     pub const HASH_LISTPACK_EX: u8 = 25;
+    /// Arrays: this server's own, for no published version of Redis has a number for them.
+    pub const ARRAY: u8 = 200;
 }
 
 /// The first version whose readers know a type.

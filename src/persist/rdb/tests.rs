@@ -6,7 +6,7 @@ use crate::base::clock::Now;
 use crate::base::hash::Hasher;
 use crate::base::rng::Rng;
 use crate::keyspace::{Event, Keyspace};
-use crate::types::{End, Hash, List, Str, digest, encoding};
+use crate::types::{End, Group, Hash, List, Pending, References, Str, Stream, StreamId, digest, encoding};
 
 fn limits() -> Limits {
     Limits::new(Hasher::seeded([1, 2, 3, 4]))
@@ -38,7 +38,25 @@ fn populate(rng: &mut Rng, values: usize) -> Keyspace {
         let count = [1, 3, 120, 140, 520, 900][rng.below(6) as usize];
         let ints = rng.below(2) == 0;
         let mut element = || if ints { rng.below(70_000).to_string().into_bytes() } else { text(rng) };
-        match nth % 5 {
+        match nth % 6 {
+            5 => {
+                let mut edit = view.edit_or_create::<Stream>(key).expect("a new key");
+                let words: Vec<Vec<u8>> = (0..6).map(|_| element()).collect();
+                let bytes = words.iter().map(Vec::len).sum();
+                for at in 0..count as u64 {
+                    edit.value().append(StreamId::new(at / 3 + 1, at % 3), 1 + nth % 3, bytes, &|n| &words[n]);
+                }
+                let mut group = Group::new(StreamId::new(2, 0), (nth % 2 == 0).then_some(4));
+                let reader = group.add_consumer(b"reader", 1_000).expect("it is the first");
+                group.add_consumer(b"another", -1);
+                for at in 0..nth as u64 % 9 {
+                    let pending = Pending { delivered_ms: 1_000 + at as i64, deliveries: at, consumer: reader };
+                    group.deliver(StreamId::new(1, at), pending);
+                }
+                edit.value().add_group(b"group", group);
+                edit.value().delete(StreamId::new(1, 1), References::Keep);
+                edit.finish(Event::generic("xadd"));
+            }
             0 => {
                 let mut edit = view.edit_or_create::<Str>(key).expect("a new key");
                 edit.value().set(&element().repeat(count.min(400)));

@@ -14,6 +14,7 @@ pub fn transcode<S: Sink>(code: u8, raw: &[u8], encoder: &mut Encoder<S>) -> Res
         code::SET => (1, 0),
         code::HASH => (2, 0),
         code::ZSET_2 => (1, size_of::<f64>()),
+        code::STREAM_LISTPACKS_3 => return stream(raw, encoder),
         code::HASH_METADATA => return dated_fields(raw, encoder),
         code::LIST_QUICKLIST_2 => return nodes(raw, encoder),
         _ => {
@@ -30,6 +31,20 @@ pub fn transcode<S: Sink>(code: u8, raw: &[u8], encoder: &mut Encoder<S>) -> Res
         }
         encoder.sink.put(reader.input.take(behind)?);
     }
+    Ok(())
+}
+
+fn stream<S: Sink>(raw: &[u8], encoder: &mut Encoder<S>) -> Result<(), Fault> {
+    let mut reader = Reader::new(Slice::of(raw));
+    let count = reader.length()?;
+    encoder.length(count);
+    for _ in 0..count {
+        encoder.string(reader.string()?);
+        encoder.string(reader.string()?);
+    }
+    // What stands behind the nodes is short.
+    let left = reader.input.left();
+    encoder.sink.put(reader.input.take(left)?);
     Ok(())
 }
 
