@@ -8,9 +8,11 @@
 //! Execution order per connection is the order of arrival; a batch only brings cache misses forward.
 
 mod batch;
+mod check;
 mod cron;
 mod limits;
 mod log_options;
+mod persistence;
 mod reconfigure;
 mod start;
 #[cfg(test)]
@@ -75,6 +77,8 @@ pub struct Server {
     logging: Option<Logging>,
     /// Commands executed when the turn began.
     commands_before_turn: u64,
+    /// How long the loop may sleep for the sake of a snapshot.
+    snapshot_wait: Option<Duration>,
     /// The moment of the last turn that had requests, and the tick clock when they began to run.
     turn: (Now, u64),
     /// TCP sockets for the reactor to exchange.
@@ -105,7 +109,7 @@ impl Server {
             hub: Hub::new(hasher),
             effects: Effects::default(),
             journal: Journal::default(),
-            stats: Stats::new(table.len()),
+            stats: Stats::new(table.len(), now),
             table,
             config,
             facts,
@@ -123,6 +127,7 @@ impl Server {
             ending: None,
             logging: None,
             commands_before_turn: 0,
+            snapshot_wait: None,
             turn: (now, ticks::now()),
             listeners: None,
         };
@@ -339,8 +344,8 @@ impl Service for Server {
         }
     }
 
-    fn handle_signal(&mut self, signal: i32, _now: Now) {
-        self.signalled(signal);
+    fn handle_signal(&mut self, signal: i32, now: Now) {
+        self.signalled(signal, now);
     }
 
     fn poll_listeners(&mut self) -> Option<Vec<TcpListener>> {
@@ -359,6 +364,7 @@ impl Service for Server {
     fn before_wait(&mut self, now: Now) {
         self.stats.totals.turns += 1;
         self.run_timers(now);
+        self.snapshot_wait = self.snapshot_step();
         self.serve_ready(now);
         self.serve_resumed(now);
         if self.hub.tracking.has_changed() {

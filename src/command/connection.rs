@@ -65,7 +65,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "ping",
         arity: -1,
-        flags: flag::FAST | flag::WHILE_SUBSCRIBED,
+        flags: flag::FAST | flag::WHILE_SUBSCRIBED | flag::TELLS_HEALTH,
         args: &[Arg::string("message").optional()],
         since: "1.0.0",
         complexity: "O(1)",

@@ -106,6 +106,22 @@ fn queued_flags(cx: &Ctx<'_>, command: &Command) -> u32 {
     }
 }
 
+/// While snapshots fail, nothing is changed that could not be saved.
+#[inline]
+fn saveable(cx: &Ctx<'_>, command: &Command) -> Result<(), CmdError> {
+    if cx.stats.persistence.last_save_ok {
+        return Ok(());
+    }
+    saveable_slow(cx, command)
+}
+
+#[cold]
+fn saveable_slow(cx: &Ctx<'_>, command: &Command) -> Result<(), CmdError> {
+    let writes = (command.flags | queued_flags(cx, command)) & (flag::WRITE | flag::TELLS_HEALTH) != 0;
+    let refused = writes && cx.config.stop_writes_on_bgsave_error && !cx.config.save.is_empty();
+    if refused { Err(CmdError::MISCONF) } else { Ok(()) }
+}
+
 /// CLIENT PAUSE holds up commands.
 #[inline]
 fn paused(cx: &Ctx<'_>, command: &Command) -> Pass {
@@ -132,6 +148,7 @@ pub fn check(cx: &mut Ctx<'_>, row: Row, argv: Argv<'_>) -> Result<Pass, CmdErro
     enabled(cx, command)?;
     allowed_in_multi(cx, command)?;
     memory(cx, command)?;
+    saveable(cx, command)?;
     caches(cx);
     heard_while_subscribed(cx, command)?;
     apart_from_monitors(cx, command)?;

@@ -41,6 +41,8 @@ pub mod flag {
     /// Runs only where `enable-debug-command` allows it.
     pub const PROTECTED: u32 = 1 << 26;
 
+    /// Fails while writes are refused: who asks this wants to know whether the server is well.
+    pub const TELLS_HEALTH: u32 = 1 << 31;
     /// Runs what MULTI queued.
     pub const RUNS_QUEUE: u32 = 1 << 27;
     /// Errors about the number of arguments spell its name in capitals: a module's command in the reference server.

@@ -5,6 +5,7 @@
 
 mod alarms;
 mod awaited;
+pub mod cut;
 mod db;
 mod edit;
 mod events;

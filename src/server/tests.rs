@@ -23,6 +23,9 @@ fn facts(now: Now) -> Facts {
         initial_oom_score: None,
         pause: None,
         debug: Debug::default(),
+        saves_begun: 0,
+        saving: None,
+        links: crate::command::Links::default(),
         startup_used_bytes: 0,
     }
 }
