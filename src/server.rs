@@ -13,6 +13,8 @@ mod limits;
 mod log_options;
 mod reconfigure;
 mod start;
+#[cfg(test)]
+mod tests;
 mod title;
 mod waits;
 

@@ -1,4 +1,4 @@
-//! Clock, randomness, number and float text, glob patterns, quoting: what knows nothing else.
+//! Clock, randomness, number and float text, glob patterns, regular expressions, quoting: what knows nothing else.
 
 pub mod clock;
 pub mod digest;
@@ -6,6 +6,7 @@ pub mod float;
 pub mod glob;
 pub mod hash;
 pub mod number;
+pub mod regex;
 pub mod rng;
 pub mod text;
 pub mod version;

@@ -152,6 +152,14 @@ impl CmdError {
         CmdError(Cow::Owned([before.as_bytes(), shown(given, SHOWN_BYTES), after.as_bytes()].concat()))
     }
 
+    /// A text around two of a client's words, each shown whole up to a NUL.
+    #[cold]
+    pub fn quoting_two(before: &str, one: &[u8], between: &str, other: &[u8], after: &str) -> CmdError {
+        let (one, other) = (shown(one, usize::MAX), shown(other, usize::MAX));
+        let text = [before.as_bytes(), one, between.as_bytes(), other, after.as_bytes()];
+        CmdError(Cow::Owned(text.concat()))
+    }
+
     /// A command that does not exist, with the first of its words.
     #[cold]
     pub fn unknown_command<'a>(words: impl Iterator<Item = &'a [u8]>) -> CmdError {

@@ -232,6 +232,7 @@ pub(super) fn feed_monitors(cx: &mut Ctx<'_>, argv: Argv<'_>) {
 #[inline]
 pub fn end_unit(cx: &mut Ctx<'_>) {
     cx.deliver();
+    cx.tell_own();
     if !cx.effects.is_empty() || !cx.db.space.book.vanished.is_empty() {
         close(cx);
     }

@@ -90,6 +90,7 @@ fn memory_slow(cx: &mut Ctx<'_>, command: &Command) -> Result<(), CmdError> {
     let fits = paused || cx.make_room();
     // Who caches a key that went hears of it before the reply.
     cx.deliver();
+    cx.tell_own();
     cx.send_late();
     // A queue that needs memory is refused as a whole.
     let denied = command.is(flag::DENYOOM) || queued_flags(cx, command) & flag::DENYOOM != 0;

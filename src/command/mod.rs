@@ -58,6 +58,7 @@ pub static FAMILIES: &[&[Command]] = &[
     hash::COMMANDS,
     hash::EXPIRY_COMMANDS,
     hash::SEVERAL_COMMANDS,
+    hash::IMPORT_COMMANDS,
     list::COMMANDS,
     list::blocking::COMMANDS,
     set::COMMANDS,

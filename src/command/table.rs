@@ -26,6 +26,7 @@ pub mod flag {
     pub const ASKING: u32 = 1 << 11;
     pub const FAST: u32 = 1 << 12;
     pub const NO_AUTH: u32 = 1 << 13;
+    /// Its effect may reach replicas though it writes nothing; COMMAND does not show it.
     pub const MAY_REPLICATE: u32 = 1 << 14;
     pub const NO_ASYNC_LOADING: u32 = 1 << 15;
     pub const NO_MULTI: u32 = 1 << 16;
@@ -65,7 +66,6 @@ pub mod flag {
         (ASKING, "asking"),
         (FAST, "fast"),
         (NO_AUTH, "no_auth"),
-        (MAY_REPLICATE, "may_replicate"),
         (NO_MANDATORY_KEYS, "no_mandatory_keys"),
         (NO_ASYNC_LOADING, "no_async_loading"),
         (NO_MULTI, "no_multi"),
@@ -99,6 +99,7 @@ pub mod acl {
     pub const CONNECTION: u32 = 1 << 18;
     pub const TRANSACTION: u32 = 1 << 19;
     pub const SCRIPTING: u32 = 1 << 20;
+    pub const ARRAY: u32 = 1 << 21;
 
     /// The names, in the order of their bits.
     pub const NAMES: &[&str] = &[
@@ -123,6 +124,7 @@ pub mod acl {
         "connection",
         "transaction",
         "scripting",
+        "array",
     ];
 }
 

@@ -147,6 +147,17 @@ impl Book {
         }
     }
 
+    /// Announces that a key's value was replaced as a whole, and its type with it if that is so.
+    #[inline]
+    pub fn announce_overwrite(&mut self, db: DbIndex, key: &[u8], before: Type, after: Type) {
+        if self.interest & (class::OVERWRITTEN | class::TYPE_CHANGED) != 0 {
+            self.announce(db, key, Event::OVERWRITTEN);
+            if before != after {
+                self.announce(db, key, Event::TYPE_CHANGED);
+            }
+        }
+    }
+
     /// The access bits of a new entry.
     #[inline]
     pub fn fresh_access(&self, now: Now) -> u32 {
@@ -424,6 +435,18 @@ impl DbView<'_> {
         }
     }
 
+    /// A value of type `T` that is about to be changed: the look is neither a hit nor a miss, and no news.
+    ///
+    /// # Errors
+    /// `WrongType` if the key holds another type.
+    pub fn read_to_change<T: Value>(&mut self, key: Key<'_>) -> Result<Option<T::Ref<'_>>, WrongType> {
+        match self.peek(key) {
+            None => Ok(None),
+            Some(entry) if Kind::of(entry.kind()).type_of() == T::TYPE => Ok(Some(T::view(entry))),
+            Some(_) => Err(WrongType),
+        }
+    }
+
     /// A value of type `T` as it stands: after `read` has expired, counted and checked it. Lets several be looked at at once.
     pub fn look<T: Value>(&self, key: Key<'_>) -> Option<T::Ref<'_>> {
         let entry = self.db_ref().table.get(key.hash, key.bytes)?;
@@ -494,11 +517,34 @@ impl DbView<'_> {
 
     /// Puts a whole value in place of whatever the key held; its deadline goes unless `keep_ttl`.
     /// The entry is made by `make`, which gets the old one if there was any and may reuse its allocation.
+    #[inline]
     pub fn put(
         &mut self,
         key: Key<'_>,
         deadline: Deadline,
         event: Event,
+        change: impl FnOnce(Option<&mut Entry>, u32) -> Option<Entry>,
+    ) {
+        self.store(key, deadline, event, true, change);
+    }
+
+    /// As `put`, for what is the old value changed; its deadline stays.
+    pub fn put_changed(
+        &mut self,
+        key: Key<'_>,
+        event: Event,
+        change: impl FnOnce(Option<&mut Entry>, u32) -> Option<Entry>,
+    ) {
+        self.store(key, Deadline::Keep, event, false, change);
+    }
+
+    #[inline]
+    fn store(
+        &mut self,
+        key: Key<'_>,
+        deadline: Deadline,
+        event: Event,
+        overwrites: bool,
         change: impl FnOnce(Option<&mut Entry>, u32) -> Option<Entry>,
     ) {
         let (now, index) = (self.now, self.index);
@@ -509,6 +555,7 @@ impl DbView<'_> {
                 // An overwrite is a use, and keeps how often the key was used.
                 let access = book.touched_access(occupied.get().lru(), now);
                 let old_deadline = occupied.get().deadline();
+                let old_type = Kind::of(occupied.get().kind()).type_of();
                 let old_soonest = types::soonest(occupied.get());
                 let mut entry = occupied.get_mut();
                 let fresh = change(Some(&mut entry), access);
@@ -526,6 +573,10 @@ impl DbView<'_> {
                 }
                 let soonest = types::soonest(entry.view());
                 drop(entry);
+                if overwrites {
+                    let new_type = Kind::of(occupied.get().kind()).type_of();
+                    book.announce_overwrite(index, key.bytes, old_type, new_type);
+                }
                 set_index(&mut db.deadlines, &mut db.volatile, key.hash, old_deadline, deadline);
                 db.subkeys.changed(key.hash, old_soonest, soonest);
             }

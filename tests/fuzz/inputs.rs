@@ -21,8 +21,10 @@ const TARGETS: &[Target] = &[
     ("glob", redstart::base::glob::fuzz_glob),
     ("text", redstart::base::text::fuzz_text),
     ("float", redstart::base::float::fuzz_float),
+    ("regex", redstart::base::regex::fuzz_regex),
     ("listpack", redstart::ds::listpack::fuzz_listpack),
     ("intset", redstart::ds::intset::fuzz_intset),
+    ("stream", redstart::types::fuzz_stream),
     ("filter", redstart::types::fuzz_filter),
 ];
 

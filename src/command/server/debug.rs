@@ -14,8 +14,8 @@ use crate::ds::table::TableStats;
 use crate::resp::Proto;
 use crate::sys::crash;
 use crate::types::{
-    self, Big, Digest, Elem, Encoded, EntryRef, Hash, Kind, List, Scratch, Set, Str, StrRef, Type, Value, VectorSet,
-    ZSet,
+    self, Array, Big, Digest, Elem, Encoded, EntryRef, Hash, Kind, List, Scratch, Set, Str, StrRef, Stream, Type,
+    Value, VectorSet, ZSet,
 };
 use std::time::Duration;
 
@@ -341,6 +341,11 @@ fn serialized_bytes(entry: EntryRef<'_>) -> usize {
         Type::Set => Set::view(entry).for_each(|e| bytes += elem(e)),
         Type::Hash => Hash::view(entry).for_each(|field, value| bytes += elem(field) + elem(value)),
         Type::ZSet => ZSet::view(entry).range(0, usize::MAX, |member, _| bytes += elem(member) + 8),
+        Type::Stream => Stream::view(entry).log().nodes().for_each(|(_, pack)| bytes += 17 + text(pack.len() + 5)),
+        Type::Array => Array::view(entry).walk(0, u64::MAX, false, |_, value| {
+            bytes += elem(value) + 8;
+            true
+        }),
         Type::VectorSet => VectorSet::view(entry).iter().for_each(|(node, attributes)| {
             bytes += text(node.name().len()) + text(attributes.map_or(0, <[u8]>::len)) + text(node.bytes().len());
         }),
