@@ -6,8 +6,8 @@
 //! bits   bb aaaaaa  cccc bbbb  dddddd cc     four registers in three bytes, the low bits of each first
 //! ```
 //!
-//! On x86_64 each loop exists twice, plain and for AVX2, which the processor is asked for at run time. Most are the same
-//! source compiled for both; only (un)packing is written in intrinsics, because no compiler finds the byte shuffle.
+//! On x86_64 each loop exists twice, plain and for AVX2, which the processor is asked for at run time. `combine_into` is the
+//! same source compiled for both; the others are written in intrinsics, because no compiler finds their shuffles.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -94,9 +94,13 @@ pub fn find_bit(bytes: &[u8], bits: Range<u64>, wanted: bool) -> Option<u64> {
 
 /// Index of the first byte that is not this one.
 fn first_other(bytes: &[u8], same: u8) -> Option<usize> {
-    const STEP: usize = 64;
-    let skip = bytes.chunks_exact(STEP).take_while(|chunk| **chunk == [same; STEP]).count() * STEP;
+    let skip = same_prefix(bytes, same);
     bytes[skip..].iter().position(|byte| *byte != same).map(|index| skip + index)
+}
+
+/// A length, not too far from the greatest, up to which all bytes are this one.
+fn same_prefix(bytes: &[u8], same: u8) -> usize {
+    dispatch!(same_prefix(bytes, same))
 }
 
 /// The combination of byte strings, as long as the longest: shorter ones are taken as if zero bytes followed.
@@ -144,6 +148,20 @@ mod plain {
         let tail: u32 = words.remainder().iter().map(|byte| byte.count_ones()).sum();
         let word = |chunk: &[u8]| u64::from_ne_bytes(chunk.try_into().expect("chunks of eight"));
         words.map(|chunk| u64::from(word(chunk).count_ones())).sum::<u64>() + u64::from(tail)
+    }
+
+    #[inline(always)]
+    pub fn same_prefix(bytes: &[u8], same: u8) -> usize {
+        let wanted = u64::from_ne_bytes([same; 8]);
+        let differs = |word: &[u8]| u64::from_ne_bytes(word.try_into().expect("eight bytes")) ^ wanted;
+        let mut len = 0;
+        for chunk in bytes.chunks_exact(32) {
+            if differs(&chunk[..8]) | differs(&chunk[8..16]) | differs(&chunk[16..24]) | differs(&chunk[24..]) != 0 {
+                break;
+            }
+            len += chunk.len();
+        }
+        len
     }
 
     /// `into` and the part of `source` that lies over it; what is behind the source's end is combined with zeros.
@@ -212,29 +230,18 @@ mod plain {
         }
     }
 
-    /// A pass for each value between the least and the greatest: most registers lie within some ten values, and a pass
-    /// compares 32 at once. (Counting in a table stores to the same few words again and again and waits for itself.)
+    /// Four tables in turn: neighbours are often equal, and a counter that was just stored must not be waited for.
     #[inline(always)]
     pub fn count_registers(registers: &[u8]) -> [u32; 64] {
-        const LANES: usize = 32;
-        let mut counts = [0; 64];
-        let least = registers.iter().copied().fold(u8::MAX, u8::min);
-        let most = registers.iter().copied().fold(0, u8::max).min(63);
-        for value in least..=most {
-            let mut count = 0u32;
-            // A lane of eight bits holds what 255 comparisons can add up to.
-            for run in registers.chunks(LANES * 255) {
-                let mut lanes = [0u8; LANES];
-                let chunks = run.chunks_exact(LANES);
-                count += chunks.remainder().iter().filter(|register| **register == value).count() as u32;
-                for chunk in chunks {
-                    lanes.iter_mut().zip(chunk).for_each(|(lane, register)| *lane += u8::from(*register == value));
-                }
-                count += lanes.iter().map(|lane| u32::from(*lane)).sum::<u32>();
+        let mut tables = [[0u32; 256]; 4];
+        let fours = registers.chunks_exact(4);
+        fours.remainder().iter().for_each(|register| tables[0][usize::from(*register)] += 1);
+        for four in fours {
+            for (table, register) in tables.iter_mut().zip(four) {
+                table[usize::from(*register)] += 1;
             }
-            counts[value as usize] = count;
         }
-        counts
+        std::array::from_fn(|value| tables.iter().map(|table| table[value]).sum())
     }
 }
 

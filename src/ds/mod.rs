@@ -3,6 +3,7 @@
 pub mod array;
 pub mod bits;
 pub mod blob;
+pub mod hnsw;
 pub mod idtree;
 pub mod intset;
 pub mod listpack;

@@ -30,6 +30,8 @@ pub mod class {
     pub const OVERWRITTEN: u32 = 1 << 11;
     /// `c`: a key holds another type than before.
     pub const TYPE_CHANGED: u32 = 1 << 12;
+    /// `d`: types that are modules in the reference server.
+    pub const MODULE: u32 = 1 << 17;
     /// Somebody waits for keys.
     pub const AWAITED: u32 = 1 << 30;
     /// `a`: arrays.
@@ -81,10 +83,6 @@ impl Event {
     pub const fn hash(name: &'static str) -> Event {
         Event::of(class::HASH, name)
     }
-    /// An array command.
-    pub const fn array(name: &'static str) -> Event {
-        Event::of(class::ARRAY, name)
-    }
     /// A stream command.
     pub const fn stream(name: &'static str) -> Event {
         Event::of(class::STREAM, name)
@@ -92,9 +90,17 @@ impl Event {
     /// A change that nobody hears of: it breaks no WATCH either.
     pub const SILENT: Event = Event { class: 0, name: "", changed: false };
 
+    /// An array command.
+    pub const fn array(name: &'static str) -> Event {
+        Event::of(class::ARRAY, name)
+    }
     /// A sorted-set command.
     pub const fn zset(name: &'static str) -> Event {
         Event::of(class::ZSET, name)
+    }
+    /// A vector-set command.
+    pub const fn vector(name: &'static str) -> Event {
+        Event::of(class::MODULE, name)
     }
 }
 

@@ -50,6 +50,9 @@ impl Server {
         if let Some(due) = self.hub.waits.next_deadline_ms() {
             wait_ms = wait_ms.min(due.saturating_sub(now.mono_ms()));
         }
+        if let Some(due) = self.keyspace.book.awaited.alarms.next_ms() {
+            wait_ms = wait_ms.min(due.saturating_sub(now.mono_ms()));
+        }
         if self.hub.channels.has_leaving() || self.hub.tracking.has_stale() {
             return Some(Duration::ZERO);
         }

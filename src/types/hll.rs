@@ -208,28 +208,33 @@ pub fn store_union(
     let mut bytes = {
         let mut scratch = Scratch::default();
         let view = string.view();
-        view.bytes(&mut scratch).to_vec()
+        let hll = Hll::of(view.bytes(&mut scratch)).ok_or(Corrupt)?;
+        if hll.encoding() == Encoding::Dense { None } else { Some(hll.0.to_vec()) }
     };
-    let hll = Hll::of(&bytes).ok_or(Corrupt)?;
-    let mut is_dense = dense || hll.encoding() == Encoding::Dense;
-    if !is_dense {
-        is_dense = !raise_all(&mut bytes, registers, sparse_max_bytes)?;
-    }
-    if is_dense {
+    if let Some(bytes) = &mut bytes {
+        if !dense && raise_all(bytes, registers, sparse_max_bytes)? {
+            bytes[STALE.0] |= STALE.1;
+            string.set_raw(bytes);
+            return Ok(());
+        }
+        bytes.truncate(HEADER_BYTES);
         bytes[MAGIC.len()] = DENSE;
         bytes.resize(DENSE_BYTES, 0);
-        bits::pack_registers(&registers.0, &mut bytes[HEADER_BYTES..]);
+        string.set_raw(bytes);
     }
-    bytes[STALE.0] |= STALE.1;
-    string.set_raw(&bytes);
+    string.change(DENSE_BYTES, |bytes| {
+        bits::pack_registers(&registers.0, &mut bytes[HEADER_BYTES..]);
+        bytes[STALE.0] |= STALE.1;
+    });
     Ok(())
 }
 
 /// Raises a sparse one's registers one after the other, as the runs' form depends on the order; false if it grew too long.
 fn raise_all(bytes: &mut Vec<u8>, registers: &Registers, sparse_max_bytes: usize) -> Result<bool, Corrupt> {
     let max_len = sparse_max_bytes.saturating_sub(HEADER_BYTES);
+    let mut mark = sparse::Mark::default();
     for (index, rank) in registers.0.iter().enumerate().filter(|(_, rank)| **rank > 0) {
-        match sparse::raise(&bytes[HEADER_BYTES..], index, *rank, max_len)? {
+        match sparse::raise_behind(&bytes[HEADER_BYTES..], &mut mark, index, *rank, max_len)? {
             Change::None => {}
             Change::TooLong => return Ok(false),
             Change::Splice { at, remove_len, insert } => {

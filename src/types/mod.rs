@@ -15,6 +15,7 @@ mod stream;
 #[cfg(test)]
 mod testing;
 mod value;
+mod vector;
 mod zset;
 
 pub use array::{Array, ArrayMut, ArrayRef};
@@ -25,9 +26,10 @@ pub use set::{Set, SetMut, SetRef};
 pub use str::{BIG_STRING_BYTES, Encoded, Scratch, Str, StrMut, StrRef, TooLong};
 pub use stream::{
     Consumer, ConsumerNumber, Deleted, GivenId, Group, GroupBuilder, IdText, Log, LogFacts, NodeLimits, Pending, Range,
-    References, Stream, StreamData, StreamEntry, StreamId, StreamMut, Threshold, Trim,
+    References, Stream, StreamData, StreamEntry, StreamId, StreamMut, Threshold, Trim, fuzz_stream,
 };
 pub use value::{
     Big, Elem, Entry, EntryMut, EntryRef, Kind, Limits, Stage, Type, Value, copy_of, encoding, soonest, type_of,
 };
+pub use vector::{BadFilter, DEFAULT_M, Expr, Projection, VectorMut, VectorSet, Vectors, Wanted, fuzz_filter, score};
 pub use zset::{AddOptions, Added, LexBound, MemberRef, ScoreBound, ScoreRange, Span, ZSet, ZSetMut, ZSetRef};

@@ -193,6 +193,27 @@ impl StreamData {
     }
 }
 
+/// Reads arbitrary bytes as a node of a file, 16 bytes of id and a listpack: no input may panic, and what is accepted can be
+/// walked both ways, trimmed and emptied.
+pub fn fuzz_stream(data: &[u8]) {
+    let Some((id, wire)) = data.split_first_chunk() else { return };
+    let Ok(pack) = crate::ds::listpack::from_wire(wire) else { return };
+    let master = StreamId::from_be_bytes(*id);
+    let Ok(survey) = node::survey(&pack, master) else { return };
+    let facts = LogFacts { len: survey.live, last_id: survey.last_id, ..LogFacts::default() };
+    let Ok(log) = Log::from_nodes([(master, pack)], facts) else { return };
+    let forward: Vec<StreamId> = log.range(StreamId::MIN, StreamId::MAX).map(|entry| entry.id).collect();
+    assert_eq!(forward.len() as u64, survey.live, "all live entries are walked");
+    let backward = log.range_rev(StreamId::MIN, StreamId::MAX).map(|entry| entry.id);
+    assert!(backward.eq(forward.iter().rev().copied()), "both directions see the same");
+    let mut trimmed = log.clone();
+    let half = Trim { threshold: Threshold::MaxLen(survey.live / 2), approximate: false, limit: 0 };
+    assert_eq!(trimmed.trim(half), survey.live - survey.live / 2);
+    let mut emptied = log;
+    forward.into_iter().for_each(|id| assert!(emptied.delete(id), "what was walked can be deleted"));
+    assert_eq!((emptied.len(), emptied.node_count()), (0, 0));
+}
+
 /// Takes an entry away from the groups as far as `references` wants it; whether it may be deleted.
 fn release(groups: &mut BTreeMap<Box<[u8]>, Box<Group>>, id: StreamId, references: References) -> bool {
     match references {

@@ -16,12 +16,12 @@ pub enum Check {
     Pairs,
     /// Numbers that hang on the clock: a few seconds apart.
     Near,
-    /// As `Near`, in milliseconds.
-    NearMs,
     /// A list of pending entries: the third of the four, the idle time, hangs on the clock.
     Pending,
     /// Facts of groups of a stream, but for those that later versions count otherwise.
     Groups,
+    /// As `Near`, in milliseconds.
+    NearMs,
     /// Only the kind of reply.
     Kind,
     /// An encoding's name; which one, the comparison of the key spaces tells by type.
@@ -69,9 +69,9 @@ pub fn agrees(a: Answered<'_>) -> bool {
         Check::Near => {
             near(ours, theirs, if argv[0].to_ascii_lowercase().starts_with(b"p") { NEAR_MS } else { NEAR_S })
         }
-        Check::NearMs => near(ours, theirs, NEAR_MS),
         Check::Pending => pending(ours, theirs),
         Check::Groups => groups(ours) == groups(theirs),
+        Check::NearMs => near(ours, theirs, NEAR_MS),
         Check::Kind | Check::Encoding => ours.kind == theirs.kind,
         Check::Hello => fields(ours) == fields(theirs),
         Check::Scan | Check::ScanPairs => scan(argv, ours, theirs, if check == Check::Scan { 1 } else { 2 }),

@@ -23,8 +23,8 @@ pub const POOLS: &[(&str, Pool)] = &[
     }),
     ("hll", |r| if r.chance(98) { format!("p{}", r.below(4)) } else { format!("s{}", r.below(4)) }.into_bytes()),
     ("el", |r| {
-        let most = *r.pick(&[30, 1000, 1 << 40]);
-        r.below(most).to_string().into_bytes()
+        let names = *r.pick(&[30, 1000, 1 << 40]);
+        r.below(names).to_string().into_bytes()
     }),
 ];
 

@@ -141,6 +141,11 @@ pub fn explains(argv: &[Vec<u8>], ours: &Value, theirs: &Value) -> bool {
     row.is_some()
 }
 
+/// How many differences of the list were met so far, doubles left out: what they changed otherwise is no news either.
+pub fn met() -> u64 {
+    USED[..KNOWN.len()].iter().map(|used| used.load(Ordering::Relaxed)).sum()
+}
+
 /// A line for each row: how often it was met, and why it is there.
 pub fn report() -> Vec<String> {
     let whys = KNOWN.iter().map(|k| (k.command, k.why)).chain([("doubles", DOUBLE_WHY)]);

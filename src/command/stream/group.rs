@@ -283,7 +283,7 @@ pub fn xsetid(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     }
     let max_deleted = max_deleted.filter(|deleted| !deleted.is_zero());
     edit.value().log_mut().set_ids(id, entries_added, max_deleted);
-    edit.finish(Event::stream("xsetid"));
+    edit.finish(quietly("xsetid"));
     cx.reply.ok();
     Ok(Flow::Done)
 }

@@ -251,7 +251,8 @@ fn radix_nodes(ids: impl Iterator<Item = StreamId>) -> usize {
     let (mut open, mut nodes): (Vec<i64>, usize) = (Vec::new(), 0);
     let close = |open: &mut Vec<i64>, down_to: i64| {
         let mut nodes = 0;
-        while let Some(depth) = open.pop_if(|depth| *depth > down_to) {
+        while let Some(depth) = open.last().copied().filter(|depth| *depth > down_to) {
+            open.pop();
             let parent = open.last().copied().unwrap_or(-1).max(down_to);
             nodes += 1 + usize::from(depth > parent + 1);
         }

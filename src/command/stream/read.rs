@@ -32,6 +32,9 @@ const NEW_IN_XREAD: CmdError = CmdError::text(
 const MIN_IDLE_NOT_INTEGER: CmdError = CmdError::text("ERR min-idle-time is not an integer or out of range");
 const MIN_IDLE_NEGATIVE: CmdError = CmdError::text("ERR min-idle-time must be a positive integer");
 
+/// Who claims whatever is pending is not tried more often than this while nothing is, milliseconds.
+const LEAST_ALARM_MS: i64 = 10;
+
 /// The keys behind STREAMS, looked for from a word on.
 pub const fn keys_from(word: i32) -> KeySpec {
     KeySpec::keyword("STREAMS", word, Find::Range { last: -1, step: 1, limit: 2 }, kf::RO | kf::ACCESS)
@@ -289,6 +292,7 @@ fn read_stream(
     }
     let keep_words = cx.effects.wanted;
     let mut changes = u64::from(created);
+    let mut alarm_ms = None;
     let reply = &mut cx.reply;
     match wanted {
         Wanted::History(after) => {
@@ -301,6 +305,8 @@ fn read_stream(
                 served.stream(reply, key.bytes);
                 delivery.claim_and_new(reply, options, &claimed, keep_words);
                 changes += 1;
+            } else if let Some(idle_ms) = options.claim_ms.filter(|_| options.block.is_some()) {
+                alarm_ms = Some(delivery.next_idle_ms(idle_ms));
             }
         }
     }
@@ -309,6 +315,12 @@ fn read_stream(
     if changes > 0 {
         let made = Event { changed: false, ..Event::stream("xgroup-createconsumer") };
         edit.finish_with(changes, if created { made } else { Event::SILENT });
+    } else {
+        drop(edit);
+    }
+    if let Some(in_ms) = alarm_ms {
+        let at_ms = cx.now.mono_ms().saturating_add(in_ms.unsigned_abs());
+        cx.db.space.book.awaited.alarms.set(at_ms, db, key.bytes);
     }
     // Not as what replaces the words: a client that waits on has its consumer all the same.
     for effect in &words {
@@ -358,16 +370,21 @@ impl Delivery<'_> {
     }
 
     /// Pending entries of anybody that nobody touched for a time, the longest idle first.
-    fn idle(&self, idle_ms: i64, count: usize) -> Vec<(StreamId, Pending)> {
-        let idle = |pending: &Pending| self.now_ms.saturating_sub(pending.delivered_ms) >= idle_ms;
-        let mut found: Vec<(StreamId, Pending)> = self
-            .group
-            .pending_from(StreamId::MIN)
-            .filter(|(id, pending)| idle(pending) && self.log.get(*id).is_some())
-            .collect();
-        found.sort_by_key(|(id, pending)| (pending.delivered_ms, *id));
-        found.truncate(count);
-        found
+    fn idle(&mut self, idle_ms: i64, count: usize) -> Vec<(StreamId, Pending)> {
+        let (log, now_ms) = (self.log, self.now_ms);
+        let times = self.group.pending_by_time().take_while(|(time, _)| now_ms.saturating_sub(*time) >= idle_ms);
+        // Of what is deleted there is nothing to be claimed.
+        let ids: Vec<StreamId> = times.map(|(_, id)| id).filter(|id| log.get(*id).is_some()).take(count).collect();
+        ids.into_iter().filter_map(|id| Some((id, self.group.pending(id)?))).collect()
+    }
+
+    /// Milliseconds until another entry will have been idle for so long: what is delivered from now on needs the whole time.
+    fn next_idle_ms(&mut self, idle_ms: i64) -> i64 {
+        let (log, now_ms) = (self.log, self.now_ms);
+        match self.group.pending_by_time().find(|(_, id)| log.get(*id).is_some()) {
+            Some((time, _)) => time.saturating_add(idle_ms).saturating_sub(now_ms).max(1),
+            None => idle_ms.max(LEAST_ALARM_MS),
+        }
     }
 
     /// Replies entries that are claimed, then new ones. Who claims is told of each how long it was idle and how often

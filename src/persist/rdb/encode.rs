@@ -133,9 +133,13 @@ impl<S: Sink> Encoder<S> {
                 self.string(&listpack::to_wire(entry.value()));
             }
             Kind::HashPackedTtl => self.dated_pack(entry),
-            Kind::BigList | Kind::BigSet | Kind::BigHash | Kind::BigZSet | Kind::BigStream | Kind::BigArray => {
-                self.big(entry)
-            }
+            Kind::BigList
+            | Kind::BigSet
+            | Kind::BigHash
+            | Kind::BigZSet
+            | Kind::BigStream
+            | Kind::BigArray
+            | Kind::BigVector => self.big(entry),
         }
     }
 
@@ -170,6 +174,7 @@ impl<S: Sink> Encoder<S> {
             }
             Some(Big::Stream(stream)) => self.stream(stream),
             Some(Big::Array(slots)) => self.array(slots),
+            Some(Big::Vector(vectors)) => self.vectors(vectors),
             Some(Big::Str(text)) => self.string(text),
             None => unreachable!("the kind says that there is a box"),
         }
@@ -219,7 +224,7 @@ impl<S: Sink> Encoder<S> {
                 (next < nodes.node_count()).then_some(next as u64)
             }
             Some(Big::Stream(stream)) => self.stream_part(stream, from),
-            Some(Big::Str(_) | Big::Array(_)) | None => {
+            Some(Big::Str(_) | Big::Array(_) | Big::Vector(_)) | None => {
                 self.value(entry);
                 None
             }
@@ -310,6 +315,7 @@ pub fn code_of(entry: EntryRef<'_>) -> u8 {
         Kind::ZSetPacked => code::ZSET_LISTPACK,
         Kind::BigStream => code::STREAM_LISTPACKS_3,
         Kind::BigArray => code::ARRAY,
+        Kind::BigVector => code::VECTORS,
         Kind::BigZSet => code::ZSET_2,
     }
 }

@@ -19,6 +19,7 @@ mod payload;
 mod read;
 mod stream;
 mod transcode;
+mod vector;
 mod write;
 
 pub use decode::{Decode, decode_value, fuzz_value};
@@ -64,6 +65,8 @@ pub mod code {
     pub const HASH_LISTPACK_EX: u8 = 25;
     /// Arrays: this server's own, for no published version of Redis has a number for them.
     pub const ARRAY: u8 = 200;
+    /// Vector sets, this server's own as well.
+    pub const VECTORS: u8 = 201;
 }
 
 /// The first version whose readers know a type.

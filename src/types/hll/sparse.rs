@@ -131,10 +131,23 @@ pub enum Change {
 /// The run that it lies in is split in up to three, then neighbours of one rank are joined where a byte can say it. Which
 /// ones are looked at decides the bytes that come of it, so it is done as Redis does: five runs from the one before on.
 pub fn raise(body: &[u8], index: usize, rank: u8, max_len: usize) -> Result<Change, Corrupt> {
+    raise_behind(body, &mut Mark::default(), index, rank, max_len)
+}
+
+/// As `raise`, for registers in rising order: the walk begins at the mark, which is set for the next.
+pub fn raise_behind(body: &[u8], mark: &mut Mark, index: usize, rank: u8, max_len: usize) -> Result<Change, Corrupt> {
     if rank > MAX_RANK {
         return Ok(Change::TooLong);
     }
-    let Found { before, at, first, run } = find(body, index)?;
+    let mut found = find(body, *mark, index)?;
+    if found.at == mark.at && mark.at > 0 {
+        // The run before the marked one is not known, and it matters.
+        found = find(body, Mark::default(), index)?;
+    }
+    let Found { before, at, first, run } = found;
+    // Whatever is changed, a run still begins where the one before does.
+    let before_len = if before < at { Run::at(body, before).map_or(0, |run| run.len) } else { 0 };
+    *mark = Mark { at: before, first: first - before_len };
     if run.rank >= rank {
         return Ok(Change::None);
     }
@@ -184,6 +197,13 @@ fn join(few: &mut Few) {
     }
 }
 
+/// Where a run begins, and its first register.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Mark {
+    at: usize,
+    first: usize,
+}
+
 /// The run of a register.
 struct Found {
     /// Where the run before it begins; its own beginning if it is the first.
@@ -200,9 +220,9 @@ const fn all(byte: u8) -> u64 {
     u64::from_ne_bytes([byte; 8])
 }
 
-/// Walks to the run of a register. Runs of one byte are passed eight at a time, for the walk is what adding costs.
-fn find(body: &[u8], index: usize) -> Result<Found, Corrupt> {
-    let (mut before, mut at, mut first) = (0, 0, 0);
+/// Walks from a mark, at or before it, to the run of a register. Runs of one byte are passed eight at a time, for the walk is what adding costs.
+fn find(body: &[u8], from: Mark, index: usize) -> Result<Found, Corrupt> {
+    let (mut before, mut at, mut first) = (from.at, from.at, from.first);
     while let Some(eight) = body.get(at..at + 8) {
         let word = u64::from_le_bytes(eight.try_into().expect("eight bytes"));
         // 0x80 in each byte that begins a run of two, if it begins one: its highest bits are 01. The lowest is one for sure.

@@ -132,3 +132,41 @@ fn the_hash_is_that_of_the_reference() {
 
 /// What PFDEBUG DECODE of Redis 7.0.15 says after PFADD of a to g.
 const A_TO_G: &str = "Z:1646 v:1,1 Z:5645 v:1,1 Z:1085 v:2,1 z:57 v:1,1 Z:4274 v:2,1 Z:2445 v:1,1 Z:622 v:1,1 Z:603";
+
+#[test]
+fn unions_are_stored_as_if_registers_were_raised_one_by_one() {
+    for seed in 0..60 {
+        let mut rng = Rng::seeded(seed);
+        let (mut held, mut registers) = (held(), Registers::default());
+        let max = [3000, 200, 20_000][seed as usize % 3];
+        for _ in 0..rng.below(300) {
+            held.edit(|string| add(string, &rng.below(2000).to_le_bytes(), max)).expect("it is whole");
+        }
+        if seed % 5 == 0 {
+            held.edit(make_dense).expect("it is whole");
+        }
+        Hll::of(&bytes_of(&held)).expect("it is one").merge_into(&mut registers).expect("it is whole");
+        (0..rng.below(400)).for_each(|_| registers.add(&rng.below(2000).to_le_bytes()));
+        let mut expected = bytes_of(&held);
+        let one_by_one = |bytes: &mut Vec<u8>| {
+            for (index, rank) in registers.0.iter().enumerate().filter(|(_, rank)| **rank > 0) {
+                match sparse::raise(&bytes[HEADER_BYTES..], index, *rank, max - HEADER_BYTES) {
+                    Ok(Change::None) => {}
+                    Ok(Change::Splice { at, remove_len, insert }) => {
+                        let at = HEADER_BYTES + at;
+                        bytes.splice(at..at + remove_len, insert.bytes().iter().copied());
+                    }
+                    _ => return false,
+                }
+            }
+            true
+        };
+        let sparse = Hll::of(&expected).expect("it is one").encoding() == Encoding::Sparse && one_by_one(&mut expected);
+        held.edit(|string| store_union(string, &registers, false, max)).expect("it is whole");
+        let result = bytes_of(&held);
+        check(&held, &registers, max);
+        assert!(!sparse || result[HEADER_BYTES..] == expected[HEADER_BYTES..], "seed {seed}");
+        assert_eq!(Hll::of(&result).expect("it is one").encoding() == Encoding::Sparse, sparse, "seed {seed}");
+        assert_eq!(Hll::of(&result).expect("it is one").known_count(), None);
+    }
+}

@@ -13,7 +13,7 @@ use super::log::Log;
 use crate::ds::blob::Corrupt;
 use crate::ds::idtree::IdTree;
 use slab::Slab;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A delivered entry that was not acknowledged.
@@ -67,6 +67,8 @@ pub struct Group {
     /// Entries read since the stream began, if that can be told.
     pub entries_read: Option<i64>,
     pending: IdTree<Pending>,
+    /// The pending entries by their time of delivery, once somebody has asked for the idle ones.
+    by_time: Option<BTreeSet<(i64, StreamId)>>,
     consumers: Slab<Consumer>,
     names: BTreeMap<Arc<[u8]>, u32>,
 }
@@ -121,7 +123,8 @@ impl Group {
         let number = self.names.remove(name)?;
         let consumer = self.consumers.try_remove(number as usize)?;
         for (id, ()) in consumer.pending.iter() {
-            self.pending.remove(id);
+            let pending = self.pending.remove(id);
+            forget_time(&mut self.by_time, StreamId(id), pending);
         }
         Some(consumer.pending.len())
     }
@@ -160,7 +163,12 @@ impl Group {
 
     /// An entry is pending of a consumer now, whoever had it before.
     pub fn deliver(&mut self, id: StreamId, pending: Pending) {
-        let before = self.pending.insert(id.0, pending).map(|old| old.consumer);
+        let old = self.pending.insert(id.0, pending);
+        forget_time(&mut self.by_time, id, old);
+        if let Some(times) = &mut self.by_time {
+            times.insert((pending.delivered_ms, id));
+        }
+        let before = old.map(|old| old.consumer);
         if before == Some(pending.consumer) {
             return;
         }
@@ -175,6 +183,10 @@ impl Group {
     /// A pending entry was delivered once more to the consumer that has it.
     pub fn deliver_again(&mut self, id: StreamId, now_ms: i64) {
         if let Some(pending) = self.pending.get_mut(id.0) {
+            forget_time(&mut self.by_time, id, Some(*pending));
+            if let Some(times) = &mut self.by_time {
+                times.insert((now_ms, id));
+            }
             pending.delivered_ms = now_ms;
             pending.deliveries = pending.deliveries.wrapping_add(1);
         }
@@ -183,10 +195,20 @@ impl Group {
     /// An entry is pending no more; whether it was.
     pub fn acknowledge(&mut self, id: StreamId) -> bool {
         let Some(pending) = self.pending.remove(id.0) else { return false };
+        forget_time(&mut self.by_time, id, Some(pending));
         if let Some(consumer) = self.consumer_at_mut(pending.consumer) {
             consumer.pending.remove(id.0);
         }
         true
+    }
+
+    /// The pending entries by their time of delivery, the oldest first. The first call sorts them all.
+    pub fn pending_by_time(&mut self) -> impl Iterator<Item = (i64, StreamId)> + '_ {
+        let pending = &self.pending;
+        let times = self
+            .by_time
+            .get_or_insert_with(|| pending.iter().map(|(id, pending)| (pending.delivered_ms, StreamId(id))).collect());
+        times.iter().copied()
     }
 
     /// Whether this group may still deliver an entry, or waits for it to be acknowledged.
@@ -201,7 +223,18 @@ impl Group {
             let name = consumer.name.len() + 2 * size_of::<usize>();
             name + size_of::<(Arc<[u8]>, u32)>() + consumer.pending.alloc_bytes()
         });
-        self.pending.alloc_bytes() + self.consumers.capacity() * size_of::<Consumer>() + consumers.sum::<usize>()
+        let times = self.by_time.as_ref().map_or(0, |times| times.len() * size_of::<(i64, StreamId)>());
+        self.pending.alloc_bytes()
+            + times
+            + self.consumers.capacity() * size_of::<Consumer>()
+            + consumers.sum::<usize>()
+    }
+}
+
+/// An entry is not pending since this time any more.
+fn forget_time(times: &mut Option<BTreeSet<(i64, StreamId)>>, id: StreamId, old: Option<Pending>) {
+    if let (Some(times), Some(old)) = (times, old) {
+        times.remove(&(old.delivered_ms, id));
     }
 }
 
