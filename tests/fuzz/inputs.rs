@@ -24,10 +24,10 @@ const TARGETS: &[Target] = &[
     ("regex", redstart::base::regex::fuzz_regex),
     ("listpack", redstart::ds::listpack::fuzz_listpack),
     ("intset", redstart::ds::intset::fuzz_intset),
-    ("stream", redstart::types::fuzz_stream),
-    ("filter", redstart::types::fuzz_filter),
     ("lzf", redstart::base::lzf::fuzz_lzf),
     ("rdb-value", redstart::persist::rdb::fuzz_value),
+    ("stream", redstart::types::fuzz_stream),
+    ("filter", redstart::types::fuzz_filter),
 ];
 
 /// The folder of the corpora.

@@ -36,9 +36,11 @@ impl<B> RecordLog<B> {
     pub fn push(&mut self, record: RecordRef<'_, B>) -> bool {
         let (Some(bytes), Ok(start)) = (record.raw(), u32::try_from(self.words.len())) else { return false };
         self.starts.push(start);
-        let whole = bytes.chunks_exact(WORD);
-        let rest = whole.remainder();
-        self.words.extend(whole.map(|word| u64::from_ne_bytes(word.try_into().expect("a chunk is a word"))));
+        let mut rest = bytes;
+        while let Some((word, behind)) = rest.split_first_chunk::<WORD>() {
+            self.words.push(u64::from_ne_bytes(*word));
+            rest = behind;
+        }
         if !rest.is_empty() {
             let mut last = [0; WORD];
             last[..rest.len()].copy_from_slice(rest);

@@ -13,14 +13,13 @@
 
 use super::input::{Fault, Input, Reader};
 use super::{code, container, old, stream, vector};
-use crate::ds::array::Array;
 use crate::ds::intset;
 use crate::ds::listpack::{self, Value as Elem};
 use crate::ds::quicklist::QuickList;
 use crate::ds::record::{Field, Member};
 use crate::ds::table::Table;
 use crate::types::{
-    AddOptions, Added, Big, Encoded, Entry, HashBuilder, Kind, Limits, Set, SetMut, Value, ZSet, ZSetMut,
+    AddOptions, Added, Array, Big, Encoded, Entry, HashBuilder, Kind, Limits, Set, SetMut, Value, ZSet, ZSetMut,
     is_valid_dated_pack,
 };
 use std::collections::HashSet;
@@ -77,7 +76,7 @@ impl<I: Input> Decoder<'_, '_, I> {
                 Ok(stream::decode(self.reader, code)?.into_entry(self.key, self.how.access, None))
             }
             code::ARRAY => self.array(),
-            code::VECTOR_SET => {
+            code::VECTORS => {
                 let vectors = vector::decode(self.reader)?;
                 self.big_entry(Kind::BigVector, Big::Vector(Box::new(vectors)))
             }
@@ -160,7 +159,8 @@ impl<I: Input> Decoder<'_, '_, I> {
     fn array(&mut self) -> Result<Entry, Fault> {
         let next = self.reader.length()?;
         let count = self.reader.length()?;
-        let mut slots = Box::new(Array::new(self.how.limits.array_slice, self.how.limits.array));
+        let mut entry = Array::create(self.key, self.how.limits, self.how.access);
+        let Some(Big::Array(slots)) = entry.big_mut() else { unreachable!("an array has one form") };
         for _ in 0..count {
             let index = self.reader.length()?;
             if index == u64::MAX || !slots.set(index, self.reader.string()?) {
@@ -168,7 +168,7 @@ impl<I: Input> Decoder<'_, '_, I> {
             }
         }
         slots.last_insert = next.checked_sub(1);
-        if slots.is_empty() { Err(Fault::Empty) } else { self.big_entry(Kind::BigArray, Big::Array(slots)) }
+        if slots.is_empty() { Err(Fault::Empty) } else { Ok(entry) }
     }
 
     // ---- Lists ----

@@ -316,7 +316,7 @@ pub fn code_of(entry: EntryRef<'_>) -> u8 {
         Kind::ZSetPacked => code::ZSET_LISTPACK,
         Kind::BigStream => code::STREAM_LISTPACKS_3,
         Kind::BigArray => code::ARRAY,
-        Kind::BigVector => code::VECTOR_SET,
+        Kind::BigVector => code::VECTORS,
         Kind::BigZSet => code::ZSET_2,
     }
 }

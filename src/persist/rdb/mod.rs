@@ -65,8 +65,8 @@ pub mod code {
     pub const HASH_LISTPACK_EX: u8 = 25;
     /// Arrays: this server's own, for no published version of Redis has a number for them.
     pub const ARRAY: u8 = 200;
-    /// Vector sets: as arrays.
-    pub const VECTOR_SET: u8 = 201;
+    /// Vector sets, this server's own as well.
+    pub const VECTORS: u8 = 201;
 }
 
 /// The first version whose readers know a type.
