@@ -37,7 +37,8 @@ const LEAST_ALARM_MS: i64 = 10;
 
 /// The keys behind STREAMS, looked for from a word on.
 pub const fn keys_from(word: i32) -> KeySpec {
-    KeySpec::keyword("STREAMS", word, Find::Range { last: -1, step: 1, limit: 2 }, kf::RO | kf::ACCESS)
+    let flags = kf::RO | kf::ACCESS | kf::INCOMPLETE;
+    KeySpec::keyword("STREAMS", word, Find::Range { last: -1, step: 1, limit: 2 }, flags)
 }
 
 /// What both commands are told.
