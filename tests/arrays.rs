@@ -74,3 +74,19 @@ fn slices_fill_and_thin_out_as_documented() {
     client.ask(&format!("ARSET k 5000 {values}"));
     assert!((128.0..=4096.0).contains(&fact(&mut client, "avg-dense-size")));
 }
+
+#[test]
+fn the_events_of_arrays_are_published() {
+    let server = Process::start(&our_binary(), &["--notify-keyspace-events", "Ea"]);
+    let (mut client, mut other) = (server.client(), server.client());
+    client.ask("PSUBSCRIBE __keyevent@0__:*");
+    for request in
+        ["ARSET k 0 a", "ARMSET k 1 a", "ARINSERT k a", "ARRING k 9 a", "ARSEEK k 3", "ARDELRANGE k 1 9", "ARDEL k 0"]
+    {
+        other.ask(request);
+        let event = client.read().expect("an event");
+        let name = request.split(' ').next().expect("a word").to_ascii_lowercase();
+        assert_eq!(event.children[2].string(), format!("__keyevent@0__:{name}"));
+        assert_eq!(event.children[3].string(), "k");
+    }
+}

@@ -16,6 +16,8 @@ mod check;
 mod episode;
 #[path = "differential/forms.rs"]
 mod forms;
+#[path = "differential/forms_bits.rs"]
+mod forms_bits;
 #[path = "differential/forms_geo.rs"]
 mod forms_geo;
 #[path = "differential/forms_pubsub.rs"]

@@ -5,6 +5,7 @@
 //! # title                     a scene begins with empty databases and new clients
 //! a: SUBSCRIBE x => *[...]    the client of this letter asks, and what it is replied; capital letters speak RESP3
 //! a hears => *[...]           what it is told without asking
+//! a waits BLPOP k 0           it asks, and is replied later
 //! a closes                    {a} stands for its number
 //! ```
 
@@ -48,6 +49,13 @@ impl Stage<'_> {
             let before = self.connections();
             self.clients.retain(|(other, _)| *other != name);
             return wait_until("the server sees that it is gone", || self.connections() < before);
+        }
+        if let Some((_, request)) = line.split_once(" waits ") {
+            let before = info(&mut self.server.client(), "clients", "blocked_clients");
+            self.client(name).send(request);
+            let server = self.server;
+            let waiting = || info(&mut server.client(), "clients", "blocked_clients");
+            return wait_until("the server lets it wait", || waiting() > before);
         }
         let (what, expected) = line.split_once(" => ").unwrap_or_else(|| panic!("no reply in: {line}"));
         for (at, _) in what.match_indices('{') {

@@ -126,7 +126,7 @@ fn paused(cx: &Ctx<'_>, command: &Command) -> Pass {
 pub fn check(cx: &mut Ctx<'_>, row: Row, argv: Argv<'_>) -> Result<Pass, CmdError> {
     let command = row.command;
     if !command.fits(argv.len()) {
-        return Err(CmdError::arity(command.shown_name()));
+        return Err(CmdError::arity(&command.error_name()));
     }
     logged_in(cx, command)?;
     enabled(cx, command)?;

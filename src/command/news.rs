@@ -10,7 +10,7 @@
 use super::args::Args;
 use super::ctx::Ctx;
 use super::keys;
-use super::table::{Find, Row};
+use super::table::{Find, Row, flag};
 use crate::hub::{Channels, Hub, Topic};
 use crate::keyspace::{Book, DbIndex, Event, KeyEvent, class};
 use crate::resp::{Outbox, Proto, Reply, SHARE_BYTES};
@@ -382,7 +382,9 @@ impl Ctx<'_> {
         // A key that changed before it was read is to be forgotten before it is remembered.
         self.deliver();
         let Some(number) = self.session.caching_number else { return };
-        if !self.session.caching.as_ref().is_some_and(|caching| caching.remembers()) {
+        // Of a script what it reads counts, not what it may read.
+        let is_script = row.command.is(flag::NOSCRIPT);
+        if is_script || !self.session.caching.as_ref().is_some_and(|caching| caching.remembers()) {
             return;
         }
         let argv = args.argv();

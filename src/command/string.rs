@@ -1,5 +1,8 @@
 //! Strings: SET and GET in all forms, counters, ranges.
 
+mod conditional;
+mod increx;
+
 use super::args::Args;
 use super::ctx::{Ctx, Flow, Outcome};
 use super::error::CmdError;
@@ -83,6 +86,8 @@ pub const COMMANDS: &[Command] = &[
         run: Some(decrby),
         ..STRING
     },
+    conditional::DELEX,
+    conditional::DIGEST,
     Command {
         name: "get",
         arity: 2,
@@ -180,6 +185,7 @@ pub const COMMANDS: &[Command] = &[
         run: Some(incrbyfloat),
         ..STRING
     },
+    increx::INCREX,
     Command {
         name: "lcs",
         arity: -3,
@@ -225,6 +231,7 @@ pub const COMMANDS: &[Command] = &[
         run: Some(mset),
         ..STRING
     },
+    conditional::MSETEX,
     Command {
         name: "msetnx",
         arity: -3,

@@ -1,13 +1,13 @@
 //! A sparse array: texts under indexes of 64 bits, gaps for nothing. Knows no key, no reply.
 //!
 //! ```text
-//! slices    number of a run of 4,096 indexes -> Slice, in order (a B-tree); only runs with something in them
+//! slices    number of a run of indexes (4,096 by default) -> Slice, in order (a B-tree); only runs with something in them
 //! Slice     List     (offset, word) in order                    few texts, or far between
 //!           Window   words from an offset on, gaps among them    8 bytes a slot
 //! ```
 //!
 //! A list becomes a window when that takes no more memory, and a window that is mostly gaps a list. Apart from that a slice
-//! counts as dense from more than `DENSE_ABOVE` texts on until fewer than `SPARSE_BELOW` are left: that is what ARINFO shows,
+//! counts as dense from more than `dense_above` texts on until fewer than `sparse_below` are left: that is what ARINFO shows,
 //! as the reference counts it.
 //! Invariants: no slice is empty; `count` is the number of texts; a window begins and ends within its run.
 
@@ -16,12 +16,15 @@ mod word;
 use std::collections::BTreeMap;
 pub use word::Word;
 
-/// Indexes of a slice.
-pub const SLICE: u64 = 4096;
-/// A slice with more texts is dense.
-const DENSE_ABOVE: usize = 10;
-/// A dense slice with fewer is sparse again.
-const SPARSE_BELOW: usize = 5;
+/// When slices count as dense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Thresholds {
+    /// A slice with more texts is dense.
+    pub dense_above: usize,
+    /// A dense slice with fewer is sparse again.
+    pub sparse_below: usize,
+}
+
 /// Slots of the smallest window.
 const WINDOW_MIN: usize = 8;
 /// A list becomes a window of at most so many slots for each text; twice as many are kept.
@@ -33,7 +36,7 @@ pub const INDEX_MAX: u64 = u64::MAX - 1;
 #[derive(Clone)]
 enum Body {
     List(Vec<(u16, Word)>),
-    Window { first: u16, used: u16, words: Vec<Word> },
+    Window { first: u16, used: u32, words: Vec<Word> },
 }
 
 #[derive(Clone)]
@@ -58,8 +61,12 @@ pub struct Shape {
 }
 
 /// The array.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Array {
+    /// Indexes of a slice: 2 to the power of this, at most 16.
+    slice_bits: u32,
+    /// When slices count as dense, from the next change on.
+    pub thresholds: Thresholds,
     slices: BTreeMap<u64, Slice>,
     count: u64,
     /// Bytes of the texts that have allocations of their own.
@@ -77,7 +84,7 @@ impl Slice {
     fn count(&self) -> usize {
         match &self.body {
             Body::List(list) => list.len(),
-            Body::Window { used, .. } => usize::from(*used),
+            Body::Window { used, .. } => *used as usize,
         }
     }
 
@@ -98,26 +105,26 @@ impl Slice {
     }
 
     /// Sets a slot, and gives what was in it.
-    fn set(&mut self, offset: u16, word: Word) -> Word {
-        let old = self.put(offset, word);
+    fn set(&mut self, offset: u16, word: Word, run: usize, thresholds: Thresholds) -> Word {
+        let old = self.put(offset, word, run);
         if old.is_empty() {
-            self.dense |= self.count() > DENSE_ABOVE;
-            self.choose_body();
+            self.dense |= self.count() > thresholds.dense_above;
+            self.choose_body(run);
         }
         old
     }
 
-    fn put(&mut self, offset: u16, word: Word) -> Word {
+    fn put(&mut self, offset: u16, word: Word, run: usize) -> Word {
         if let Body::Window { first, used, words } = &mut self.body {
             if let Some(at) = offset.checked_sub(*first).map(usize::from).filter(|at| *at < words.len()) {
                 let old = std::mem::replace(&mut words[at], word);
-                *used += u16::from(old.is_empty());
+                *used += u32::from(old.is_empty());
                 return old;
             }
             let (low, high) =
                 (usize::from((*first).min(offset)), (usize::from(*first) + words.len()).max(usize::from(offset) + 1));
-            if window_slots(high - low) <= 2 * SLOTS_PER_TEXT * (usize::from(*used) + 1) {
-                widen(first, words, offset);
+            if window_slots(high - low) <= 2 * SLOTS_PER_TEXT * ((*used as usize) + 1) {
+                widen(first, words, offset, run);
                 words[usize::from(offset - *first)] = word;
                 *used += 1;
                 return Word::EMPTY;
@@ -138,7 +145,7 @@ impl Slice {
     }
 
     /// Takes a text out; an empty word if there is none.
-    fn remove(&mut self, offset: u16) -> Word {
+    fn remove(&mut self, offset: u16, run: usize, thresholds: Thresholds) -> Word {
         let old = match &mut self.body {
             Body::List(list) => match list.binary_search_by_key(&offset, |(at, _)| *at) {
                 Ok(at) => list.remove(at).1,
@@ -149,26 +156,24 @@ impl Slice {
                 let old = at
                     .and_then(|at| words.get_mut(at))
                     .map_or(Word::EMPTY, |word| std::mem::replace(word, Word::EMPTY));
-                *used -= u16::from(!old.is_empty());
+                *used -= u32::from(!old.is_empty());
                 old
             }
         };
         if !old.is_empty() {
-            self.shrink();
+            self.shrink(run, thresholds);
         }
         old
     }
 
     /// After texts went.
-    fn shrink(&mut self) {
-        self.dense &= self.count() >= SPARSE_BELOW;
+    fn shrink(&mut self, run: usize, thresholds: Thresholds) {
+        self.dense &= self.count() >= thresholds.sparse_below;
         match &mut self.body {
             Body::List(list) if list.capacity() > 4 * list.len() => list.shrink_to(2 * list.len()),
-            Body::Window { used, words, .. }
-                if words.len() > WINDOW_MIN.max(4 * SLOTS_PER_TEXT * usize::from(*used)) =>
-            {
+            Body::Window { used, words, .. } if words.len() > WINDOW_MIN.max(4 * SLOTS_PER_TEXT * (*used as usize)) => {
                 self.body = Body::List(self.take_list());
-                self.choose_body();
+                self.choose_body(run);
             }
             _ => {}
         }
@@ -178,7 +183,7 @@ impl Slice {
         match std::mem::replace(&mut self.body, Body::List(Vec::new())) {
             Body::List(list) => list,
             Body::Window { first, used, words } => {
-                let mut list = Vec::with_capacity(usize::from(used) + 1);
+                let mut list = Vec::with_capacity(used as usize + 1);
                 list.extend((first..=u16::MAX).zip(words).filter(|(_, word)| !word.is_empty()));
                 list
             }
@@ -186,7 +191,7 @@ impl Slice {
     }
 
     /// A list becomes a window if that takes no more memory.
-    fn choose_body(&mut self) {
+    fn choose_body(&mut self, run: usize) {
         let Body::List(list) = &self.body else { return };
         let (Some((low, _)), Some((high, _))) = (list.first(), list.last()) else { return };
         let slots = window_slots(usize::from(high - low) + 1);
@@ -194,9 +199,9 @@ impl Slice {
             return;
         }
         // A window stays within the slice.
-        let first = usize::from(*low).min(SLICE as usize - slots);
+        let first = usize::from(*low).min(run - slots);
         let list = self.take_list();
-        let used = list.len() as u16;
+        let used = list.len() as u32;
         let mut words = vec![Word::EMPTY; slots];
         for (offset, word) in list {
             words[usize::from(offset) - first] = word;
@@ -235,12 +240,12 @@ impl Slice {
 }
 
 /// Grows a window until it holds an offset, at least to twice its size.
-fn widen(first: &mut u16, words: &mut Vec<Word>, offset: u16) {
+fn widen(first: &mut u16, words: &mut Vec<Word>, offset: u16, run: usize) {
     let (old_first, old_end) = (usize::from(*first), usize::from(*first) + words.len());
     let (low, high) = (old_first.min(usize::from(offset)), old_end.max(usize::from(offset) + 1));
-    let slots = window_slots(high - low).min(SLICE as usize);
+    let slots = window_slots(high - low).min(run);
     // New slots lie on the side where it grows, as far as the slice goes.
-    let start = if low < old_first { high.saturating_sub(slots) } else { low.min(SLICE as usize - slots) };
+    let start = if low < old_first { high.saturating_sub(slots) } else { low.min(run - slots) };
     let mut wider = vec![Word::EMPTY; slots];
     for (nth, word) in words.drain(..).enumerate() {
         wider[old_first + nth - start] = word;
@@ -253,12 +258,30 @@ fn in_order<I: DoubleEndedIterator>(mut all: I, reverse: bool, mut each: impl Fn
     if reverse { all.rev().all(each) } else { all.all(&mut each) }
 }
 
-/// Slice and offset of an index.
-fn place(index: u64) -> (u64, u16) {
-    (index / SLICE, (index % SLICE) as u16)
-}
-
 impl Array {
+    /// Nothing in it. `slice_len`: indexes of a slice, a power of two up to 65,536.
+    pub fn new(slice_len: usize, thresholds: Thresholds) -> Array {
+        assert!(slice_len.is_power_of_two() && slice_len <= 1 << 16, "offsets have 16 bits");
+        let slice_bits = slice_len.trailing_zeros();
+        Array { slice_bits, thresholds, slices: BTreeMap::new(), count: 0, text_bytes: 0, last_insert: None }
+    }
+
+    /// Indexes of a slice.
+    pub fn slice_len(&self) -> usize {
+        1 << self.slice_bits
+    }
+
+    /// Slice and offset of an index.
+    #[inline]
+    fn place(&self, index: u64) -> (u64, u16) {
+        (index >> self.slice_bits, (index & ((1 << self.slice_bits) - 1)) as u16)
+    }
+
+    /// Offsets of a slice's last index.
+    fn last_offset(&self) -> u16 {
+        (self.slice_len() - 1) as u16
+    }
+
     /// Number of texts.
     pub fn count(&self) -> u64 {
         self.count
@@ -266,7 +289,7 @@ impl Array {
 
     /// One more than the greatest index that has a text.
     pub fn len(&self) -> u64 {
-        self.slices.last_key_value().map_or(0, |(id, slice)| id * SLICE + u64::from(slice.last()) + 1)
+        self.slices.last_key_value().map_or(0, |(id, slice)| (id << self.slice_bits) + u64::from(slice.last()) + 1)
     }
 
     /// Whether there is no text.
@@ -277,7 +300,7 @@ impl Array {
     /// The text of an index.
     #[inline]
     pub fn get(&self, index: u64) -> Option<&Word> {
-        let (id, offset) = place(index);
+        let (id, offset) = self.place(index);
         self.slices.get(&id)?.get(offset)
     }
 
@@ -287,10 +310,10 @@ impl Array {
     }
 
     fn set_word(&mut self, index: u64, word: Word) -> bool {
-        let (id, offset) = place(index);
+        let (id, offset) = self.place(index);
         self.text_bytes += word.alloc_bytes();
         let slice = self.slices.entry(id).or_insert(Slice { dense: false, body: Body::List(Vec::new()) });
-        let old = slice.set(offset, word);
+        let old = slice.set(offset, word, 1 << self.slice_bits, self.thresholds);
         self.text_bytes -= old.alloc_bytes();
         self.count += u64::from(old.is_empty());
         old.is_empty()
@@ -298,9 +321,9 @@ impl Array {
 
     /// Removes the text of an index; whether it had one.
     pub fn remove(&mut self, index: u64) -> bool {
-        let (id, offset) = place(index);
+        let (id, offset) = self.place(index);
         let Some(slice) = self.slices.get_mut(&id) else { return false };
-        let old = slice.remove(offset);
+        let old = slice.remove(offset, 1 << self.slice_bits, self.thresholds);
         if old.is_empty() {
             return false;
         }
@@ -315,14 +338,14 @@ impl Array {
     /// Removes the texts of the indexes from `low` to `high`; how many there were.
     pub fn remove_range(&mut self, low: u64, high: u64) -> u64 {
         let before = self.count;
-        let ((low_id, low_offset), (high_id, high_offset)) = (place(low), place(high));
+        let ((low_id, low_offset), (high_id, high_offset)) = (self.place(low), self.place(high));
         if low > high {
             return 0;
         }
         let ids: Vec<u64> = self.slices.range(low_id..=high_id).map(|(id, _)| *id).collect();
         for id in ids {
             let from = if id == low_id { low_offset } else { 0 };
-            let to = if id == high_id { high_offset } else { (SLICE - 1) as u16 };
+            let to = if id == high_id { high_offset } else { self.last_offset() };
             let Some(slice) = self.slices.get_mut(&id) else { continue };
             let mut gone: Vec<u16> = Vec::new();
             let mut bytes = 0;
@@ -339,7 +362,7 @@ impl Array {
             }
             // From the end: a list then moves the least.
             for at in gone.into_iter().rev() {
-                slice.remove(at);
+                slice.remove(at, 1 << self.slice_bits, self.thresholds);
             }
         }
         before - self.count
@@ -347,14 +370,14 @@ impl Array {
 
     /// The texts of the indexes from `low` to `high`, upward or downward, until `each` says false.
     pub fn walk<'a>(&'a self, low: u64, high: u64, reverse: bool, mut each: impl FnMut(u64, &'a Word) -> bool) {
-        let ((low_id, low_offset), (high_id, high_offset)) = (place(low), place(high));
+        let ((low_id, low_offset), (high_id, high_offset)) = (self.place(low), self.place(high));
         if low > high {
             return;
         }
         in_order(self.slices.range(low_id..=high_id), reverse, |(id, slice)| {
             let from = if *id == low_id { low_offset } else { 0 };
-            let to = if *id == high_id { high_offset } else { (SLICE - 1) as u16 };
-            slice.walk(from, to, reverse, &mut |offset, word| each(id * SLICE + u64::from(offset), word))
+            let to = if *id == high_id { high_offset } else { self.last_offset() };
+            slice.walk(from, to, reverse, &mut |offset, word| each((id << self.slice_bits) + u64::from(offset), word))
         });
     }
 
@@ -374,7 +397,7 @@ impl Array {
             newest_first.push(word.clone());
             at = at.checked_sub(1).unwrap_or(span - 1);
         }
-        let mut fresh = Array::default();
+        let mut fresh = Array::new(self.slice_len(), self.thresholds);
         for (index, word) in newest_first.into_iter().rev().enumerate() {
             fresh.set_word(index as u64, word);
             fresh.last_insert = Some(index as u64);
@@ -442,13 +465,11 @@ impl Array {
             match &slice.body {
                 Body::List(list) => assert!(list.windows(2).all(|pair| pair[0].0 < pair[1].0), "offsets ascend"),
                 Body::Window { first, words, .. } => {
-                    assert!(usize::from(*first) + words.len() <= SLICE as usize, "a window stays within its run");
+                    assert!(usize::from(*first) + words.len() <= self.slice_len(), "a window stays within its run");
                     let most = WINDOW_MIN.max(4 * SLOTS_PER_TEXT * slice.count());
                     assert!(words.len() <= most, "{} slots for {} texts", words.len(), slice.count());
                 }
             }
-            assert!(slice.dense || slice.count() <= DENSE_ABOVE);
-            assert!(!slice.dense || slice.count() >= SPARSE_BELOW);
         }
         assert_eq!((count, text_bytes), (self.count, self.text_bytes));
     }
@@ -480,8 +501,16 @@ mod tests {
         }
     }
 
+    const DEFAULT: Thresholds = Thresholds { dense_above: 10, sparse_below: 5 };
+
+    fn new(slice_len: usize) -> Array {
+        Array::new(slice_len, DEFAULT)
+    }
+
     fn agree(array: &Array, model: &Model<u64, Vec<u8>>) {
         array.check();
+        let fits = |slice: &Slice| if slice.dense { slice.count() >= 5 } else { slice.count() <= 10 };
+        assert!(array.slices.values().all(fits), "slices are dense or sparse by their number of texts");
         assert_eq!(array.count(), model.len() as u64);
         assert_eq!(array.len(), model.last_key_value().map_or(0, |(index, _)| index + 1));
         for reverse in [false, true] {
@@ -501,7 +530,8 @@ mod tests {
     fn behaves_as_a_naive_map() {
         for seed in 0..24 {
             println!("seed {seed}");
-            let (mut rng, mut array, mut model) = (Rng::seeded(seed), Array::default(), Model::new());
+            let (mut rng, mut array, mut model) =
+                (Rng::seeded(seed), new([4096, 256, 65_536][seed as usize % 3]), Model::new());
             for step in 0..1_500 {
                 let (at, other) = (index(&mut rng, seed % 4), index(&mut rng, seed % 4));
                 // Writing and removing in turn.
@@ -543,7 +573,7 @@ mod tests {
     #[test]
     fn memory_stays_near_the_data() {
         let bytes_each = |step: u64| {
-            let mut array = Array::default();
+            let mut array = new(4096);
             for nth in 0..10_000 {
                 array.set(nth * step, b"text");
             }
@@ -570,7 +600,7 @@ mod tests {
             });
             all
         };
-        let mut array = Array::default();
+        let mut array = new(4096);
         assert_eq!(ring(5, 0, 8, &mut array), Some(2));
         assert_eq!(ring(8, 8, 9, &mut array), Some(5));
         assert_eq!(shown(&array), ["0=3", "1=4", "2=5", "3=6", "4=7", "5=8"]);

@@ -30,6 +30,8 @@ pub mod class {
     pub const OVERWRITTEN: u32 = 1 << 11;
     /// `c`: a key holds another type than before.
     pub const TYPE_CHANGED: u32 = 1 << 12;
+    /// `d`: types that are modules in the reference server.
+    pub const MODULE: u32 = 1 << 17;
     /// Somebody waits for keys.
     pub const AWAITED: u32 = 1 << 30;
     /// `a`: arrays.
@@ -95,6 +97,10 @@ impl Event {
     /// A sorted-set command.
     pub const fn zset(name: &'static str) -> Event {
         Event::of(class::ZSET, name)
+    }
+    /// A vector-set command.
+    pub const fn vector(name: &'static str) -> Event {
+        Event::of(class::MODULE, name)
     }
 }
 

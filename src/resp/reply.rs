@@ -215,14 +215,19 @@ impl<'a> Reply<'a> {
         }
     }
 
+    /// A number's text that is not a double's: `,` in RESP3, a bulk string in RESP2.
+    pub fn double_text(&mut self, text: &[u8]) {
+        match self.proto {
+            Proto::Resp2 => self.bulk(text),
+            Proto::Resp3 => self.line(b',', text),
+        }
+    }
+
     /// A double with up to 17 digits behind the point, never an exponent: a coordinate.
     pub fn human_double(&mut self, x: f64) {
         let mut text = Vec::with_capacity(24);
         float::LongDouble::from_f64(x).push_human(&mut text);
-        match self.proto {
-            Proto::Resp2 => self.bulk(&text),
-            Proto::Resp3 => self.line(b',', &text),
-        }
+        self.double_text(&text);
     }
 
     /// A boolean: `#t` or 1.

@@ -77,12 +77,15 @@ impl Value for Array {
     }
 
     #[inline]
-    fn edit<'a>(entry: EntryMut<'a>, _limits: &Limits) -> ArrayMut<'a> {
-        ArrayMut(entry)
+    fn edit<'a>(entry: EntryMut<'a>, limits: &Limits) -> ArrayMut<'a> {
+        let mut array = ArrayMut(entry);
+        array.slots().thresholds = limits.array;
+        array
     }
 
-    fn create(key: &[u8], _limits: &Limits, lru: u32) -> Entry {
-        Entry::new_big(key, Kind::BigArray as u8, Box::new(Big::Array(Box::default())), lru, None)
+    fn create(key: &[u8], limits: &Limits, lru: u32) -> Entry {
+        let slots = Slots::new(limits.array_slice, limits.array);
+        Entry::new_big(key, Kind::BigArray as u8, Box::new(Big::Array(Box::new(slots))), lru, None)
     }
 
     fn is_empty(entry: EntryRef<'_>) -> bool {

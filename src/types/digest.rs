@@ -6,11 +6,13 @@
 //! list                    H(... H(H(0, a), b) ..., z)   in order
 //! stream                  in order: entries, what it remembers, groups with what is pending (times left out)
 //! array                   H(... H(H(0, i, a), j, b) ...)   in order, with the indexes
+//! stream                  in order: entries, what it remembers, groups with what is pending (times left out)
 //! set, hash, sorted set   H(a) xor H(b) xor ...         a pair, with its deadline if it has one, counts as one element
+//! vector set              the same, of name, attributes, stored vector and its length; links do not count
 //! ```
 
 use super::value::{Elem, EntryRef, Kind, Type, Value};
-use super::{Array, Hash, List, Scratch, Set, Str, Stream, StreamData, StreamId, ZSet};
+use super::{Array, Hash, List, Scratch, Set, Str, Stream, StreamData, StreamId, VectorSet, ZSet};
 use sha1::{Digest as _, Sha1};
 
 /// 160 bits.
@@ -65,6 +67,10 @@ pub fn digest(entry: EntryRef<'_>) -> Digest {
         Type::Array => Array::view(entry).walk(0, u64::MAX, false, |index, elem| {
             digest = with_text(elem, |text| Digest::of(&[&digest.0, &index.to_le_bytes(), text]));
             true
+        }),
+        Type::VectorSet => VectorSet::view(entry).iter().for_each(|(node, attributes)| {
+            let (norm, range) = (node.norm().to_le_bytes(), node.range().to_le_bytes());
+            digest.mix(Digest::of(&[node.name(), attributes.unwrap_or_default(), &node.bytes(), &norm, &range]));
         }),
     }
     let expires = u8::from(entry.deadline().is_some());

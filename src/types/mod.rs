@@ -7,6 +7,7 @@ mod array;
 mod digest;
 pub mod geo;
 mod hash;
+pub mod hll;
 mod list;
 mod set;
 mod str;
@@ -14,6 +15,7 @@ mod stream;
 #[cfg(test)]
 mod testing;
 mod value;
+mod vector;
 mod zset;
 
 pub use array::{Array, ArrayMut, ArrayRef};
@@ -29,4 +31,5 @@ pub use stream::{
 pub use value::{
     Big, Elem, Entry, EntryMut, EntryRef, Kind, Limits, Stage, Type, Value, copy_of, encoding, soonest, type_of,
 };
+pub use vector::{BadFilter, DEFAULT_M, Expr, Projection, VectorMut, VectorSet, Vectors, Wanted, fuzz_filter, score};
 pub use zset::{AddOptions, Added, LexBound, MemberRef, ScoreBound, ScoreRange, Span, ZSet, ZSetMut, ZSetRef};

@@ -2,8 +2,9 @@
 
 use super::hash::DatedHash;
 use super::stream::StreamData;
+use super::vector::Vectors;
 use crate::base::hash::Hasher;
-use crate::ds::array::Array as Slots;
+use crate::ds::array::{Array as Slots, Thresholds};
 use crate::ds::quicklist::{Fill, QuickList};
 use crate::ds::record::{Field, Member};
 use crate::ds::record::{Record, RecordRef};
@@ -39,11 +40,14 @@ pub enum Type {
     Stream,
     /// An array.
     Array,
+    /// A vector set.
+    VectorSet,
 }
 
 impl Type {
     /// All types.
-    pub const ALL: [Type; 7] = [Type::String, Type::List, Type::Set, Type::ZSet, Type::Hash, Type::Stream, Type::Array];
+    pub const ALL: [Type; 8] =
+        [Type::String, Type::List, Type::Set, Type::ZSet, Type::Hash, Type::Stream, Type::Array, Type::VectorSet];
 
     /// The name that TYPE replies.
     pub fn name(self) -> &'static str {
@@ -55,6 +59,7 @@ impl Type {
             Type::Hash => "hash",
             Type::Stream => "stream",
             Type::Array => "array",
+            Type::VectorSet => "vectorset",
         }
     }
 }
@@ -95,6 +100,8 @@ pub enum Kind {
     BigStream = 0x15,
     /// An array.
     BigArray = 0x17,
+    /// A vector set.
+    BigVector = 0x16,
 }
 
 impl Kind {
@@ -118,6 +125,7 @@ impl Kind {
             0x14 => Kind::BigZSet,
             0x15 => Kind::BigStream,
             0x17 => Kind::BigArray,
+            0x16 => Kind::BigVector,
             other => unreachable!("entry kind {other} was never written"),
         }
     }
@@ -133,6 +141,7 @@ impl Kind {
             Kind::ZSetPacked | Kind::BigZSet => Type::ZSet,
             Kind::BigStream => Type::Stream,
             Kind::BigArray => Type::Array,
+            Kind::BigVector => Type::VectorSet,
         }
     }
 }
@@ -155,6 +164,8 @@ pub enum Big {
     Stream(Box<StreamData>),
     /// An array.
     Array(Box<Slots>),
+    /// A vector set.
+    Vector(Box<Vectors>),
 }
 
 /// Which of a table's three look-up steps is brought forward.
@@ -202,7 +213,7 @@ impl Big {
             Big::DatedHash(dated) => stage.of(dated.table(), hash),
             Big::Set(table) => stage.of(table, hash),
             Big::ZSet(tree) => stage.of(tree.table(), hash),
-            Big::Str(_) | Big::List(_) | Big::Stream(_) | Big::Array(_) => true,
+            Big::Str(_) | Big::List(_) | Big::Stream(_) | Big::Array(_) | Big::Vector(_) => true,
         }
     }
 
@@ -217,6 +228,7 @@ impl Big {
             Big::ZSet(tree) => 2 * tree.len(),
             Big::Stream(stream) => stream.free_effort(),
             Big::Array(slots) => usize::try_from(slots.count()).unwrap_or(usize::MAX),
+            Big::Vector(vectors) => vectors.len() + vectors.attribute_count(),
         }
     }
 
@@ -231,6 +243,7 @@ impl Big {
             Big::ZSet(tree) => Big::ZSet(Box::new(tree.deep_clone())),
             Big::Stream(stream) => Big::Stream(stream.clone()),
             Big::Array(slots) => Big::Array(slots.clone()),
+            Big::Vector(vectors) => Big::Vector(vectors.clone()),
         }
     }
 }
@@ -253,6 +266,8 @@ pub fn encoding(entry: EntryRef<'_>) -> &'static str {
         Kind::BigZSet => "skiplist",
         Kind::BigStream => "stream",
         Kind::BigArray => "sliced-array",
+        // What the reference shows for the values of all modules.
+        Kind::BigVector => "raw",
     }
 }
 
@@ -289,6 +304,10 @@ pub struct Limits {
     pub zset_entries: usize,
     /// Longest member of a packed sorted set, bytes.
     pub zset_value: usize,
+    /// Indexes of a slice of new arrays: a power of two.
+    pub array_slice: usize,
+    /// When slices of arrays count as dense.
+    pub array: Thresholds,
     /// Node size of lists: bytes class if negative, elements if positive.
     pub list_max: i32,
     /// Nodes left uncompressed at each end; 0 compresses none.
@@ -324,6 +343,8 @@ impl Limits {
             set_value: 64,
             zset_entries: 128,
             zset_value: 64,
+            array_slice: 4096,
+            array: Thresholds { dense_above: 10, sparse_below: 5 },
             list_max: -2,
             list_compress_depth: 0,
             list_packed_threshold: 0,

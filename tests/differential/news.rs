@@ -60,7 +60,7 @@ impl Listeners {
             news.invalid.push(keys);
         }
         // SORT looks up what a set's elements lead to in an order that is the table's own.
-        let is_miss = |event: &String| event.contains("\"keymiss\"");
+        let is_miss = |event: &String| event.contains("keymiss\"");
         news.events.chunk_by_mut(|a, b| is_miss(a) && is_miss(b)).for_each(|run| run.sort_unstable());
         Ok(news)
     }

@@ -67,6 +67,7 @@ const POOLS: &[(&str, Pool)] = &[
 pub fn named(name: &str) -> Pool {
     POOLS
         .iter()
+        .chain(super::forms_bits::POOLS)
         .chain(super::forms_geo::POOLS)
         .chain(super::streams::POOLS)
         .find(|(n, _)| *n == name)

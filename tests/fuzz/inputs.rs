@@ -25,6 +25,7 @@ const TARGETS: &[Target] = &[
     ("listpack", redstart::ds::listpack::fuzz_listpack),
     ("intset", redstart::ds::intset::fuzz_intset),
     ("stream", redstart::types::fuzz_stream),
+    ("filter", redstart::types::fuzz_filter),
 ];
 
 /// The folder of the corpora.

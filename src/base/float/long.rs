@@ -104,6 +104,16 @@ impl LongDouble {
         out
     }
 
+    /// The largest finite one.
+    pub fn largest() -> Self {
+        Self(X87DoubleExtended::largest())
+    }
+
+    /// The same with the other sign.
+    pub fn negated(self) -> Self {
+        self.signed(true)
+    }
+
     /// Its text as [`LongDouble::push_human`] writes it.
     pub fn format(self) -> Vec<u8> {
         let mut out = Vec::new();

@@ -4,7 +4,7 @@ use super::{index_of, reply_slot};
 use crate::base::float::LongDouble;
 use crate::base::number;
 use crate::command::{Args, CmdError, Ctx, Flow, Outcome, reply_elem};
-use crate::ds::array::{INDEX_MAX, SLICE};
+use crate::ds::array::INDEX_MAX;
 use crate::types::{Array, Elem};
 
 /// Most elements that a reply has where it may be made of gaps.
@@ -158,7 +158,7 @@ pub(super) fn arinfo(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         ("slices", slices),
         ("directory-size", slices),
         ("super-dir-entries", 0),
-        ("slice-size", SLICE),
+        ("slice-size", slots.slice_len() as u64),
     ] {
         reply.bulk(name.as_bytes());
         reply.uint(value);

@@ -15,7 +15,7 @@ use crate::resp::Proto;
 use crate::sys::crash;
 use crate::types::{
     self, Array, Big, Digest, Elem, Encoded, EntryRef, Hash, Kind, List, Scratch, Set, Str, StrRef, Stream, Type,
-    Value, ZSet,
+    Value, VectorSet, ZSet,
 };
 use std::time::Duration;
 
@@ -345,6 +345,9 @@ fn serialized_bytes(entry: EntryRef<'_>) -> usize {
         Type::Array => Array::view(entry).walk(0, u64::MAX, false, |_, value| {
             bytes += elem(value) + 8;
             true
+        }),
+        Type::VectorSet => VectorSet::view(entry).iter().for_each(|(node, attributes)| {
+            bytes += text(node.name().len()) + text(attributes.map_or(0, <[u8]>::len)) + text(node.bytes().len());
         }),
     }
     bytes
