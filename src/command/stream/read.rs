@@ -158,10 +158,12 @@ impl Served {
 
 /// The id behind which XREAD begins.
 fn start_of(cx: &mut Ctx<'_>, key: Key<'_>, text: &[u8]) -> Result<StreamId, CmdError> {
+    // Looked at even if the id says it all: another type is an error before any other.
+    let log = cx.db.read::<Stream>(key)?.map(|stream| stream.log());
     match text {
-        b"$" => Ok(cx.db.read::<Stream>(key)?.map_or(StreamId::MIN, |stream| stream.log().last_id())),
+        b"$" => Ok(log.map_or(StreamId::MIN, |log| log.last_id())),
         b"+" => {
-            let last = cx.db.read::<Stream>(key)?.map_or(StreamId::MIN, |stream| stream.log().last_entry_id());
+            let last = log.map_or(StreamId::MIN, |log| log.last_entry_id());
             Ok(last.prev().unwrap_or(last))
         }
         b">" => Err(NEW_IN_XREAD),
