@@ -11,7 +11,7 @@ mod read;
 
 use super::error::CmdError;
 use super::table::{Arg, Command, KeySpec, acl, flag, key_flag as kf};
-use super::{help, reply_elem};
+use super::{help, keys, reply_elem};
 use crate::resp::Reply;
 use crate::types::{StreamEntry, StreamId};
 
@@ -235,6 +235,7 @@ pub const COMMANDS: &[Command] = &[
         summary: "Replies the entries of streams that come after given ids; may wait until there is one.",
         history: &[("7.4.0", "The id +.")],
         run: Some(read::xread),
+        find_keys: Some(keys::xread),
         ..STREAM
     },
     Command {
@@ -254,6 +255,7 @@ pub const COMMANDS: &[Command] = &[
         summary: "Replies entries that no consumer of the group has got yet, or what is pending; may wait until there is one.",
         history: &[("8.4.0", "CLAIM.")],
         run: Some(read::xreadgroup),
+        find_keys: Some(keys::xread),
         ..STREAM
     },
     Command {

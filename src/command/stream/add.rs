@@ -82,6 +82,7 @@ impl Options {
             }
         }
         options.set_limit(limit, adds, limits)?;
+        options.keep_repeatable();
         Ok(options)
     }
 
@@ -124,6 +125,17 @@ impl Options {
         Ok(())
     }
 
+    /// Entries that stay because a group needs them may stand before others that went: no first id tells another copy
+    /// which those were, so that the threshold must be taken as it is.
+    fn keep_repeatable(&mut self) {
+        if let (References::Acked, Some(trim @ Trim { threshold: Threshold::MinId(_), .. })) =
+            (self.references, &mut self.trim)
+        {
+            trim.approximate = false;
+            trim.limit = 0;
+        }
+    }
+
     /// The words that trim another copy of the stream to what this one is now.
     fn exact_words(&self, stream: &StreamData) -> Vec<Vec<u8>> {
         let mut words: Vec<Vec<u8>> = Vec::new();
@@ -132,7 +144,9 @@ impl Options {
                 Threshold::MaxLen(_) if trim.approximate => ("MAXLEN", stream.log().len().to_string().into_bytes()),
                 Threshold::MaxLen(most) => ("MAXLEN", most.to_string().into_bytes()),
                 Threshold::MinId(_) if trim.approximate => {
-                    ("MINID", stream.log().first_id().text().as_bytes().to_vec())
+                    // Where nothing is left, nothing shall be left there.
+                    let first = if stream.log().is_empty() { StreamId::MAX } else { stream.log().first_id() };
+                    ("MINID", first.text().as_bytes().to_vec())
                 }
                 Threshold::MinId(min) => ("MINID", min.text().as_bytes().to_vec()),
             };

@@ -204,6 +204,8 @@ pub fn xclaim(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
 
 pub fn xautoclaim(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let (key, name, consumer) = (args.key()?, args.bytes()?, args.bytes()?);
+    // The look is counted before the other words are read, what it found is judged after them.
+    cx.db.entry(key);
     let min_idle_ms = option_int(args, "min-idle-time", "XAUTOCLAIM")?.max(0);
     let start = parse_start(args.bytes()?)?;
     let delivered_ms = cx.now.unix_ms.0;
@@ -218,7 +220,7 @@ pub fn xautoclaim(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
             return Err(CmdError::SYNTAX);
         }
     }
-    existing(cx.db.read::<Stream>(key)?, key, name)?;
+    existing(cx.db.read_to_change::<Stream>(key)?, key, name)?;
     let count = usize::try_from(count).unwrap_or(usize::MAX);
     claiming(cx, key, (name, consumer), |claiming, group, log, reply| {
         let looked_at: Vec<StreamId> = {

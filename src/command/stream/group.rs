@@ -228,6 +228,8 @@ fn delete_consumer(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
 pub fn xack(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let (key, name) = (args.key()?, args.bytes()?);
     let mut acknowledged = 0;
+    // Counted and announced as a look.
+    cx.db.read::<Stream>(key)?;
     if let Some(mut edit) = cx.db.edit::<Stream>(key, Missing::Skip)? {
         let mut stream = edit.value();
         if let Some(group) = stream.group_mut(name) {

@@ -37,7 +37,8 @@ const LEAST_ALARM_MS: i64 = 10;
 
 /// The keys behind STREAMS, looked for from a word on.
 pub const fn keys_from(word: i32) -> KeySpec {
-    KeySpec::keyword("STREAMS", word, Find::Range { last: -1, step: 1, limit: 2 }, kf::RO | kf::ACCESS)
+    let flags = kf::RO | kf::ACCESS | kf::INCOMPLETE;
+    KeySpec::keyword("STREAMS", word, Find::Range { last: -1, step: 1, limit: 2 }, flags)
 }
 
 /// What both commands are told.
@@ -157,10 +158,12 @@ impl Served {
 
 /// The id behind which XREAD begins.
 fn start_of(cx: &mut Ctx<'_>, key: Key<'_>, text: &[u8]) -> Result<StreamId, CmdError> {
+    // Looked at even if the id says it all: another type is an error before any other.
+    let log = cx.db.read::<Stream>(key)?.map(|stream| stream.log());
     match text {
-        b"$" => Ok(cx.db.read::<Stream>(key)?.map_or(StreamId::MIN, |stream| stream.log().last_id())),
+        b"$" => Ok(log.map_or(StreamId::MIN, |log| log.last_id())),
         b"+" => {
-            let last = cx.db.read::<Stream>(key)?.map_or(StreamId::MIN, |stream| stream.log().last_entry_id());
+            let last = log.map_or(StreamId::MIN, |log| log.last_entry_id());
             Ok(last.prev().unwrap_or(last))
         }
         b">" => Err(NEW_IN_XREAD),
