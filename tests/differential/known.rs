@@ -87,10 +87,22 @@ pub const KNOWN: &[Known] = &[
         why: "where the number is missing the reference sometimes reads another word",
     },
     Known {
-        command: "bit* b*",
+        command: "bitcount *",
         theirs: ":*",
         ours: "-ERR *",
-        why: "since 7.2 BITCOUNT and BITPOS look at their words though the key is missing",
+        why: "since 7.2 BITCOUNT looks at its words though the key is missing",
+    },
+    Known {
+        command: "bitpos *",
+        theirs: ":*",
+        ours: "-ERR *",
+        why: "since 7.2 BITPOS looks at its words though the key is missing",
+    },
+    Known {
+        command: "pfdebug *",
+        theirs: "-ERR wrong number of arguments*",
+        ours: "*",
+        why: "with two words it is our short form: how a key is kept",
     },
     Known {
         command: "*scan*",
