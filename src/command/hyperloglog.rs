@@ -100,6 +100,14 @@ fn read<R>(cx: &mut Ctx<'_>, key: Key<'_>, look: impl FnOnce(Hll<'_>) -> R) -> R
     Ok(Some(look(hll)))
 }
 
+/// As `read`, but neither a hit nor a miss: PFDEBUG may change what it looks at.
+fn inspect<R>(cx: &mut Ctx<'_>, key: Key<'_>, look: impl FnOnce(Hll<'_>) -> R) -> Result<Option<R>, CmdError> {
+    let Some(value) = cx.db.read_to_change::<Str>(key)? else { return Ok(None) };
+    let mut scratch = Scratch::default();
+    let hll = Hll::of(value.bytes(&mut scratch)).ok_or(NO_HLL)?;
+    Ok(Some(look(hll)))
+}
+
 fn pfadd(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let key = args.key()?;
     let sparse_max_bytes = cx.config.hll_sparse_max_bytes;
@@ -187,7 +195,7 @@ fn pfdebug(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     }
     let word = args.bytes()?;
     let key = args.key()?;
-    let Some((encoding, runs)) = read(cx, key, |hll| (hll.encoding(), hll.decode()))? else {
+    let Some((encoding, runs)) = inspect(cx, key, |hll| (hll.encoding(), hll.decode()))? else {
         return Err(NO_KEY);
     };
     let is = |name: &str| word.eq_ignore_ascii_case(name.as_bytes());

@@ -127,7 +127,7 @@ mod tests {
         assert_eq!(of(set, "set a b EX 5 GET"), [(1, kf::RW | kf::ACCESS | kf::UPDATE)]);
         assert_eq!(
             of(xread, "xreadgroup group streams c count 1 STREAMS a b 0 >"),
-            [(6, kf::RO | kf::ACCESS), (7, kf::RO | kf::ACCESS)]
+            [(7, kf::RO | kf::ACCESS), (8, kf::RO | kf::ACCESS)]
         );
         assert_eq!(of(bitfield, "bitfield a get u8 0 OVERFLOW sat get u8 1"), [(1, kf::RO | kf::ACCESS)]);
         assert_eq!(of(bitfield, "bitfield a get u8 0 set u8 0 1"), [(1, kf::RW | kf::ACCESS | kf::UPDATE)]);

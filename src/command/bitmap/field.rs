@@ -11,6 +11,7 @@ use crate::base::number;
 use crate::command::args::Args;
 use crate::command::ctx::{Ctx, Flow, Outcome};
 use crate::command::error::CmdError;
+use crate::keyspace::Event;
 use crate::types::{Scratch, Str};
 
 /// What becomes of a result that does not fit.
@@ -217,9 +218,11 @@ pub fn bitfield(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         }
         changes
     });
-    // A string that grew though nothing was written has changed too: whoever follows must make it grow.
-    if changes > 0 || grows {
-        edit.finish_with(changes.max(1), SETBIT);
+    if changes > 0 {
+        edit.finish_with(changes, SETBIT);
+    } else if grows {
+        // Nothing was written, which is no news; but whoever follows must make it grow.
+        edit.finish(Event::SILENT);
     }
     Ok(Flow::Done)
 }
