@@ -1,6 +1,7 @@
 //! Lists. The forms that wait have a file of their own.
 
 pub mod blocking;
+pub mod moving;
 
 use super::args::Args;
 use super::ctx::{Ctx, Flow, Outcome};

@@ -63,6 +63,7 @@ pub static FAMILIES: &[&[Command]] = &[
     hash::IMPORT_COMMANDS,
     list::COMMANDS,
     list::blocking::COMMANDS,
+    list::moving::COMMANDS,
     set::COMMANDS,
     zset::COMMANDS,
     zset::blocking::COMMANDS,

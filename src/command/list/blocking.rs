@@ -8,7 +8,7 @@ use crate::types::{End, List, Type};
 
 const BLOCKING: Command = Command { group: "list", acl: acl::LIST, ..Command::BLANK };
 const ALL_BUT_LAST: &[KeySpec] = &[KeySpec::range(1, -2, 1, kf::RW | kf::ACCESS | kf::DELETE)];
-const TIMEOUT: Arg = Arg::double("timeout");
+pub(super) const TIMEOUT: Arg = Arg::double("timeout");
 
 /// The rows.
 pub const COMMANDS: &[Command] = &[
@@ -91,7 +91,11 @@ fn wait<'a>(cx: &Ctx<'_>, keys: impl Iterator<Item = &'a [u8]>, deadline_ms: Opt
 }
 
 /// As `wait`; where the command may not wait it replies that there is no array.
-fn wait_or_none<'a>(cx: &mut Ctx<'_>, keys: impl Iterator<Item = &'a [u8]>, deadline_ms: Option<u64>) -> Outcome {
+pub(super) fn wait_or_none<'a>(
+    cx: &mut Ctx<'_>,
+    keys: impl Iterator<Item = &'a [u8]>,
+    deadline_ms: Option<u64>,
+) -> Outcome {
     Ok(wait(cx, keys, deadline_ms).unwrap_or_else(|| {
         cx.reply.null_array();
         Flow::Done
