@@ -29,7 +29,7 @@ pub(super) const NETWORK: &[OptionRow] = &[
     row("io-threads", "1", "6.0.0", int_kind!(io_threads, 1, 128),
         "Threads that read and write sockets; 1 leaves all of it to the main loop.").immutable(),
     row("io-threads-do-reads", "no", "6.0.0", yes_no_kind!(io_threads_do_reads),
-        "Lets I/O threads read and parse requests too. Kept for old files.").immutable(),
+        "Lets I/O threads read and parse requests too. Kept for old files."),
 ];
 
 #[rustfmt::skip] // a row is read as two lines: facts, meaning

@@ -11,6 +11,7 @@ use crate::base::text;
 use crate::keyspace::{Event, Key};
 use crate::persist::rdb;
 use crate::resp::Argv;
+use crate::stats::Hidden;
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -134,7 +135,8 @@ struct Request<'a> {
     keys: Vec<Key<'a>>,
 }
 
-fn parse<'a>(args: &mut Args<'a>) -> Result<Request<'a>, CmdError> {
+/// `hidden` gets the words that nobody else may see.
+fn parse<'a>(args: &mut Args<'a>, hidden: &mut Hidden) -> Result<Request<'a>, CmdError> {
     let (host, port, key) = (args.bytes()?, args.bytes()?, args.key()?);
     let numbers = args.position();
     args.seek(numbers + 2);
@@ -145,8 +147,11 @@ fn parse<'a>(args: &mut Args<'a>) -> Result<Request<'a>, CmdError> {
         } else if args.accept("replace") {
             replace = true;
         } else if args.left() >= 2 && args.accept("auth") {
+            hidden.add(args.position());
             auth = vec![args.bytes()?];
         } else if args.left() >= 3 && args.accept("auth2") {
+            hidden.add(args.position());
+            hidden.add(args.position() + 1);
             auth = vec![args.bytes()?, args.bytes()?];
         } else if args.accept("keys") {
             if !key.bytes.is_empty() {
@@ -309,7 +314,7 @@ fn send(cx: &mut Ctx<'_>, request: &Request<'_>, parcels: &[Parcel<'_>], done: &
 }
 
 fn migrate(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
-    let request = parse(args)?;
+    let request = parse(args, &mut cx.hidden)?;
     let (now_ms, compress) = (cx.now.unix_ms.0, cx.config.rdbcompression);
     let mut parcels = Vec::new();
     for key in &request.keys {
