@@ -12,6 +12,7 @@ pub mod journal;
 pub mod keyspace;
 pub mod net;
 pub mod resp;
+pub mod script;
 pub mod server;
 pub mod session;
 pub mod stats;

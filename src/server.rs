@@ -28,6 +28,7 @@ use crate::journal::{Effects, Journal};
 use crate::keyspace::Keyspace;
 use crate::net::{Input, Peer, Service};
 use crate::resp::{Argv, Outbox, Reply};
+use crate::script::Scripts;
 use crate::session::{ConnId, Session, Sessions, mode};
 use crate::stats::{Hidden, Stats};
 use crate::sys::logging::Logging;
@@ -54,6 +55,7 @@ pub struct Server {
     stats: Stats,
     table: Table,
     facts: Facts,
+    scripts: Scripts,
     rng: Rng,
     asks: Vec<Ask>,
     batch: Batch,
@@ -107,6 +109,7 @@ impl Server {
             table,
             config,
             facts,
+            scripts: Scripts::default(),
             rng,
             asks: Vec::new(),
             batch: Batch::default(),
@@ -159,6 +162,8 @@ impl Server {
             stats: &mut self.stats,
             table: &self.table,
             facts: &mut self.facts,
+            scripts: &mut self.scripts,
+            pump: None,
             asks: &mut self.asks,
             rng: &mut self.rng,
             last_tick: ticks::now(),

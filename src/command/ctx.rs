@@ -11,6 +11,7 @@ use crate::hub::Hub;
 use crate::journal::{Effects, Journal};
 use crate::keyspace::DbView;
 use crate::resp::{OwnedArgv, Reply};
+use crate::script::Scripts;
 use crate::session::{ConnId, Session, Sessions};
 use crate::stats::{Hidden, Stats};
 use crate::types::Type;
@@ -113,6 +114,12 @@ pub struct Debug {
     pub reply_buffer_peak_reset_ms: Option<i64>,
 }
 
+/// Serves other clients in the middle of a command that runs for long.
+pub trait Pump {
+    /// Reads what they sent, lets `Ctx::serve_other` answer, and sends the answers.
+    fn serve_others(&self, cx: &mut Ctx<'_>);
+}
+
 /// One request's view of the server.
 pub struct Ctx<'a> {
     /// The moment, frozen for the unit.
@@ -139,6 +146,10 @@ pub struct Ctx<'a> {
     pub table: &'a Table,
     /// The process.
     pub facts: &'a mut Facts,
+    /// Scripts and functions.
+    pub scripts: &'a mut Scripts,
+    /// How others are served while a script runs for long; `None` where nobody else can be.
+    pub pump: Option<&'a dyn Pump>,
     /// Wishes to the server, done after the unit.
     pub asks: &'a mut Vec<Ask>,
     /// Randomness for replies.

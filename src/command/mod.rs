@@ -16,6 +16,7 @@ mod array;
 mod bitmap;
 mod dump;
 mod expiry;
+mod function;
 mod generic;
 mod geo;
 mod hash;
@@ -28,6 +29,7 @@ mod news;
 mod pubsub;
 mod room;
 mod scan;
+mod script;
 mod server;
 mod set;
 mod sort;
@@ -39,7 +41,7 @@ mod zset;
 
 pub use args::Args;
 pub use blocking::{give_up_waiting, retry, time_out};
-pub use ctx::{Ask, Ctx, Debug, Facts, Flow, Outcome, PauseKind, Shutdown, Wait};
+pub use ctx::{Ask, Ctx, Debug, Facts, Flow, Outcome, PauseKind, Pump, Shutdown, Wait};
 pub use error::CmdError;
 pub use execute::{Handled, close_vanished, end_unit, execute, refuse_protocol, resolve};
 pub use news::{Mail, broadcast, deliver_events, forget_surplus, interest};
@@ -70,6 +72,8 @@ pub static FAMILIES: &[&[Command]] = &[
     stream::COMMANDS,
     pubsub::COMMANDS,
     dump::COMMANDS,
+    script::COMMANDS,
+    function::COMMANDS,
     vector::COMMANDS,
     array::COMMANDS,
     server::admin::COMMANDS,

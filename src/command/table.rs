@@ -47,6 +47,9 @@ pub mod flag {
     /// Does not use up what CLIENT CACHING said for the next command.
     pub const KEEPS_CACHING: u32 = 1 << 29;
 
+    /// Runs a script, which may have declared what it does.
+    pub const RUNS_SCRIPT: u32 = 1 << 30;
+
     /// The names that COMMAND shows, in its order.
     pub const NAMES: &[(u32, &str)] = &[
         (WRITE, "write"),

@@ -7,6 +7,7 @@ pub mod info;
 mod latency;
 mod memory;
 mod rates;
+mod scripts;
 mod slowlog;
 
 pub use clients::RecentMax;
@@ -15,6 +16,7 @@ pub use errors::ErrorStats;
 pub use latency::{LatencyMonitor, Sample, Series, Summary};
 pub use memory::{MemoryFigures, Ratio, human};
 pub use rates::{Rate, Rates};
+pub use scripts::ScriptFigures;
 pub use slowlog::{Hidden, SlowEntry, SlowLog};
 
 use crate::sys::ticks;
