@@ -8,6 +8,7 @@
 //! Execution order per connection is the order of arrival; a batch only brings cache misses forward.
 
 mod batch;
+mod busy;
 mod cron;
 mod limits;
 mod log_options;
@@ -21,7 +22,7 @@ pub use start::{StartError, run};
 use crate::base::clock::Now;
 use crate::base::hash::Hasher;
 use crate::base::rng::Rng;
-use crate::command::{Ask, Ctx, Facts, Handled, Row, Table, broadcast, derived, execute, interest};
+use crate::command::{Ask, Ctx, Facts, Handled, Pump, Row, Table, broadcast, derived, execute, interest};
 use crate::config::Config;
 use crate::hub::Hub;
 use crate::journal::{Effects, Journal};
@@ -56,6 +57,8 @@ pub struct Server {
     table: Table,
     facts: Facts,
     scripts: Scripts,
+    /// The way to the sockets while a script runs for long.
+    pump: Option<busy::SocketPump>,
     rng: Rng,
     asks: Vec<Ask>,
     batch: Batch,
@@ -110,6 +113,7 @@ impl Server {
             config,
             facts,
             scripts: Scripts::default(),
+            pump: None,
             rng,
             asks: Vec::new(),
             batch: Batch::default(),
@@ -163,7 +167,7 @@ impl Server {
             table: &self.table,
             facts: &mut self.facts,
             scripts: &mut self.scripts,
-            pump: None,
+            pump: self.pump.as_ref().map(|pump| pump as &dyn Pump),
             asks: &mut self.asks,
             rng: &mut self.rng,
             last_tick: ticks::now(),
@@ -302,26 +306,38 @@ impl Server {
     }
 }
 
+/// Takes a new connection among the clients, or says why not.
+fn open(
+    conn: ConnId,
+    peer: Peer,
+    now: Now,
+    stats: &mut Stats,
+    config: &Config,
+    sessions: &mut Sessions,
+) -> Result<(), Vec<u8>> {
+    stats.totals.connections_received += 1;
+    if sessions.len() >= config.maxclients as usize {
+        stats.totals.rejected_connections += 1;
+        return Err(b"-ERR max number of clients reached\r\n".to_vec());
+    }
+    if config.protected_mode && config.requirepass.is_empty() && !(peer.loopback || peer.unix) {
+        stats.totals.rejected_connections += 1;
+        return Err(start::PROTECTED_MODE_TEXT.as_bytes().to_vec());
+    }
+    let mut session = Session::new(sessions.next_id(), conn, now);
+    session.authenticated = config.requirepass.is_empty();
+    session.fd = peer.fd;
+    session.mode |= if peer.unix { mode::UNIX_SOCKET } else { 0 } | if peer.loopback { mode::LOOPBACK } else { 0 };
+    session.peer = peer.peer.into();
+    session.local = peer.local.into();
+    log::trace!("Accepted {}", session.peer);
+    sessions.insert(session);
+    Ok(())
+}
+
 impl Service for Server {
     fn handle_open(&mut self, conn: ConnId, peer: Peer, now: Now) -> Result<(), Vec<u8>> {
-        self.stats.totals.connections_received += 1;
-        if self.sessions.len() >= self.config.maxclients as usize {
-            self.stats.totals.rejected_connections += 1;
-            return Err(b"-ERR max number of clients reached\r\n".to_vec());
-        }
-        if self.config.protected_mode && self.config.requirepass.is_empty() && !(peer.loopback || peer.unix) {
-            self.stats.totals.rejected_connections += 1;
-            return Err(start::PROTECTED_MODE_TEXT.as_bytes().to_vec());
-        }
-        let mut session = Session::new(self.sessions.next_id(), conn, now);
-        session.authenticated = self.config.requirepass.is_empty();
-        session.fd = peer.fd;
-        session.mode |= if peer.unix { mode::UNIX_SOCKET } else { 0 } | if peer.loopback { mode::LOOPBACK } else { 0 };
-        session.peer = peer.peer.into();
-        session.local = peer.local.into();
-        log::trace!("Accepted {}", session.peer);
-        self.sessions.insert(session);
-        Ok(())
+        open(conn, peer, now, &mut self.stats, &self.config, &mut self.sessions)
     }
 
     fn read_target(&mut self, conn: ConnId) -> Option<(&mut Vec<u8>, usize)> {

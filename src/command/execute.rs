@@ -96,7 +96,7 @@ fn queue(cx: &mut Ctx<'_>, row: Row, argv: Argv<'_>) {
         // What will not run need not be kept.
         if !multi.broken {
             let argv = argv.to_owned();
-            multi.flags |= row.command.flags;
+            multi.flags |= row.command.flags_of(cx.scripts, argv.argv());
             multi.argv_bytes += argv.alloc_bytes();
             multi.queue.push(Queued { row: row.id, argv });
         }

@@ -10,7 +10,7 @@ use super::script::{self, Call, FLUSH_TYPE, KEYS, KEYS_RO, KeyCount, RUNNER};
 use super::table::{Arg, Command, acl, flag};
 use crate::base::{glob, number};
 use crate::resp::{Argv, Proto};
-use crate::script::{Failed, Host, Interrupt, Kind, LibraryRow, Restore, flags};
+use crate::script::{Failed, Host, Interrupt, Kind, LibraryRow, Restore, Scripts, flags};
 use crate::sys::ticks;
 
 const SCRIPTING: Command = Command { group: "scripting", acl: acl::SCRIPTING, ..Command::BLANK };
@@ -35,6 +35,7 @@ pub const COMMANDS: &[Command] = &[
         since: "7.0.0",
         complexity: "That of the function",
         summary: "Runs a function.",
+        declared: Some(declared),
         run: Some(|cx, args| fcall(cx, args, false)),
         ..SCRIPTING
     },
@@ -47,6 +48,7 @@ pub const COMMANDS: &[Command] = &[
         since: "7.0.0",
         complexity: "That of the function",
         summary: "Runs a function that may not write.",
+        declared: Some(declared),
         run: Some(|cx, args| fcall(cx, args, true)),
         ..SCRIPTING
     },
@@ -175,6 +177,10 @@ const FUNCTION: &[Command] = &[
         ..SCRIPTING
     },
 ];
+
+fn declared(scripts: &Scripts, argv: Argv<'_>) -> Option<u32> {
+    scripts.function_row(argv.get(1)?).map(|function| function.flags)
+}
 
 fn fcall(cx: &mut Ctx<'_>, args: &mut Args<'_>, read_only: bool) -> Outcome {
     script::announce(cx, args);

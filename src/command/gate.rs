@@ -109,12 +109,13 @@ fn queued_flags(cx: &Ctx<'_>, command: &Command) -> u32 {
 
 /// CLIENT PAUSE holds up commands.
 #[inline]
-fn paused(cx: &Ctx<'_>, command: &Command) -> Pass {
+fn paused(cx: &Ctx<'_>, command: &Command, argv: Argv<'_>) -> Pass {
     let Some((until_ms, kind)) = cx.facts.pause else { return Pass::Run };
     if cx.now.unix_ms.0 >= until_ms {
         return Pass::Run;
     }
-    let writes = (command.flags | queued_flags(cx, command)) & (flag::WRITE | flag::MAY_REPLICATE) != 0;
+    let writes =
+        (command.flags_of(cx.scripts, argv) | queued_flags(cx, command)) & (flag::WRITE | flag::MAY_REPLICATE) != 0;
     match kind {
         PauseKind::All => Pass::Pause,
         PauseKind::Write if writes => Pass::Pause,
@@ -137,5 +138,5 @@ pub fn check(cx: &mut Ctx<'_>, row: Row, argv: Argv<'_>) -> Result<Pass, CmdErro
     heard_while_subscribed(cx, command)?;
     apart_from_monitors(cx, command)?;
     script::is_allowed(cx, command)?;
-    Ok(paused(cx, command))
+    Ok(paused(cx, command, argv))
 }

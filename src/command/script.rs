@@ -3,7 +3,7 @@
 mod busy;
 mod run;
 
-pub(super) use busy::{is_allowed, kill};
+pub(super) use busy::{is_allowed, kill, refuse_others};
 pub(super) use run::{Call, KeyCount, announce, log, run};
 
 use super::args::Args;
@@ -11,12 +11,13 @@ use super::ctx::{Ctx, Flow, Outcome};
 use super::error::CmdError;
 use super::help;
 use super::table::{Arg, Command, KeySpec, acl, flag, key_flag as kf};
+use crate::resp::Argv;
 use crate::script::{Failed, Kind, Scripts, sha_of};
 
 const SCRIPTING: Command = Command { group: "scripting", acl: acl::SCRIPTING, ..Command::BLANK };
 /// Flags of all that runs a script.
 pub(super) const RUNNER: u32 =
-    flag::NOSCRIPT | flag::STALE | flag::SKIP_MONITOR | flag::NO_MANDATORY_KEYS | flag::MOVABLE_KEYS | flag::RUNS_SCRIPT;
+    flag::NOSCRIPT | flag::STALE | flag::SKIP_MONITOR | flag::NO_MANDATORY_KEYS | flag::MOVABLE_KEYS;
 pub(super) const KEYS: &[KeySpec] = &[KeySpec::count(2, 1, kf::RW | kf::ACCESS | kf::UPDATE)];
 pub(super) const KEYS_RO: &[KeySpec] = &[KeySpec::count(2, 1, kf::RO | kf::ACCESS)];
 const TAIL: [Arg; 3] =
@@ -38,6 +39,7 @@ pub const COMMANDS: &[Command] = &[
         since: "2.6.0",
         complexity: "That of the script",
         summary: "Runs a Lua script.",
+        declared: Some(declared_by_text),
         run: Some(|cx, args| eval(cx, args, false)),
         ..SCRIPTING
     },
@@ -50,6 +52,7 @@ pub const COMMANDS: &[Command] = &[
         since: "2.6.0",
         complexity: "That of the script",
         summary: "Runs a Lua script that the server knows, by its SHA-1.",
+        declared: Some(declared_by_sha),
         run: Some(|cx, args| evalsha(cx, args, false)),
         ..SCRIPTING
     },
@@ -62,6 +65,7 @@ pub const COMMANDS: &[Command] = &[
         since: "7.0.0",
         complexity: "That of the script",
         summary: "Runs a Lua script that may not write.",
+        declared: Some(declared_by_text),
         run: Some(|cx, args| eval(cx, args, true)),
         ..SCRIPTING
     },
@@ -74,6 +78,7 @@ pub const COMMANDS: &[Command] = &[
         since: "7.0.0",
         complexity: "That of the script",
         summary: "Runs a Lua script that the server knows, by its SHA-1, and that may not write.",
+        declared: Some(declared_by_sha),
         run: Some(|cx, args| evalsha(cx, args, true)),
         ..SCRIPTING
     },
@@ -144,6 +149,14 @@ const SCRIPT: &[Command] = &[
         ..SCRIPTING
     },
 ];
+
+fn declared_by_text(_: &Scripts, argv: Argv<'_>) -> Option<u32> {
+    Scripts::declared(argv.get(1)?)
+}
+
+fn declared_by_sha(scripts: &Scripts, argv: Argv<'_>) -> Option<u32> {
+    scripts.flags_of(&sha_of(argv.get(1)?)?)
+}
 
 /// A failure as the reply. One that a command has counted already is not counted again.
 pub(super) fn fail(cx: &mut Ctx<'_>, failed: Failed) -> Outcome {

@@ -29,7 +29,12 @@ pub(super) struct Registered {
 }
 
 /// The table while scripts run.
-pub(super) fn at_run(lua: &Lua, shared: &Rc<Shared>, calls: (Function, Function), for_functions: bool) -> Result<Table> {
+pub(super) fn at_run(
+    lua: &Lua,
+    shared: &Rc<Shared>,
+    calls: (Function, Function),
+    for_functions: bool,
+) -> Result<Table> {
     let table = common(lua, shared)?;
     let (call, pcall) = calls;
     table.set("call", call)?;
@@ -171,7 +176,7 @@ fn set_resp(shared: &Shared, args: &MultiValue) -> Returned {
 
 fn set_effects(shared: &Shared, args: &MultiValue) -> Returned {
     if args.len() != 1 {
-        return Err(Raised::Reply("ERR redis.set_repl() requires one argument.".to_owned()));
+        return Err(Raised::Reply("ERR redis.set_repl() requires two arguments.".to_owned()));
     }
     let mask = whole(args.get(0)).and_then(|mask| u8::try_from(mask).ok()).filter(|mask| *mask <= 3);
     let Some(mask) = mask else {
@@ -260,9 +265,10 @@ fn named_arguments(table: &Table, function: &mut Registered) -> std::result::Res
             }
             b"description" => {
                 let given = text(&value);
-                function.description = Some(given.ok_or_else(|| {
-                    refuse("description argument given to redis.register_function must be a string")
-                })?);
+                function.description =
+                    Some(given.ok_or_else(|| {
+                        refuse("description argument given to redis.register_function must be a string")
+                    })?);
             }
             b"callback" => match value {
                 Value::Function(f) => body = Some(f),

@@ -125,6 +125,11 @@ fn switch(cell: &Cell<bool>, args: &MultiValue, function: &str) -> std::result::
             let text = format!("invalid option '{}'", word.to_string_lossy());
             return Err(Raised::argument(1, function, &text));
         }
+        Some(Value::Integer(_) | Value::Number(_)) => {
+            let word = super::native::bytes_arg(args, 0, function)?;
+            let text = format!("invalid option '{}'", String::from_utf8_lossy(&word));
+            return Err(Raised::argument(1, function, &text));
+        }
         other => {
             let text = format!("string expected, got {}", super::native::kind(other));
             return Err(Raised::argument(1, function, &text));
@@ -188,7 +193,7 @@ fn push_value(out: &mut Vec<u8>, settings: &Settings, value: &Value, depth: u32)
         Value::Table(table) => {
             let depth = depth + 1;
             if depth > settings.encode_depth.get().min(MAX_DEPTH) {
-                return Err(Raised::at(format!("Cannot serialise, excessive depth ({depth})")));
+                return Err(Raised::at(format!("Cannot serialise, excessive nesting ({depth})")));
             }
             match array_len(settings, table)? {
                 Some(len) if len > 0 => push_array(out, settings, table, len, depth)?,
@@ -257,7 +262,10 @@ fn push_object(out: &mut Vec<u8>, settings: &Settings, table: &Table, depth: u32
                 push_value(out, settings, &key, depth)?;
                 out.push(b'"');
             }
-            _ => return Err(refuse("table", "table key must be a number or string")),
+            _ => {
+                let kind = super::native::kind(Some(&key));
+                return Err(refuse(kind, "table key must be a number or string"));
+            }
         }
         out.push(b':');
         push_value(out, settings, &value, depth)?;
@@ -271,6 +279,8 @@ fn push_number(out: &mut Vec<u8>, settings: &Settings, n: f64) -> std::result::R
         match settings.encode_invalid.get() {
             Invalid::Refused => return Err(refuse("number", "must not be NaN or Inf")),
             Invalid::Null => return Ok(out.extend_from_slice(b"null")),
+            // Without a sign, which says nothing.
+            Invalid::Written if n.is_nan() => return Ok(out.extend_from_slice(b"nan")),
             Invalid::Written => {}
         }
     }

@@ -45,10 +45,11 @@ fn lossy(word: &[u8]) -> String {
 
 /// The words of the first line, if it is a header: without the `#!`.
 fn words(code: &[u8]) -> Option<(Vec<Vec<u8>>, usize)> {
-    let rest = code.strip_prefix(b"#!")?;
-    let end = memchr::memchr(b'\n', rest)?;
-    let words = text::split_args(&rest[..end]).ok()?;
-    Some((words, end + 2))
+    let end = memchr::memchr(b'\n', code)?;
+    let mut words = text::split_args(&code[..end]).ok()?;
+    let first = words.first_mut()?;
+    first.drain(..first.len().min(2));
+    Some((words, end))
 }
 
 impl Header {
@@ -68,9 +69,8 @@ impl Header {
         }
         let mut header = Header { len, ..Header::default() };
         for word in words {
-            let list = word
-                .strip_prefix(b"flags=")
-                .ok_or_else(|| format!("Unknown lua shebang option: {}", lossy(word)))?;
+            let list =
+                word.strip_prefix(b"flags=").ok_or_else(|| format!("Unknown lua shebang option: {}", lossy(word)))?;
             for flag in list.split(|byte| *byte == b',').filter(|flag| !flag.is_empty()) {
                 header.flags |=
                     flags::of(flag).ok_or_else(|| format!("Unexpected flag in script shebang: {}", lossy(flag)))?;
@@ -101,11 +101,11 @@ impl Header {
             }
         }
         let Some(name) = &header.name else { return Err("Library name was not given".to_owned()) };
-        if !is_name(name) {
-            return Err(BAD_NAME.to_owned());
-        }
         if engine.is_empty() || !engine.eq_ignore_ascii_case(b"lua") {
             return Err(format!("Engine '{}' not found", lossy(engine)));
+        }
+        if !is_name(name) {
+            return Err(BAD_NAME.to_owned());
         }
         Ok(header)
     }

@@ -78,7 +78,7 @@ impl Format<'_> {
                 b'!' => {
                     let align = self.number(MAX_ALIGN)?;
                     if !align.is_power_of_two() {
-                        return Err(Raised::at("alignment is not a power of 2"));
+                        return Err(Raised::at(format!("alignment {align} is not a power of 2")));
                     }
                     self.align = align;
                     continue;
@@ -136,8 +136,9 @@ fn pack(lua: &Lua, args: &MultiValue) -> Returned {
         match item.letter {
             b'x' => out.push(0),
             b'f' | b'd' => {
-                let n = number_arg(args, next, "pack")?;
-                let mut bytes = if item.letter == b'f' { (n as f32).to_le_bytes().to_vec() } else { n.to_le_bytes().to_vec() };
+                let n = packed_number(args, next)?;
+                let mut bytes =
+                    if item.letter == b'f' { (n as f32).to_le_bytes().to_vec() } else { n.to_le_bytes().to_vec() };
                 if format.big_endian {
                     bytes.reverse();
                 }
@@ -148,7 +149,7 @@ fn pack(lua: &Lua, args: &MultiValue) -> Returned {
                 let value = bytes_arg(args, next, "pack")?;
                 let size = if item.size == 0 { value.len() } else { item.size };
                 let Some(part) = value.get(..size) else {
-                    return Err(Raised::argument(next + 1, "pack", "string too short"));
+                    return Err(Raised::argument(next + 2, "pack", "string too short"));
                 };
                 out.extend_from_slice(part);
                 if item.letter == b's' {
@@ -157,7 +158,7 @@ fn pack(lua: &Lua, args: &MultiValue) -> Returned {
                 next += 1;
             }
             _ => {
-                let n = number_arg(args, next, "pack")?;
+                let n = packed_number(args, next)?;
                 let value = if n < 0.0 { n as i64 as u64 } else { n as u64 };
                 put_integer(&mut out, value, item.size, format.big_endian);
                 next += 1;
@@ -165,6 +166,14 @@ fn pack(lua: &Lua, args: &MultiValue) -> Returned {
         }
     }
     one(string(lua, &out)?)
+}
+
+/// A number to pack; one that is missing is nil.
+fn packed_number(args: &MultiValue, index: usize) -> Outcome<f64> {
+    if index >= args.len() {
+        return Err(Raised::argument(index + 1, "pack", "number expected, got nil"));
+    }
+    number_arg(args, index, "pack")
 }
 
 /// An integer of any size; only the low 64 bits count.
@@ -185,10 +194,11 @@ fn unpack(lua: &Lua, args: &MultiValue) -> Returned {
     let text = bytes_arg(args, 0, "unpack")?;
     let data = bytes_arg(args, 1, "unpack")?;
     let at = if args.get(2).is_some_and(|v| !v.is_nil()) { number_arg(args, 2, "unpack")? } else { 1.0 };
-    if at < 1.0 {
+    if at == 0.0 {
         return Err(Raised::argument(3, "unpack", "offset must be 1 or greater"));
     }
-    let mut at = at as usize - 1;
+    // From before the beginning nothing is there.
+    let mut at = if at < 0.0 { usize::MAX / 2 } else { at as usize - 1 };
     let short = || Raised::argument(2, "unpack", "data string too short");
     let mut format = Format::new(&text);
     let mut values = MultiValue::new();

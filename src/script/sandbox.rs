@@ -26,7 +26,12 @@ pub(super) struct Entries {
 }
 
 /// Turns a state with all its libraries into a sandbox. `call` and `pcall`: how a script reaches commands.
-pub(super) fn build(lua: &Lua, shared: &Rc<Shared>, calls: (Function, Function), for_functions: bool) -> Result<Entries> {
+pub(super) fn build(
+    lua: &Lua,
+    shared: &Rc<Shared>,
+    calls: (Function, Function),
+    for_functions: bool,
+) -> Result<Entries> {
     let globals = lua.globals();
     let natives = natives(lua, shared, &globals)?;
     let libraries = lua.create_table()?;
@@ -35,7 +40,7 @@ pub(super) fn build(lua: &Lua, shared: &Rc<Shared>, calls: (Function, Function),
     }
     bound_strings(lua, &libraries.get("string")?)?;
     let table: Table = libraries.get("table")?;
-    for name in ["insert", "remove", "sort"] {
+    for name in ["insert", "remove"] {
         table.set(name, raw::refusing_guarded(lua, table.get(name)?)?)?;
     }
     let os = lua.create_table()?;
@@ -138,7 +143,8 @@ pub(super) fn syntax_error(error: &mlua::Error) -> String {
 
 fn load_string(lua: &Lua, args: &MultiValue) -> Returned {
     let source = bytes_arg(args, 0, "loadstring")?;
-    let name = if args.get(1).is_some_and(|v| !v.is_nil()) { bytes_arg(args, 1, "loadstring")? } else { source.clone() };
+    let name =
+        if args.get(1).is_some_and(|v| !v.is_nil()) { bytes_arg(args, 1, "loadstring")? } else { source.clone() };
     compile(lua, &source, &name)
 }
 

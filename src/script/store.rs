@@ -134,6 +134,11 @@ impl Scripts {
         self.cache.get(sha).map(|script| script.flags)
     }
 
+    /// What a script declares of itself; nothing if it does so wrongly.
+    pub fn declared(code: &[u8]) -> Option<u32> {
+        Header::of_script(code).ok().map(|header| header.flags)
+    }
+
     /// Whether a script is known.
     pub fn knows(&self, sha: &Sha) -> bool {
         self.cache.contains_key(sha)

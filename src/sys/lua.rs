@@ -145,6 +145,8 @@ unsafe extern "C-unwind" fn call(state: *mut lua_State) -> c_int {
         let bytes: *const [u8] = (*reply).as_slice();
         let mut rest = &*bytes;
         let is_error = rest.first() == Some(&b'-');
+        // The arguments make room for the result: there may be as many of them as the stack can hold.
+        ffi::lua_settop(state, 0);
         push_reply(state, &mut rest, MAX_DEPTH);
         if is_error && ffi::lua_toboolean(state, ffi::lua_upvalueindex(2)) != 0 {
             ffi::lua_error(state);
@@ -455,8 +457,7 @@ unsafe extern "C-unwind" fn unpack(state: *mut lua_State) -> c_int {
         if ffi::lua_gettop(state) > 1 && ffi::lua_type(state, 1) == ffi::LUA_TTABLE {
             let is_given = |index| ffi::lua_type(state, index) > ffi::LUA_TNIL;
             let first = if is_given(2) { ffi::lua_tonumber(state, 2) } else { 1.0 };
-            let last =
-                if is_given(3) { ffi::lua_tonumber(state, 3) } else { ffi::lua_objlen(state, 1) as f64 };
+            let last = if is_given(3) { ffi::lua_tonumber(state, 3) } else { ffi::lua_objlen(state, 1) as f64 };
             let bound = f64::from(i32::MAX);
             // Past 32 bits Lua would compute with something else than what was written.
             if last - first >= f64::from(MAX_RESULTS) || !(first.abs() < bound && last.abs() < bound) {

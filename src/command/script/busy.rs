@@ -62,8 +62,17 @@ fn refusal(kind: Kind) -> CmdError {
 /// The server is busy.
 #[inline]
 pub fn is_allowed(cx: &Ctx<'_>, command: &Command) -> Result<(), CmdError> {
+    if command.is(flag::ALLOW_BUSY) { Ok(()) } else { refuse_others(cx) }
+}
+
+/// In the middle of another client's script nothing may be done that changes or shows data.
+///
+/// # Errors
+/// The server is busy.
+#[inline]
+pub fn refuse_others(cx: &Ctx<'_>) -> Result<(), CmdError> {
     match &cx.scripts.running {
-        Some(running) if !command.is(flag::ALLOW_BUSY) && running.conn != cx.session.conn => Err(refusal(running.kind)),
+        Some(running) if running.conn != cx.session.conn => Err(refusal(running.kind)),
         _ => Ok(()),
     }
 }

@@ -200,7 +200,7 @@ impl Parser<'_> {
 
     fn descend(&self, depth: u32) -> Outcome<()> {
         if depth > self.max_depth.min(MAX_DEPTH) {
-            let text = format!("Found too many nested data structures ({depth})");
+            let text = format!("Found too many nested data structures ({depth}) at character {}", self.index + 1);
             return Err(Raised::at(text));
         }
         Ok(())
@@ -329,4 +329,3 @@ fn unicode(text: &[u8], out: &mut Vec<u8>) -> Option<usize> {
     }
     Some(len)
 }
-
