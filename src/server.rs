@@ -27,15 +27,17 @@ use crate::config::Config;
 use crate::hub::Hub;
 use crate::journal::{Effects, Journal};
 use crate::keyspace::Keyspace;
-use crate::net::{Input, Peer, Service};
+use crate::net::{Input, LentReactor, Peer, Service};
 use crate::resp::{Argv, Outbox, Reply};
 use crate::script::Scripts;
 use crate::session::{ConnId, Session, Sessions, mode};
 use crate::stats::{Hidden, Stats};
+use crate::sys::loan::Loan;
 use crate::sys::logging::Logging;
 use crate::sys::{alloc, ticks};
 use batch::Batch;
 use std::net::TcpListener;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// Empty reply buffers kept for the next client that needs one.
@@ -59,6 +61,8 @@ pub struct Server {
     scripts: Scripts,
     /// The way to the sockets while a script runs for long.
     pump: Option<busy::SocketPump>,
+    /// What is left of the turn's requests, for the same.
+    open_turn: Rc<Loan<batch::LentTurn>>,
     rng: Rng,
     asks: Vec<Ask>,
     batch: Batch,
@@ -114,6 +118,7 @@ impl Server {
             facts,
             scripts: Scripts::default(),
             pump: None,
+            open_turn: Rc::default(),
             rng,
             asks: Vec::new(),
             batch: Batch::default(),
@@ -236,6 +241,11 @@ impl Server {
                 Ask::Unpaused => self.facts.pause = None,
             }
         }
+    }
+
+    /// From now on others are served while a script runs for long.
+    fn connect_pump(&mut self, reactor: Rc<Loan<LentReactor>>) {
+        self.pump = Some(busy::SocketPump::new(reactor, Rc::clone(&self.open_turn)));
     }
 
     /// A connection is gone: nobody may be told anything in its name.

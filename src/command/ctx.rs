@@ -108,6 +108,8 @@ pub struct Facts {
 pub struct Debug {
     /// Periodic work stops (DEBUG PAUSE-CRON).
     pub cron_paused: bool,
+    /// Scripts may call what they otherwise may not.
+    pub scripts_call_all: bool,
     /// Reply buffers do not shrink or grow by themselves.
     pub reply_buffer_resizing_off: bool,
     /// Milliseconds after which a reply buffer's peak is forgotten.

@@ -10,7 +10,7 @@ use super::script::{self, Call, FLUSH_TYPE, KEYS, KEYS_RO, KeyCount, RUNNER};
 use super::table::{Arg, Command, acl, flag};
 use crate::base::{glob, number};
 use crate::resp::{Argv, Proto};
-use crate::script::{Failed, Host, Interrupt, Kind, LibraryRow, Restore, Scripts, flags};
+use crate::script::{Failed, Host, Interrupt, Kind, LibraryRow, Restore, RunName, Scripts, flags};
 use crate::sys::ticks;
 
 const SCRIPTING: Command = Command { group: "scripting", acl: acl::SCRIPTING, ..Command::BLANK };
@@ -191,8 +191,8 @@ fn fcall(cx: &mut Ctx<'_>, args: &mut Args<'_>, read_only: bool) -> Outcome {
     };
     let count = number::parse_i64(args.bytes()?).ok_or(CmdError::BAD_KEY_COUNT)?;
     let keys = KeyCount::checked(count, args.left())?;
-    let name = String::from_utf8_lossy(name);
-    script::run(cx, &Call { found: &found, kind: Kind::Function, name: &name, argv: args.argv(), keys, read_only })
+    let name = RunName::Function(String::from_utf8_lossy(name).into());
+    script::run(cx, &Call { found: &found, kind: Kind::Function, name, argv: args.argv(), keys, read_only })
 }
 
 /// What a library's code is lent while it registers functions: nothing but time.
@@ -270,7 +270,10 @@ fn delete(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
 }
 
 fn flush(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
-    if args.more() && !(args.accept("async") || args.accept("sync")) || args.more() {
+    if args.left() > 1 {
+        return Err(CmdError::subcommand_syntax(b"flush", "function"));
+    }
+    if args.more() && !(args.accept("async") || args.accept("sync")) {
         return Err(CmdError::FUNCTION_FLUSH);
     }
     cx.scripts.flush_libraries();
@@ -287,6 +290,9 @@ fn dump(cx: &mut Ctx<'_>, _args: &mut Args<'_>) -> Outcome {
 
 fn restore(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let payload = args.bytes()?;
+    if args.left() > 1 {
+        return Err(CmdError::subcommand_syntax(b"restore", "function"));
+    }
     let mut how = Restore::Append;
     if args.more() {
         how = if args.accept("append") {
@@ -298,9 +304,6 @@ fn restore(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         } else {
             return Err(CmdError::RESTORE_POLICY);
         };
-    }
-    if args.more() {
-        return Err(CmdError::unknown_subcommand(b"restore", "function"));
     }
     let codes = payload::read(payload).map_err(|bad| match bad {
         payload::BadPayload::Footer => CmdError::BAD_PAYLOAD,
@@ -374,7 +377,7 @@ fn stats(cx: &mut Ctx<'_>, _args: &mut Args<'_>) -> Outcome {
         Some(running) => {
             reply.map(3);
             reply.bulk(b"name");
-            reply.bulk(running.name.as_bytes());
+            reply.bulk(running.name.as_str().as_bytes());
             reply.bulk(b"command");
             let words = running.argv.as_ref().map(|argv| argv.argv().iter().collect::<Vec<_>>()).unwrap_or_default();
             reply.array(words.len());

@@ -12,7 +12,7 @@ use super::error::CmdError;
 use super::help;
 use super::table::{Arg, Command, KeySpec, acl, flag, key_flag as kf};
 use crate::resp::Argv;
-use crate::script::{Failed, Kind, Scripts, sha_of};
+use crate::script::{Failed, Kind, RunName, Scripts, sha_of};
 
 const SCRIPTING: Command = Command { group: "scripting", acl: acl::SCRIPTING, ..Command::BLANK };
 /// Flags of all that runs a script.
@@ -163,6 +163,7 @@ pub(super) fn fail(cx: &mut Ctx<'_>, failed: Failed) -> Outcome {
     if !failed.counted {
         return Err(CmdError::bytes(failed.text));
     }
+    cx.stats.commands[cx.row.id as usize].failed += 1;
     cx.reply.error_bytes(&failed.text);
     Ok(Flow::Done)
 }
@@ -190,7 +191,7 @@ fn evalsha(cx: &mut Ctx<'_>, args: &mut Args<'_>, read_only: bool) -> Outcome {
 
 fn run_script(cx: &mut Ctx<'_>, args: &Args<'_>, sha: [u8; 40], keys: KeyCount, read_only: bool) -> Outcome {
     let Some(found) = cx.scripts.find(&sha) else { return Err(CmdError::NO_SCRIPT) };
-    let name = std::str::from_utf8(&sha).unwrap_or_default();
+    let name = RunName::Sha(sha);
     run(cx, &Call { found: &found, kind: Kind::Script, name, argv: args.argv(), keys, read_only })
 }
 

@@ -44,8 +44,6 @@ impl Lendable for LentReactor {
 struct Inner {
     /// Whether there is one.
     on: bool,
-    /// Connections whose requests the outer turn has at hand: their next ones come after those.
-    held: Vec<ConnId>,
     /// Connections to be closed when the outer turn is back: till then nobody else may get their numbers.
     closes: Vec<ConnId>,
     /// Signals are to be read then.
@@ -286,17 +284,15 @@ impl Reactor {
     /// Hands over what was read. Meanwhile the service may borrow the reactor, for a turn within this one.
     fn hand_over(&mut self, service: &mut impl Service, used: usize, now: Now) {
         let (mut inputs, shared) = (std::mem::take(&mut self.inputs), std::mem::take(&mut self.shared));
-        self.inner.held.extend(inputs.iter().map(|input| input.conn));
         let loan = self.loan();
         loan.lend(self, || service.handle_turn(&inputs, &shared[..used], now));
-        self.inner.held.clear();
         inputs.clear();
         (self.inputs, self.shared) = (inputs, shared);
         self.after_inner(service, now);
     }
 
-    /// A turn in the middle of the service's work, which waits for nothing: reads from those whose requests are not at
-    /// hand, and writes. `service` stands in for the one that works.
+    /// A turn in the middle of the service's work, which waits for nothing: reads and writes. `service` stands in for the
+    /// one that works.
     ///
     /// # Errors
     /// The system's, of the look at the sockets.
@@ -314,7 +310,7 @@ impl Reactor {
         std::mem::swap(&mut self.shared, &mut buffer);
         for _ in 0..self.ready.len() {
             let Some(id) = self.ready.pop_front() else { break };
-            if self.inner.held.contains(&id) || !service.may_read(id) {
+            if self.inner.closes.contains(&id) || !service.may_read(id) {
                 self.ready.push_back(id);
                 continue;
             }
@@ -335,10 +331,10 @@ impl Reactor {
         if std::mem::take(&mut self.inner.signalled) {
             self.read_signals(service, now);
         }
-        while let Some(id) = self.inner.closes.pop() {
+        // Who ended the server sees it go, not its connection alone.
+        while let Some(id) = self.inner.closes.pop().filter(|_| !service.is_done()) {
             self.close(service, id, now);
         }
-        self.inner.held.clear();
     }
 
     /// Reads once from one connection; returns how much of the shared buffer it took.
@@ -450,8 +446,6 @@ impl Reactor {
             self.ready.retain(|ready| *ready != id);
             if !self.inner.closes.contains(&id) {
                 self.inner.closes.push(id);
-                // Neither read from nor reported again.
-                self.inner.held.push(id);
             }
             return;
         }

@@ -8,7 +8,7 @@ use super::sandbox::{self, Entries};
 use crate::base::{float, number};
 use crate::resp::{Argv, OwnedArgv, Proto};
 use crate::sys::loan::Loan;
-use crate::sys::lua::{CallArg, CallArgs, doors};
+use crate::sys::lua::{self, CallArg, CallArgs, doors};
 use mlua::{ChunkMode, Function, HookTriggers, Lua, LuaOptions, StdLib, Table, Value, VmState};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::ops::Range;
@@ -129,14 +129,6 @@ impl Interpreter {
         watch(&self.lua, &self.shared, closely)
     }
 
-    fn words(&self, argv: Argv<'_>, range: Range<usize>) -> mlua::Result<Table> {
-        let table = self.lua.create_table_with_capacity(range.len(), 0)?;
-        for (nth, index) in range.enumerate() {
-            table.raw_set(nth + 1, self.lua.create_string(argv.get(index).unwrap_or_default())?)?;
-        }
-        Ok(table)
-    }
-
     /// Runs what is kept under `id` with keys and arguments that are words of a request.
     ///
     /// # Errors
@@ -154,12 +146,15 @@ impl Interpreter {
     }
 
     fn enter(&self, call: &Run<'_>, host: &mut dyn Host) -> mlua::Result<(bool, Value)> {
-        let (keys, rest) = (call.keys.clone(), call.keys.end..call.argv.len());
-        let (keys, rest) = (self.words(call.argv, keys)?, self.words(call.argv, rest)?);
-        let entry = if call.is_function { &self.entries.run_function } else { &self.entries.run };
+        let mut keys = call.argv.iter().skip(call.keys.start).take(call.keys.len());
+        let mut rest = call.argv.iter().skip(call.keys.end);
         self.lua.set_memory_limit(call.limit_bytes)?;
         let mut host = host;
-        let result = self.shared.host.lend(&mut host, || entry.call((call.id, keys, rest)));
+        let entry = &self.entries.entry;
+        let result = self
+            .shared
+            .host
+            .lend(&mut host, || lua::run(&self.lua, entry, call.id, call.is_function, [&mut keys, &mut rest]));
         self.lua.set_memory_limit(0)?;
         result
     }

@@ -35,7 +35,7 @@ pub struct LibraryRow {
 pub(super) struct Libraries {
     interpreter: Option<Rc<Interpreter>>,
     by_name: BTreeMap<Vec<u8>, LibraryRow>,
-    /// For each function its library.
+    /// For each function, in lower case, its library: they are found in any case.
     functions: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
@@ -56,8 +56,8 @@ impl Libraries {
 
     /// The function of a name.
     pub(super) fn function(&self, name: &[u8]) -> Option<&FunctionRow> {
-        let library = self.by_name.get(self.functions.get(name)?)?;
-        library.functions.iter().find(|function| function.name == name)
+        let library = self.by_name.get(self.functions.get(&name.to_ascii_lowercase())?)?;
+        library.functions.iter().find(|function| function.name.eq_ignore_ascii_case(name))
     }
 
     pub(super) fn get(&self, name: &[u8]) -> Option<&LibraryRow> {
@@ -100,7 +100,9 @@ impl Libraries {
         let interpreter = self.interpreter()?;
         let code_part = code.get(header.len..).unwrap_or_default();
         let registered = interpreter.load_library(code_part, host)?;
-        let clash = registered.iter().find(|f| self.functions.get(&f.name).is_some_and(|library| *library != name));
+        let clash = registered
+            .iter()
+            .find(|f| self.functions.get(&f.name.to_ascii_lowercase()).is_some_and(|library| *library != name));
         let fault = match clash {
             _ if registered.is_empty() => Some("No functions registered".to_owned()),
             Some(function) => Some(format!("Function {} already exists", shown(&function.name))),
@@ -112,7 +114,7 @@ impl Libraries {
         }
         self.remove(&name);
         let functions: Vec<FunctionRow> = registered.into_iter().map(FunctionRow::from).collect();
-        self.functions.extend(functions.iter().map(|function| (function.name.clone(), name.clone())));
+        self.functions.extend(functions.iter().map(|function| (function.name.to_ascii_lowercase(), name.clone())));
         self.by_name.insert(name.clone(), LibraryRow { name: name.clone(), code: code.to_vec(), functions });
         Ok(name)
     }
@@ -121,7 +123,7 @@ impl Libraries {
     pub(super) fn remove(&mut self, name: &[u8]) -> bool {
         let Some(library) = self.by_name.remove(name) else { return false };
         for function in &library.functions {
-            self.functions.remove(&function.name);
+            self.functions.remove(&function.name.to_ascii_lowercase());
             if let Some(interpreter) = &self.interpreter {
                 interpreter.forget(function.body);
             }

@@ -31,4 +31,4 @@ pub use host::{Host, Interrupt};
 pub use interpreter::Failed;
 pub use library::{FunctionRow, LibraryRow};
 pub use reply::write_value;
-pub use store::{Found, Kind, Restore, Running, Scripts, Sha, sha_of};
+pub use store::{Found, Kind, Restore, RunName, Running, Scripts, Sha, sha_of};

@@ -6,19 +6,22 @@ use mlua::{Table, Value};
 /// Deepest nesting of tables that is replied; a table that holds itself would have no end.
 const MAX_DEPTH: u32 = 512;
 
+/// Told of each error that is replied: its text, and whether it was counted already.
+type OnError<'a> = &'a mut dyn FnMut(&[u8], bool);
+
 /// Writes a value. `proto`: the version that the script chose, which decides what a boolean is.
-pub fn write_value(reply: &mut Reply<'_>, value: &Value, proto: Proto) {
-    write(reply, value, proto, MAX_DEPTH);
+pub fn write_value(reply: &mut Reply<'_>, value: &Value, proto: Proto, on_error: OnError<'_>) {
+    write(reply, value, proto, MAX_DEPTH, on_error);
 }
 
-fn write(reply: &mut Reply<'_>, value: &Value, proto: Proto, depth: u32) {
+fn write(reply: &mut Reply<'_>, value: &Value, proto: Proto, depth: u32, on_error: OnError<'_>) {
     match value {
         Value::String(text) => reply.bulk(&text.as_bytes()),
         Value::Integer(n) => reply.int(*n),
         Value::Number(n) => reply.int(*n as i64),
         Value::Boolean(yes) if proto == Proto::Resp3 => reply.bool(*yes),
         Value::Boolean(true) => reply.int(1),
-        Value::Table(table) => write_table(reply, table, proto, depth),
+        Value::Table(table) => write_table(reply, table, proto, depth, on_error),
         _ => reply.null(),
     }
 }
@@ -36,11 +39,13 @@ fn push_line(reply: &mut Reply<'_>, kind: u8, text: &[u8]) {
     tail.extend_from_slice(b"\r\n");
 }
 
-fn write_table(reply: &mut Reply<'_>, table: &Table, proto: Proto, depth: u32) {
+fn write_table(reply: &mut Reply<'_>, table: &Table, proto: Proto, depth: u32, on_error: OnError<'_>) {
     if depth == 0 {
         return reply.error("ERR reached lua stack limit");
     }
     if let Value::String(text) = field(table, "err") {
+        let counted = matches!(field(table, "ignore_error_stats_update"), Value::Boolean(true));
+        on_error(&text.as_bytes(), counted);
         return reply.error_bytes(&text.as_bytes());
     }
     if let Value::String(text) = field(table, "ok") {
@@ -52,10 +57,10 @@ fn write_table(reply: &mut Reply<'_>, table: &Table, proto: Proto, depth: u32) {
         _ => {}
     }
     if let Value::Table(map) = field(table, "map") {
-        return write_pairs(reply, &map, true, proto, depth);
+        return write_pairs(reply, &map, true, proto, depth, on_error);
     }
     if let Value::Table(set) = field(table, "set") {
-        return write_pairs(reply, &set, false, proto, depth);
+        return write_pairs(reply, &set, false, proto, depth, on_error);
     }
     if let Value::String(digits) = field(table, "big_number") {
         let digits: Vec<u8> =
@@ -76,7 +81,7 @@ fn write_table(reply: &mut Reply<'_>, table: &Table, proto: Proto, depth: u32) {
     loop {
         match table.raw_get::<Value>(count + 1) {
             Ok(Value::Nil) | Err(_) => break,
-            Ok(value) => write(reply, &value, proto, depth - 1),
+            Ok(value) => write(reply, &value, proto, depth - 1, on_error),
         }
         count += 1;
     }
@@ -84,13 +89,13 @@ fn write_table(reply: &mut Reply<'_>, table: &Table, proto: Proto, depth: u32) {
 }
 
 /// A map, or (of the keys alone) a set.
-fn write_pairs(reply: &mut Reply<'_>, table: &Table, is_map: bool, proto: Proto, depth: u32) {
+fn write_pairs(reply: &mut Reply<'_>, table: &Table, is_map: bool, proto: Proto, depth: u32, on_error: OnError<'_>) {
     let at = reply.defer();
     let mut count = 0;
     let walked = table.for_each(|key: Value, value: Value| {
-        write(reply, &key, proto, depth - 1);
+        write(reply, &key, proto, depth - 1, on_error);
         if is_map {
-            write(reply, &value, proto, depth - 1);
+            write(reply, &value, proto, depth - 1, on_error);
         }
         count += 1;
         Ok(())

@@ -70,19 +70,10 @@ local function handler(err)
   return err
 end
 
-local bodies = {}
-local function run(id, keys, argv)
-  globals.KEYS, globals.ARGV = keys, argv
-  return xpcall(bodies[id], handler)
-end
-local function run_function(id, keys, argv)
-  local body = bodies[id]
-  return xpcall(function() return body(keys, argv) end, handler)
-end
 local function load(body)
   meta.__index = at_load
   local ok, err = xpcall(body, handler)
   meta.__index = globals
   return ok, err
 end
-return front, bodies, run, run_function, load
+return front, globals, handler, load

@@ -7,7 +7,7 @@ use super::interpreter::Shared;
 use super::layout;
 use super::msgpack;
 use super::native::{Raised, Returned, bytes_arg, native, number_arg, one, string};
-use crate::sys::lua as raw;
+use crate::sys::lua::{self as raw, Entry};
 use mlua::{ChunkMode, Function, Lua, MultiValue, Result, Table, Value};
 use std::rc::Rc;
 
@@ -17,10 +17,8 @@ const MAX_SOURCE_BYTES: usize = 64 << 20;
 
 /// What the interpreter calls.
 pub(super) struct Entries {
-    /// Runs a script: `(id, keys, argv)`.
-    pub run: Function,
-    /// Runs a function of a library: `(id, keys, argv)`.
-    pub run_function: Function,
+    /// Where runs begin.
+    pub entry: Entry,
     /// Runs a library's code, which registers functions.
     pub load: Function,
 }
@@ -32,7 +30,7 @@ pub(super) fn build(
     calls: (Function, Function),
     for_functions: bool,
 ) -> Result<Entries> {
-    let globals = lua.globals();
+    let (globals, bodies) = (lua.globals(), lua.create_table()?);
     let natives = natives(lua, shared, &globals)?;
     let libraries = lua.create_table()?;
     for name in ["string", "table", "math", "coroutine"] {
@@ -55,11 +53,11 @@ pub(super) fn build(
     libraries.set("bit", bits::library(lua)?)?;
     let prelude = lua.load(TEXT).set_name("=sandbox").set_mode(ChunkMode::Text).into_function()?;
     let loading = api::at_load(lua, shared)?;
-    let (front, bodies, run, run_function, load): (Table, Table, Function, Function, Function) =
+    let (front, globals, handler, load): (Table, Table, Function, Function) =
         prelude.call((natives, libraries, loading))?;
     lua.set_globals(front)?;
-    shared.bodies.get_or_init(|| bodies);
-    Ok(Entries { run, run_function, load })
+    let bodies = shared.bodies.get_or_init(|| bodies).clone();
+    Ok(Entries { entry: Entry { handler, bodies, globals }, load })
 }
 
 /// Functions of ours in place of Lua's own, and two that only the sandbox sees.

@@ -36,7 +36,7 @@ pub struct Running {
     /// A script or a function.
     pub kind: Kind,
     /// Its SHA-1 or its name.
-    pub name: String,
+    pub name: RunName,
     /// The request, once it has run for long: others may ask for it.
     pub argv: Option<OwnedArgv>,
     /// Reading of the tick clock at its beginning.
@@ -47,6 +47,25 @@ pub struct Running {
     pub wrote: bool,
     /// It was told to end.
     pub killed: bool,
+}
+
+/// How what runs is called. Made for each run: a SHA-1 takes no memory of its own.
+#[derive(Debug, Clone)]
+pub enum RunName {
+    /// A script.
+    Sha(Sha),
+    /// A function.
+    Function(Box<str>),
+}
+
+impl RunName {
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        match self {
+            RunName::Sha(sha) => std::str::from_utf8(sha).unwrap_or_default(),
+            RunName::Function(name) => name,
+        }
+    }
 }
 
 struct Script {
@@ -101,7 +120,7 @@ pub struct Scripts {
     evicted: u64,
     libraries: Libraries,
     /// What runs now.
-    pub running: Option<Box<Running>>,
+    pub running: Option<Running>,
 }
 
 /// A SHA-1 as it was written, in lower case.
@@ -258,7 +277,7 @@ impl Scripts {
             self.flush_libraries();
         }
         for code in codes {
-            if let Err(failed) = self.load(code, how == Restore::Replace, host) {
+            if let Err(failed) = self.load_restored(code, how, host) {
                 self.flush_libraries();
                 for code in &old {
                     if let Err(again) = self.load(code, false, host) {
@@ -269,6 +288,15 @@ impl Scripts {
             }
         }
         Ok(())
+    }
+
+    fn load_restored(&mut self, code: &[u8], how: Restore, host: &mut dyn Host) -> Result<(), Failed> {
+        let name = Header::of_library(code).ok().and_then(|header| header.name).unwrap_or_default();
+        if how != Restore::Replace && self.library(&name).is_some() {
+            let text = format!("ERR Library {} already exists", String::from_utf8_lossy(&name));
+            return Err(Failed::new(text));
+        }
+        self.load(code, how == Restore::Replace, host).map(|_| ())
     }
 
     /// What INFO tells.

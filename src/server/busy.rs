@@ -1,24 +1,36 @@
 //! The loop's work in the middle of a script that runs for long: connections are accepted, requests read and answered (with
 //! BUSY, but for what may end the script), answers sent. Everything else waits for the script's end.
 
+use super::batch::{LentTurn, Turn};
 use super::open;
 use crate::base::clock::Now;
 use crate::command::{Ctx, Pump, refuse_protocol};
 use crate::net::{Input, LentReactor, Peer, Service};
-use crate::resp::{Argv, Decoded, Outbox, RequestLimits};
+use crate::resp::{Argv, Decoded, Outbox, ProtocolError, RequestLimits};
 use crate::session::{ConnId, mode};
 use crate::sys::loan::Loan;
 use std::net::TcpListener;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// The way to the sockets.
-pub(super) struct SocketPump(pub Rc<Loan<LentReactor>>);
+/// The way to the sockets, and to the requests that were read together with the script's.
+pub(super) struct SocketPump {
+    reactor: Rc<Loan<LentReactor>>,
+    turn: Rc<Loan<LentTurn>>,
+}
+
+impl SocketPump {
+    pub(super) fn new(reactor: Rc<Loan<LentReactor>>, turn: Rc<Loan<LentTurn>>) -> SocketPump {
+        SocketPump { reactor, turn }
+    }
+}
 
 impl Pump for SocketPump {
     fn serve_others(&self, cx: &mut Ctx<'_>) {
+        let now = cx.now;
         let mut service = Busy { cx, outputs: Vec::new(), closes: Vec::new() };
-        match self.0.borrow(|reactor| reactor.turn_within(&mut service)) {
+        self.turn.borrow(|turn| service.drain(turn, now));
+        match self.reactor.borrow(|reactor| reactor.turn_within(&mut service)) {
             Some(Err(error)) => log::warn!("Serving clients while a script runs: {error}"),
             Some(Ok(())) | None => {}
         }
@@ -33,45 +45,74 @@ struct Busy<'c, 'a> {
 }
 
 impl Busy<'_, '_> {
-    /// Answers what one connection sent.
-    fn answer(&mut self, input: &Input, shared: &[u8], now: Now) {
-        self.cx.stats.totals.input_bytes += input.len as u64;
+    /// Answers the requests that came in the same turn as the script's, but for those of its own client. Once.
+    fn drain(&mut self, turn: &Turn<'_>, now: Now) {
+        if turn.cursors.iter().all(|cursor| cursor.closed.get() || self.cx.sessions.get(cursor.conn).is_none()) {
+            return;
+        }
+        for (cursor, argv) in turn.rest().filter(|(cursor, _)| !cursor.closed.get()) {
+            self.cx.serve_other(cursor.conn, |cx| cx.answer_other(argv));
+        }
+        for cursor in turn.cursors.iter().filter(|cursor| !cursor.closed.get()) {
+            if self.cx.sessions.get(cursor.conn).is_none() {
+                continue;
+            }
+            cursor.closed.set(true);
+            if cursor.too_long {
+                self.closes.push(cursor.conn);
+            } else if let Some(fault) = &cursor.error {
+                self.break_off(cursor.conn, fault);
+            } else {
+                self.answer(cursor.conn, cursor.bytes(), cursor.at);
+            }
+            self.send(cursor.conn, now);
+        }
+    }
+
+    /// Answers the requests that `bytes` hold from `at` on, and keeps what is behind them.
+    fn answer(&mut self, conn: ConnId, bytes: &[u8], mut at: usize) {
         let authless = self.cx.config.requirepass.is_empty();
         let bulk_len = self.cx.config.proto_max_bulk_len as u64;
-        let Some(session) = self.cx.sessions.get_mut(input.conn) else { return };
-        session.active = now;
-        session.input_bytes += input.len as u64;
-        let authenticated = session.authenticated || authless;
-        let limits = RequestLimits { bulk_len, authenticated };
-        let bytes = match &input.shared {
-            Some(range) => shared[range.clone()].to_vec(),
-            None => session.decoder.take_tail(),
-        };
-        let (mut at, mut error) = (0, None);
         loop {
-            let Some(session) = self.cx.sessions.get_mut(input.conn).filter(|s| !s.is_closing()) else { return };
+            let Some(session) = self.cx.sessions.get_mut(conn).filter(|session| !session.is_closing()) else { return };
+            let limits = RequestLimits { bulk_len, authenticated: session.authenticated || authless };
             let (mut spans, mut bigs) = (Vec::new(), Vec::new());
-            match session.decoder.decode(&bytes, at, limits, &mut spans, &mut bigs) {
+            match session.decoder.decode(bytes, at, limits, &mut spans, &mut bigs) {
                 Decoded::Request { next, .. } => {
                     at = next;
-                    let argv = Argv::new(&bytes, &spans, &bigs);
-                    self.cx.serve_other(input.conn, |cx| cx.answer_other(argv));
+                    let argv = Argv::new(bytes, &spans, &bigs);
+                    self.cx.serve_other(conn, |cx| cx.answer_other(argv));
                 }
                 Decoded::Skip(next) => at = next,
-                Decoded::Incomplete => break,
-                Decoded::Error(fault) => {
-                    error = Some(fault);
-                    break;
+                Decoded::Incomplete => {
+                    if at < bytes.len() {
+                        session.decoder.keep_copy(bytes, at);
+                    }
+                    return;
                 }
+                Decoded::Error(fault) => return self.break_off(conn, &fault),
             }
         }
-        if let Some(error) = error {
-            self.cx.serve_other(input.conn, |cx| {
-                refuse_protocol(cx, &error);
-                cx.session.mode |= mode::CLOSE_AFTER_REPLY;
-            });
-        } else if let Some(session) = self.cx.sessions.get_mut(input.conn) {
-            session.decoder.keep(bytes, at);
+    }
+
+    /// Tells a client that broke the protocol, and closes it.
+    fn break_off(&mut self, conn: ConnId, fault: &ProtocolError) {
+        self.cx.serve_other(conn, |cx| {
+            refuse_protocol(cx, fault);
+            cx.session.mode |= mode::CLOSE_AFTER_REPLY;
+        });
+    }
+
+    /// What a connection is owed is sent, if it may be.
+    fn send(&mut self, conn: ConnId, now: Now) {
+        let Some(session) = self.cx.sessions.get_mut(conn) else { return };
+        session.active = now;
+        // Replies from before the script may have to wait for the log: then those behind them do too.
+        if !session.queued_for_write || !self.cx.effects.wanted {
+            self.outputs.push(conn);
+        }
+        if session.is(mode::CLOSE_NOW) || (session.outbox.is_empty() && session.is(mode::CLOSE_AFTER_REPLY)) {
+            self.closes.push(conn);
         }
     }
 }
@@ -91,15 +132,17 @@ impl Service for Busy<'_, '_> {
 
     fn handle_turn(&mut self, inputs: &[Input], shared: &[u8], now: Now) {
         for input in inputs {
-            self.answer(input, shared, now);
-            let Some(session) = self.cx.sessions.get(input.conn) else { continue };
-            // Replies from before the script may have to wait for the log: then those behind them do too.
-            if !session.queued_for_write || !self.cx.effects.wanted {
-                self.outputs.push(input.conn);
+            self.cx.stats.totals.input_bytes += input.len as u64;
+            let Some(session) = self.cx.sessions.get_mut(input.conn) else { continue };
+            session.input_bytes += input.len as u64;
+            match &input.shared {
+                Some(range) => self.answer(input.conn, &shared[range.clone()], 0),
+                None => {
+                    let own = session.decoder.take_tail();
+                    self.answer(input.conn, &own, 0);
+                }
             }
-            if session.is(mode::CLOSE_NOW) || (session.outbox.is_empty() && session.is(mode::CLOSE_AFTER_REPLY)) {
-                self.closes.push(input.conn);
-            }
+            self.send(input.conn, now);
         }
     }
 

@@ -6,7 +6,6 @@
 //!
 //! Everything that can be refused is tried before the first client is taken. What is only a pity is a warning of one line.
 
-use super::busy::SocketPump;
 use super::{Server, log_options, title};
 use crate::base::clock::Clock;
 use crate::base::rng::Rng;
@@ -265,7 +264,7 @@ fn serve(config: &mut Config, start: &Start, executable: String, logging: Loggin
     }
     let mut server = Server::new(config.clone(), facts, FAMILIES, rng, clock.read());
     server.started(logging);
-    server.pump = Some(SocketPump(reactor.loan()));
+    server.connect_pump(reactor.loan());
     announce(config, start, sockets);
     let ended = reactor.run(&mut server);
     tell_manager(&[NotifyState::Stopping]);

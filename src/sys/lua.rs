@@ -6,7 +6,7 @@
 //! something that can fail: what a call needs is kept outside of it, where its door leads.
 
 use mlua::ffi::{self, lua_State};
-use mlua::{Function, Lua, Result, Value};
+use mlua::{Function, Lua, Result, Table, Value};
 use std::cell::UnsafeCell;
 use std::ffi::{c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -329,6 +329,64 @@ unsafe fn push_verbatim(state: *mut lua_State, body: &[u8]) {
         push_bytes(state, text);
         set_field(state, c"string");
         set_field(state, c"verbatim_string");
+    }
+}
+
+/// What a run of a script begins with: values of one state.
+pub struct Entry {
+    /// Given the error value of what fails; gives the one to be told.
+    pub handler: Function,
+    /// Functions by number.
+    pub bodies: Table,
+    /// Where scripts find KEYS and ARGV.
+    pub globals: Table,
+}
+
+/// Runs the function of a number with two lists of words: as globals KEYS and ARGV, or as its arguments. Whether it
+/// succeeded, and its value or the error.
+///
+/// # Errors
+/// Memory.
+pub fn run<'a>(
+    lua: &Lua,
+    entry: &Entry,
+    id: i64,
+    as_arguments: bool,
+    words: [&mut dyn ExactSizeIterator<Item = &'a [u8]>; 2],
+) -> Result<(bool, Value)> {
+    // SAFETY: 1, 2 and 3 are the entry's values; what is pushed is what each next call takes. The stack is checked for
+    // it: a fresh frame has room for 20 values. The frame owns nothing: the words are borrowed.
+    unsafe {
+        lua.exec_raw((&entry.handler, &entry.bodies, &entry.globals), |state| {
+            for list in words {
+                ffi::lua_createtable(state, list.len().min(1 << 24) as c_int, 0);
+                let mut index = 0;
+                for word in list {
+                    index += 1;
+                    push_bytes(state, word);
+                    ffi::lua_rawseti(state, -2, index);
+                }
+            }
+            // 4 and 5 are the lists.
+            ffi::lua_rawgeti(state, 2, id);
+            let mut args = 0;
+            if as_arguments {
+                ffi::lua_pushvalue(state, 4);
+                ffi::lua_pushvalue(state, 5);
+                args = 2;
+            } else {
+                for (name, list) in [(&b"KEYS"[..], 4), (b"ARGV", 5)] {
+                    push_bytes(state, name);
+                    ffi::lua_pushvalue(state, list);
+                    ffi::lua_rawset(state, 3);
+                }
+            }
+            let status = ffi::lua_pcall(state, args, 1, 1);
+            ffi::lua_pushboolean(state, c_int::from(status == ffi::LUA_OK));
+            ffi::lua_replace(state, 1);
+            ffi::lua_replace(state, 2);
+            ffi::lua_settop(state, 2);
+        })
     }
 }
 

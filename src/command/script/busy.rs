@@ -22,7 +22,7 @@ pub fn serve(cx: &mut Ctx<'_>, ran_ms: u64) {
             "Slow script detected: still in execution after {ran_ms} milliseconds. You can try killing the script using \
              the {} command. Script name is: {}.",
             if running.kind == Kind::Script { "SCRIPT KILL" } else { "FUNCTION KILL" },
-            running.name
+            running.name.as_str()
         );
     }
     if let Some(pump) = cx.pump {

@@ -8,7 +8,7 @@ use crate::command::error::CmdError;
 use crate::command::execute;
 use crate::command::table::{Row, flag};
 use crate::resp::{Argv, Proto};
-use crate::script::{Found, Host, Interrupt, Kind, Running, flags, write_value};
+use crate::script::{Found, Host, Interrupt, Kind, RunName, Running, flags, write_value};
 use crate::stats::Hidden;
 use crate::sys::ticks;
 
@@ -46,7 +46,7 @@ pub struct Call<'a> {
     /// A script or a function.
     pub kind: Kind,
     /// Its SHA-1 or name.
-    pub name: &'a str,
+    pub name: RunName,
     /// The request.
     pub argv: Argv<'a>,
     /// Its keys.
@@ -100,19 +100,19 @@ struct Rights {
 pub fn run(cx: &mut Ctx<'_>, call: &Call<'_>) -> Outcome {
     let rights = check(cx, call)?;
     let db = cx.session.db;
-    cx.scripts.running = Some(Box::new(Running {
+    cx.scripts.running = Some(Running {
         conn: cx.session.conn,
         kind: call.kind,
-        name: call.name.to_owned(),
+        name: call.name.clone(),
         argv: None,
         started_ticks: cx.last_tick,
         is_slow: false,
         wrote: false,
         killed: false,
-    }));
+    });
     let keys = FIRST_KEY..FIRST_KEY + call.keys.0;
     let mut host = ScriptHost { cx, argv: call.argv, rights, effects_mask: ALL_EFFECTS };
-    let result = call.found.run(call.name, call.argv, keys, LIMIT_BYTES, &mut host);
+    let result = call.found.run(call.name.as_str(), call.argv, keys, LIMIT_BYTES, &mut host);
     let slow = cx.scripts.running.take().is_some_and(|running| running.is_slow);
     if slow {
         busy::ended(cx);
@@ -123,7 +123,15 @@ pub fn run(cx: &mut Ctx<'_>, call: &Call<'_>) -> Outcome {
     cx.effects.none();
     match result {
         Ok((value, proto)) => {
-            write_value(&mut cx.reply, &value, proto);
+            let (stats, mut failed) = (&mut *cx.stats, false);
+            write_value(&mut cx.reply, &value, proto, &mut |text, counted| {
+                failed = true;
+                if !counted {
+                    stats.totals.error_replies += 1;
+                    stats.errors.record(CmdError::bytes(text.to_vec()).code());
+                }
+            });
+            cx.stats.commands[cx.row.id as usize].failed += u64::from(failed);
             Ok(Flow::Done)
         }
         Err(failed) => super::fail(cx, failed),
@@ -160,7 +168,7 @@ impl ScriptHost<'_, '_, '_> {
         if !command.fits(argc) {
             return Some("ERR Wrong number of args calling Redis command from script");
         }
-        if command.is(flag::NOSCRIPT) {
+        if command.is(flag::NOSCRIPT) && !self.cx.facts.debug.scripts_call_all {
             return Some("ERR This Redis command is not allowed from script");
         }
         if command.is(flag::WRITE) && !self.rights.writes {

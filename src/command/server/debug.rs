@@ -118,6 +118,16 @@ const SUBS: &[Sub] = &[
         "Whether keys go by themselves when their time has come.",
         active_expire,
     ),
+    sub(
+        "set-disable-deny-scripts",
+        (1, 1),
+        "SET-DISABLE-DENY-SCRIPTS <0|1>",
+        "Whether scripts may call what they otherwise may not.",
+        |cx, args| {
+            cx.facts.debug.scripts_call_all = switch(args)?;
+            done(cx)
+        },
+    ),
     sub("sleep", (1, 1), "SLEEP <seconds>", "Holds the whole server up; decimals allowed.", sleep),
     sub("stringmatch-len", (2, 2), "STRINGMATCH-LEN <pattern> <text>", "Whether a glob matches a text.", string_match),
 ];
