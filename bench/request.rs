@@ -7,7 +7,7 @@
 
 use redstart::base::clock::Clock;
 use redstart::base::rng::Rng;
-use redstart::command::{Debug, FAMILIES, Facts};
+use redstart::command::{Debug, FAMILIES, Facts, Links};
 use redstart::config::Config;
 use redstart::net::{Input, Peer, Service};
 use redstart::resp::{Decoded, Decoder, RequestLimits};
@@ -37,6 +37,9 @@ fn server(clock: &Clock) -> Server {
         initial_oom_score: None,
         pause: None,
         debug: Debug::default(),
+        saves_begun: 0,
+        saving: None,
+        links: Links::default(),
         startup_used_bytes: 0,
     };
     let mut server = Server::new(Config::default(), facts, FAMILIES, Rng::seeded(1), clock.read());

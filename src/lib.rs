@@ -11,6 +11,7 @@ pub mod hub;
 pub mod journal;
 pub mod keyspace;
 pub mod net;
+pub mod persist;
 pub mod resp;
 pub mod script;
 pub mod server;

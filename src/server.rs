@@ -9,11 +9,15 @@
 
 mod batch;
 mod busy;
+mod check;
 mod cron;
 mod limits;
 mod log_options;
+mod persistence;
 mod reconfigure;
 mod start;
+#[cfg(test)]
+mod tests;
 mod title;
 mod waits;
 
@@ -82,6 +86,8 @@ pub struct Server {
     logging: Option<Logging>,
     /// Commands executed when the turn began.
     commands_before_turn: u64,
+    /// How long the loop may sleep for the sake of a snapshot.
+    snapshot_wait: Option<Duration>,
     /// The moment of the last turn that had requests, and the tick clock when they began to run.
     turn: (Now, u64),
     /// TCP sockets for the reactor to exchange.
@@ -112,7 +118,7 @@ impl Server {
             hub: Hub::new(hasher),
             effects: Effects::default(),
             journal: Journal::default(),
-            stats: Stats::new(table.len()),
+            stats: Stats::new(table.len(), now),
             table,
             config,
             facts,
@@ -133,6 +139,7 @@ impl Server {
             ending: None,
             logging: None,
             commands_before_turn: 0,
+            snapshot_wait: None,
             turn: (now, ticks::now()),
             listeners: None,
         };
@@ -368,8 +375,8 @@ impl Service for Server {
         }
     }
 
-    fn handle_signal(&mut self, signal: i32, _now: Now) {
-        self.signalled(signal);
+    fn handle_signal(&mut self, signal: i32, now: Now) {
+        self.signalled(signal, now);
     }
 
     fn poll_listeners(&mut self) -> Option<Vec<TcpListener>> {
@@ -388,6 +395,7 @@ impl Service for Server {
     fn before_wait(&mut self, now: Now) {
         self.stats.totals.turns += 1;
         self.run_timers(now);
+        self.snapshot_wait = self.snapshot_step();
         self.serve_ready(now);
         self.serve_resumed(now);
         if self.hub.tracking.has_changed() {

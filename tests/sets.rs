@@ -17,6 +17,37 @@ fn sets_reply_as_the_reference_does() {
 }
 
 #[test]
+fn members_of_unions_and_differences_are_counted() {
+    let server = Process::start(&our_binary(), &[]);
+    let transcript = r#"
+        SADD a 1 2 3 x y => :5
+        SADD b 3 4 y => :3
+        RPUSH l a => :1
+        SUNIONCARD 2 a b => :6
+        SUNIONCARD 2 a b LIMIT 4 => :4
+        SUNIONCARD 2 a b LIMIT 0 => :6
+        SUNIONCARD 2 a b APPROX => :6
+        SUNIONCARD 2 a b LIMIT 4 approx => :4
+        SUNIONCARD 1 nokey => :0
+        SUNIONCARD 1 nokey APPROX => :0
+        SUNIONCARD 2 a l => -WRONGTYPE Operation against a key holding the wrong kind of value
+        SUNIONCARD 0 a => -ERR numkeys should be greater than 0
+        SUNIONCARD 3 a b => -ERR Number of keys can\'t be greater than number of args
+        SUNIONCARD 1 a LIMIT -1 => -ERR LIMIT can\'t be negative
+        SUNIONCARD 1 a LIMIT => -ERR syntax error
+        SUNIONCARD 1 a b => -ERR syntax error
+        SDIFFCARD 2 a b => :3
+        SDIFFCARD 2 a b LIMIT 2 => :2
+        SDIFFCARD 2 b nokey => :3
+        SDIFFCARD 2 nokey a => :0
+        SDIFFCARD 2 a b APPROX => -ERR syntax error
+        SDIFFCARD 2 a l => -WRONGTYPE Operation against a key holding the wrong kind of value
+        COMMAND GETKEYS SDIFFCARD 2 a b LIMIT 1 => *["a" "b"]
+    "#;
+    follow(&mut server.client(), 2, transcript);
+}
+
+#[test]
 fn a_watch_breaks_when_sets_change_and_only_then() {
     let server = Process::start(&our_binary(), &[]);
     let (mut client, mut other) = (server.client(), server.client());

@@ -17,6 +17,14 @@ fn strings_reply_as_the_reference_does() {
 }
 
 #[test]
+fn newer_forms_reply_as_they_are_documented() {
+    for proto in [2, 3] {
+        let server = Process::start(&our_binary(), &[]);
+        follow(&mut server.client(), proto, include_str!("transcripts/strings_newer.txt"));
+    }
+}
+
+#[test]
 fn a_watch_breaks_when_strings_change_and_only_then() {
     let server = Process::start(&our_binary(), &[]);
     let (mut client, mut other) = (server.client(), server.client());
@@ -33,6 +41,10 @@ fn a_watch_breaks_when_strings_change_and_only_then() {
         "MSET k 1",
         "INCR k",
         "DECRBY k 3",
+        "INCREX k",
+        "MSETEX 1 k 3 EX 100",
+        "DELEX k IFEQ 3",
+        "SET k v",
     ] {
         assert!(breaks_watch(&mut client, &mut other, "k", request), "{request} changes the key");
     }
@@ -44,6 +56,10 @@ fn a_watch_breaks_when_strings_change_and_only_then() {
         "MSETNX k 1 j 2",
         "GETRANGE k 0 1",
         "INCRBY k abc",
+        "INCREX j UBOUND 0",
+        "DELEX k IFEQ other",
+        "MSETEX 1 k w NX",
+        "DIGEST k",
         "STRLEN k",
         "SETRANGE k 0 ''",
     ] {

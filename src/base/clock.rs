@@ -89,6 +89,13 @@ pub fn lru_pack(now: Now, used: bool) -> u32 {
     lru_clock(now) << 1 | u32::from(used)
 }
 
+/// What an entry keeps of a last access so many seconds ago; an idle time beyond the clock's wrap is cut to it.
+pub fn lru_pack_idle(idle_secs: i64, now: Now) -> u32 {
+    let most = (1 << LRU_BITS) - 1;
+    let idle = u32::try_from(idle_secs).unwrap_or(most).min(most);
+    (lru_clock(now).wrapping_sub(idle) & most) << 1 | 1
+}
+
 /// Whether a key was used since it was made.
 pub fn lru_is_used(access: u32) -> bool {
     access & 1 == 1

@@ -65,7 +65,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "ping",
         arity: -1,
-        flags: flag::FAST | flag::WHILE_SUBSCRIBED,
+        flags: flag::FAST | flag::WHILE_SUBSCRIBED | flag::TELLS_HEALTH,
         args: &[Arg::string("message").optional()],
         since: "1.0.0",
         complexity: "O(1)",
@@ -160,6 +160,7 @@ fn reset(cx: &mut Ctx<'_>, _args: &mut Args<'_>) -> Outcome {
     cx.session.mode &= !(mode::MONITOR | mode::NO_EVICT | mode::NO_TOUCH);
     cx.db.touch_reads = true;
     cx.session.name = None;
+    cx.session.fieldsets = None;
     cx.session.reply_mode = ReplyMode::On;
     cx.session.authenticated = cx.config.requirepass.is_empty();
     cx.select(DbIndex(0));

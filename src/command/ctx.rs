@@ -1,6 +1,7 @@
 //! What a handler sees of the server, and what it may answer.
 
 use super::args::Args;
+use super::dump::Links;
 use super::error::CmdError;
 use super::execute;
 use super::table::{Row, Table};
@@ -10,6 +11,7 @@ use crate::config::Config;
 use crate::hub::Hub;
 use crate::journal::{Effects, Journal};
 use crate::keyspace::DbView;
+use crate::persist::snapshot::Snapshot;
 use crate::resp::{OwnedArgv, Reply};
 use crate::script::Scripts;
 use crate::session::{ConnId, Session, Sessions};
@@ -70,6 +72,13 @@ pub struct Shutdown {
     pub force: bool,
 }
 
+impl Shutdown {
+    /// Whether a snapshot is written first: if it was asked for, or there are rules and nobody was against it.
+    pub fn saves(self, config: &Config) -> bool {
+        self.save.unwrap_or(!config.save.is_empty())
+    }
+}
+
 /// Which clients a CLIENT PAUSE holds up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PauseKind {
@@ -99,8 +108,24 @@ pub struct Facts {
     pub pause: Option<(i64, PauseKind)>,
     /// DEBUG SLEEP and its kin may be used (enable-debug-command).
     pub debug: Debug,
+    /// Snapshots that were begun beside the loop.
+    pub saves_begun: u64,
+    /// The snapshot that is being written.
+    pub saving: Option<Saving>,
+    /// Connections of MIGRATE to other servers.
+    pub links: Links,
     /// Memory that was in use when the server had started, bytes.
     pub startup_used_bytes: usize,
+}
+
+/// A snapshot that is being written beside the loop.
+pub struct Saving {
+    /// The writer.
+    pub snapshot: Snapshot,
+    /// Changes since the save before it, which are no longer unsaved once it succeeds.
+    pub changes: u64,
+    /// When it began.
+    pub begun: Now,
 }
 
 /// What DEBUG switches.
@@ -112,6 +137,8 @@ pub struct Debug {
     pub scripts_call_all: bool,
     /// Reply buffers do not shrink or grow by themselves.
     pub reply_buffer_resizing_off: bool,
+    /// Checksums of RESTORE's payloads do not count.
+    pub skip_checksum: bool,
     /// Milliseconds after which a reply buffer's peak is forgotten.
     pub reply_buffer_peak_reset_ms: Option<i64>,
 }

@@ -4,6 +4,7 @@ use super::ctx::Ctx;
 use super::news::interest;
 use crate::base::hash::Hasher;
 use crate::config::{ClientClass, Config, NotifyFlags, OomScoreAdj, Permission};
+use crate::ds::array::Thresholds;
 use crate::hub::{Hub, Notify};
 use crate::keyspace::{Keyspace, Touch, class};
 use crate::stats::Stats;
@@ -22,19 +23,25 @@ fn limits(config: &Config, hasher: Hasher, list_packed_threshold: usize) -> Limi
         set_value: config.set_max_listpack_value,
         zset_entries: config.zset_max_listpack_entries,
         zset_value: config.zset_max_listpack_value,
+        array_slice: config.array_slice_size,
+        array: Thresholds { dense_above: config.array_sparse_kmax, sparse_below: config.array_sparse_kmin },
         list_max: config.list_max_listpack_size,
         list_compress_depth: config.list_compress_depth,
         // Only DEBUG sets this one.
         list_packed_threshold,
+        stream_bytes: config.stream_node_max_bytes,
+        stream_entries: config.stream_node_max_entries,
         hasher,
     }
 }
 
 /// The letters of `notify-keyspace-events` and the classes that they stand for.
-const CLASSES: [(NotifyFlags, u32); 11] = [
+const CLASSES: [(NotifyFlags, u32); 15] = [
+    (NotifyFlags::MODULE, class::MODULE),
     (NotifyFlags::GENERIC, class::GENERIC),
     (NotifyFlags::STRING, class::STRING),
     (NotifyFlags::LIST, class::LIST),
+    (NotifyFlags::ARRAY, class::ARRAY),
     (NotifyFlags::SET, class::SET),
     (NotifyFlags::HASH, class::HASH),
     (NotifyFlags::ZSET, class::ZSET),
@@ -43,6 +50,8 @@ const CLASSES: [(NotifyFlags, u32); 11] = [
     (NotifyFlags::STREAM, class::STREAM),
     (NotifyFlags::KEY_MISS, class::KEYMISS),
     (NotifyFlags::NEW, class::NEW),
+    (NotifyFlags::OVERWRITTEN, class::OVERWRITTEN),
+    (NotifyFlags::TYPE_CHANGED, class::TYPE_CHANGED),
 ];
 
 /// Which events are published. Without a place to publish them on there are none.

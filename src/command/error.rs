@@ -86,6 +86,8 @@ texts! {
     STRING_TOO_LONG = "ERR string exceeds maximum allowed size (proto-max-bulk-len)";
     /// Memory is used up and the command would use more.
     OOM = "OOM command not allowed when used memory > 'maxmemory'.";
+    /// Snapshots fail, and writes are refused until one succeeds.
+    MISCONF = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.";
     /// The client has not logged in.
     NO_AUTH = "NOAUTH Authentication required.";
     /// Wrong name or password.
@@ -187,6 +189,14 @@ impl CmdError {
     /// A text around a client's word. As the reference shows it: up to a NUL, not all of a long one.
     pub fn quoting(before: &str, given: &[u8], after: &str) -> CmdError {
         CmdError(Cow::Owned([before.as_bytes(), shown(given, SHOWN_BYTES), after.as_bytes()].concat()))
+    }
+
+    /// A text around two of a client's words, each shown whole up to a NUL.
+    #[cold]
+    pub fn quoting_two(before: &str, one: &[u8], between: &str, other: &[u8], after: &str) -> CmdError {
+        let (one, other) = (shown(one, usize::MAX), shown(other, usize::MAX));
+        let text = [before.as_bytes(), one, between.as_bytes(), other, after.as_bytes()];
+        CmdError(Cow::Owned(text.concat()))
     }
 
     /// A command that does not exist, with the first of its words.

@@ -239,6 +239,7 @@ pub(super) fn show_monitors(cx: &mut Ctx<'_>, argv: Argv<'_>) {
 #[inline]
 pub fn end_unit(cx: &mut Ctx<'_>) {
     cx.deliver();
+    cx.tell_own();
     if !cx.effects.is_empty() || !cx.db.space.book.vanished.is_empty() {
         close(cx);
     }

@@ -239,7 +239,24 @@ impl Ctx<'_> {
     /// The libraries have changed: that is an effect like that of a key.
     fn libraries_changed(&mut self) {
         self.db.space.book.dirty += 1;
+        // What the next snapshot holds of them.
+        let codes = self.scripts.libraries().map(|library| library.code.clone().into_boxed_slice());
+        self.stats.persistence.libraries = codes.collect();
     }
+}
+
+/// Loads the libraries that a snapshot held.
+///
+/// # Errors
+/// Why one was refused.
+pub fn adopt_libraries(scripts: &mut Scripts, codes: &[Box<[u8]>], replace: bool) -> Result<(), CmdError> {
+    for code in codes {
+        if let Err(failed) = scripts.load(code, replace, &mut Loader::new()) {
+            log::warn!("Failed loading a library: {}", String::from_utf8_lossy(&failed.text));
+            return Err(CmdError::bytes(failed.text));
+        }
+    }
+    Ok(())
 }
 
 fn load(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {

@@ -92,6 +92,7 @@ fn memory_slow(cx: &mut Ctx<'_>, command: &Command) -> Result<(), CmdError> {
     let fits = paused || cx.make_room();
     // Who caches a key that went hears of it before the reply.
     cx.deliver();
+    cx.tell_own();
     cx.send_late();
     // A queue that needs memory is refused as a whole.
     let denied = command.is(flag::DENYOOM) || queued_flags(cx, command) & flag::DENYOOM != 0;
@@ -105,6 +106,22 @@ fn queued_flags(cx: &Ctx<'_>, command: &Command) -> u32 {
         Some(multi) if command.is(flag::RUNS_QUEUE) => multi.flags,
         _ => 0,
     }
+}
+
+/// While snapshots fail, nothing is changed that could not be saved.
+#[inline]
+fn saveable(cx: &Ctx<'_>, command: &Command) -> Result<(), CmdError> {
+    if cx.stats.persistence.last_save_ok {
+        return Ok(());
+    }
+    saveable_slow(cx, command)
+}
+
+#[cold]
+fn saveable_slow(cx: &Ctx<'_>, command: &Command) -> Result<(), CmdError> {
+    let writes = (command.flags | queued_flags(cx, command)) & (flag::WRITE | flag::TELLS_HEALTH) != 0;
+    let refused = writes && cx.config.stop_writes_on_bgsave_error && !cx.config.save.is_empty();
+    if refused { Err(CmdError::MISCONF) } else { Ok(()) }
 }
 
 /// CLIENT PAUSE holds up commands.
@@ -128,12 +145,13 @@ fn paused(cx: &Ctx<'_>, command: &Command, argv: Argv<'_>) -> Pass {
 pub fn check(cx: &mut Ctx<'_>, row: Row, argv: Argv<'_>) -> Result<Pass, CmdError> {
     let command = row.command;
     if !command.fits(argv.len()) {
-        return Err(CmdError::arity(command.shown_name()));
+        return Err(CmdError::arity(&command.error_name()));
     }
     logged_in(cx, command)?;
     enabled(cx, command)?;
     allowed_in_multi(cx, command)?;
     memory(cx, command)?;
+    saveable(cx, command)?;
     caches(cx);
     heard_while_subscribed(cx, command)?;
     apart_from_monitors(cx, command)?;

@@ -17,7 +17,7 @@ const READ: &[KeySpec] = &[KeySpec::at(1, kf::RO | kf::ACCESS)];
 /// A source at word 1, and a target behind each of two words from `from` on.
 const fn stores(from: i32) -> [KeySpec; 3] {
     const ONE: Find = Find::Range { last: 0, step: 1, limit: 0 };
-    const TARGET: u16 = kf::OW | kf::UPDATE;
+    const TARGET: u16 = kf::OW | kf::UPDATE | kf::INCOMPLETE;
     [
         KeySpec::at(1, kf::RO | kf::ACCESS),
         KeySpec::keyword("STORE", from, ONE, TARGET),

@@ -4,9 +4,11 @@
 //! field removes it; HLEN counts it and HDEL finds it still, as the reference has it.
 
 mod expiry;
+mod import;
 mod several;
 
 pub use expiry::COMMANDS as EXPIRY_COMMANDS;
+pub use import::COMMANDS as IMPORT_COMMANDS;
 pub use several::COMMANDS as SEVERAL_COMMANDS;
 
 use super::args::Args;
@@ -286,9 +288,9 @@ fn drop_hidden<'f>(cx: &mut Ctx<'_>, key: Key<'_>, fields: impl Iterator<Item = 
     }
 }
 
-/// Refuses a key of another type; asked only if something else is wrong too, for the command itself will find out.
-fn check_type(cx: &mut Ctx<'_>, key: Key<'_>, wanted: bool) -> Result<(), CmdError> {
-    match cx.db.type_of(key).filter(|_| wanted) {
+/// Refuses a key of another type.
+fn check_type(db: &mut DbView<'_>, key: Key<'_>) -> Result<(), CmdError> {
+    match db.type_of(key) {
         Some(found) if found != Type::Hash => Err(CmdError::WRONG_TYPE),
         _ => Ok(()),
     }

@@ -92,6 +92,22 @@ pub fn sort_ro(argv: Argv<'_>, found: &mut Found) -> bool {
     argv.len() > 1
 }
 
+/// XREAD and XREADGROUP: the first half of the words behind STREAMS; an odd number of them is a mistake.
+pub fn xread(argv: Argv<'_>, found: &mut Found) -> bool {
+    let mut index = 1;
+    while index < argv.len() && !is_word(argv, index, "streams") {
+        index += match () {
+            () if is_word(argv, index, "group") => 3,
+            () if is_word(argv, index, "noack") => 1,
+            () if ["block", "count", "claim"].iter().any(|word| is_word(argv, index, word)) => 2,
+            () => return false,
+        };
+    }
+    let words = argv.len().saturating_sub(index + 1);
+    found.extend((index + 1..=index + words / 2).map(|at| (at, kf::RO | kf::ACCESS)));
+    words > 0 && words % 2 == 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,6 +125,10 @@ mod tests {
     fn options_decide_what_is_done_with_the_key() {
         assert_eq!(of(set, "set a get"), [(1, kf::OW | kf::UPDATE)]);
         assert_eq!(of(set, "set a b EX 5 GET"), [(1, kf::RW | kf::ACCESS | kf::UPDATE)]);
+        assert_eq!(
+            of(xread, "xreadgroup group streams c count 1 STREAMS a b 0 >"),
+            [(7, kf::RO | kf::ACCESS), (8, kf::RO | kf::ACCESS)]
+        );
         assert_eq!(of(bitfield, "bitfield a get u8 0 OVERFLOW sat get u8 1"), [(1, kf::RO | kf::ACCESS)]);
         assert_eq!(of(bitfield, "bitfield a get u8 0 set u8 0 1"), [(1, kf::RW | kf::ACCESS | kf::UPDATE)]);
         assert_eq!(

@@ -62,7 +62,9 @@ fn text_of(cx: &mut Ctx<'_>, key: Key<'_>) -> Result<Vec<u8>, CmdError> {
 /// LCS.
 pub fn lcs(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let keys = (args.key()?, args.key()?);
-    let (a, b) = (text_of(cx, keys.0)?, text_of(cx, keys.1)?);
+    // Both are looked up before either is judged: a miss is told of even if the other key is no string.
+    let (a, b) = (text_of(cx, keys.0), text_of(cx, keys.1));
+    let (a, b) = (a?, b?);
     let options = parse(args)?;
     if a.len() as u64 >= u64::from(u32::MAX) - 1 || b.len() as u64 >= u64::from(u32::MAX) - 1 {
         return Err(CmdError::text("ERR String too long for LCS"));

@@ -453,7 +453,7 @@ fn lmpop(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
 
 /// Moves one element; replies it, or no value if the source is missing.
 fn move_element(cx: &mut Ctx<'_>, from: Key<'_>, to: Key<'_>, take: End, put: End) -> Outcome {
-    if cx.db.read::<List>(from)?.is_none() {
+    if cx.db.read_to_change::<List>(from)?.is_none() {
         cx.reply.null();
         return Ok(Flow::Done);
     }

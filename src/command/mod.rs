@@ -41,10 +41,13 @@ mod zset;
 
 pub use args::Args;
 pub use blocking::{give_up_waiting, retry, time_out};
-pub use ctx::{Ask, Ctx, Debug, Facts, Flow, Outcome, PauseKind, Pump, Shutdown, Wait};
+pub use ctx::{Ask, Ctx, Debug, Facts, Flow, Outcome, PauseKind, Pump, Saving, Shutdown, Wait};
+pub use dump::Links;
 pub use error::CmdError;
 pub use execute::{Handled, close_vanished, end_unit, execute, refuse_protocol, resolve};
+pub use function::adopt_libraries;
 pub use news::{Mail, broadcast, deliver_events, forget_surplus, interest};
+pub use server::persistence;
 pub use table::{Arg, ArgType, Begin, Command, Find, Handler, KeySpec, Row, Table, acl, flag, key_flag};
 
 use crate::resp::Reply;
@@ -60,6 +63,7 @@ pub static FAMILIES: &[&[Command]] = &[
     hash::COMMANDS,
     hash::EXPIRY_COMMANDS,
     hash::SEVERAL_COMMANDS,
+    hash::IMPORT_COMMANDS,
     list::COMMANDS,
     list::blocking::COMMANDS,
     set::COMMANDS,
@@ -83,6 +87,7 @@ pub static FAMILIES: &[&[Command]] = &[
     server::info::COMMANDS,
     server::latency::COMMANDS,
     server::memory::COMMANDS,
+    server::persistence::COMMANDS,
     server::slowlog::COMMANDS,
 ];
 

@@ -10,7 +10,7 @@
 use super::args::Args;
 use super::ctx::Ctx;
 use super::keys;
-use super::table::{Find, Row};
+use super::table::{Find, Row, flag};
 use crate::hub::{Channels, Hub, Topic};
 use crate::keyspace::{Book, DbIndex, Event, KeyEvent, class};
 use crate::resp::{Outbox, Proto, Reply, SHARE_BYTES};
@@ -31,6 +31,10 @@ pub struct Mail<'a> {
 }
 
 impl Mail<'_> {
+    fn is_running(&self, conn: ConnId) -> bool {
+        self.running.as_ref().is_some_and(|session| session.conn == conn)
+    }
+
     fn session(&mut self, conn: ConnId) -> Option<&mut Session> {
         match &mut self.running {
             Some(session) if session.conn == conn => Some(session),
@@ -169,9 +173,18 @@ fn key_changed(hub: &mut Hub, mail: &mut Mail<'_>, db: DbIndex, key: &[u8], even
         let by = mail.running.as_ref().filter(|_| !vanished).map(|session| session.id);
         hub.tracking.note_change(key, by);
         for conn in hub.tracking.take_readers(key) {
-            invalidate(mail, conn, by, key);
+            if !mail.is_running(conn) {
+                invalidate(mail, conn, key);
+            } else if !mail.running.as_ref().is_some_and(|session| is_left_out(session, by)) {
+                hub.tracking.own.push(Some(key.into()));
+            }
         }
     }
+}
+
+/// Whether a client changed a key itself and does not want to hear of that.
+fn is_left_out(session: &Session, by: Option<u64>) -> bool {
+    by == Some(session.id) && session.caching.as_ref().is_some_and(|caching| caching.no_loop)
 }
 
 /// What a session watches has changed.
@@ -206,20 +219,26 @@ fn notify(hub: &Hub, mail: &mut Mail<'_>, db: DbIndex, key: &[u8], event: &'stat
     }
 }
 
-/// Tells a client that read a key that it is not what it was, unless it changed it itself and does not want to hear that.
-fn invalidate(mail: &mut Mail<'_>, conn: ConnId, by: Option<u64>, key: &[u8]) {
-    let Some(session) = mail.session(conn) else { return };
-    let id = session.id;
-    let Some(caching) = &session.caching else { return };
-    if caching.prefixes.is_none() && !(caching.no_loop && by == Some(id)) {
+/// Tells a client that read a key that it is not what it was. One in broadcast mode has heard of it otherwise.
+fn invalidate(mail: &mut Mail<'_>, conn: ConnId, key: &[u8]) {
+    let caching = mail.session(conn).and_then(|session| session.caching.as_ref());
+    if caching.is_some_and(|caching| caching.prefixes.is_none()) {
         send_invalid(mail, conn, Some(&[key]));
     }
 }
 
 /// All clients that cache are told that everything changed.
 fn all_keys_changed(hub: &mut Hub, mail: &mut Mail<'_>) {
+    let mut is_told = false;
     for conn in hub.tracking.clients() {
-        send_invalid(mail, *conn, None);
+        if mail.is_running(*conn) {
+            is_told = true;
+        } else {
+            send_invalid(mail, *conn, None);
+        }
+    }
+    if is_told {
+        hub.tracking.own.push(None);
     }
     hub.tracking.forget_all();
 }
@@ -322,6 +341,26 @@ impl Ctx<'_> {
         }
     }
 
+    /// The outermost command ended: what changed of what the client itself has read is told after all else.
+    #[inline]
+    pub(super) fn tell_own(&mut self) {
+        if !self.hub.tracking.own.is_empty() {
+            self.tell_own_slow();
+        }
+    }
+
+    #[cold]
+    fn tell_own_slow(&mut self) {
+        let conn = self.session.conn;
+        let mut mail = Mail { sessions: self.sessions, running: Some(self.session) };
+        for changed in self.hub.tracking.own.drain(..) {
+            match changed {
+                Some(key) => invalidate(&mut mail, conn, &key),
+                None => send_invalid(&mut mail, conn, None),
+            }
+        }
+    }
+
     /// Sends a message to all who listen; to how many.
     pub(super) fn publish(&mut self, kind: Topic, channel: &[u8], message: Message<'_>) -> usize {
         self.deliver();
@@ -343,7 +382,9 @@ impl Ctx<'_> {
         // A key that changed before it was read is to be forgotten before it is remembered.
         self.deliver();
         let Some(number) = self.session.caching_number else { return };
-        if !self.session.caching.as_ref().is_some_and(|caching| caching.remembers()) {
+        // Of a script what it reads counts, not what it may read.
+        let is_script = row.command.is(flag::NOSCRIPT);
+        if is_script || !self.session.caching.as_ref().is_some_and(|caching| caching.remembers()) {
             return;
         }
         let argv = args.argv();
@@ -402,7 +443,7 @@ pub fn forget_surplus(hub: &mut Hub, most: usize, rng: &mut impl FnMut() -> u64,
         }
         let Some(key) = hub.tracking.any_key(rng) else { return };
         for conn in hub.tracking.take_readers(&key) {
-            invalidate(mail, conn, None, &key);
+            invalidate(mail, conn, &key);
         }
     }
 }

@@ -7,6 +7,7 @@ use super::scan::{self, ScanArgs};
 use super::table::{Arg, ArgType, Command, KeySpec, acl, flag, key_flag as kf};
 use super::{reply_elem, reply_elem_opt};
 use crate::keyspace::{DbView, Event, Key, Missing};
+use crate::types::hll::Registers;
 use crate::types::{Elem, Entry, Limits, Set, SetMut, SetRef, Value};
 
 const SET: Command = Command { group: "set", acl: acl::SET, ..Command::BLANK };
@@ -58,6 +59,18 @@ pub const COMMANDS: &[Command] = &[
         summary: "Replies the members of the first set that are in none of the others.",
         tips: ANY_ORDER,
         run: Some(sdiff),
+        ..SET
+    },
+    Command {
+        name: "sdiffcard",
+        arity: -3,
+        flags: flag::READONLY,
+        keys: &[KeySpec::count(1, 1, kf::RO | kf::ACCESS)],
+        args: &[Arg::int("numkeys"), KEY.multiple(), Arg::int("limit").token("LIMIT").optional()],
+        since: "8.10.0",
+        complexity: "O(N) in the members of all sets",
+        summary: "Counts the members of the first set that are in none of the others, up to a limit.",
+        run: Some(sdiffcard),
         ..SET
     },
     Command {
@@ -232,6 +245,23 @@ pub const COMMANDS: &[Command] = &[
         ..SET
     },
     Command {
+        name: "sunioncard",
+        arity: -3,
+        flags: flag::READONLY,
+        keys: &[KeySpec::count(1, 1, kf::RO | kf::ACCESS)],
+        args: &[
+            Arg::int("numkeys"),
+            KEY.multiple(),
+            Arg::word("approx", "APPROX").optional(),
+            Arg::int("limit").token("LIMIT").optional(),
+        ],
+        since: "8.10.0",
+        complexity: "O(N) in the members of all sets",
+        summary: "Counts the members that any set has, up to a limit, exactly or about.",
+        run: Some(sunioncard),
+        ..SET
+    },
+    Command {
         name: "sunionstore",
         arity: -3,
         flags: flag::WRITE | flag::DENYOOM,
@@ -286,7 +316,7 @@ fn srem(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
 
 fn smove(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let (from, to, member) = (args.key()?, args.key()?, args.bytes()?);
-    let Some(source) = cx.db.read::<Set>(from)? else {
+    let Some(source) = cx.db.read_to_change::<Set>(from)? else {
         cx.reply.int(0);
         return Ok(Flow::Done);
     };
@@ -610,7 +640,15 @@ fn sdiffstore(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     store_algebra(cx, args, Algebra::Diff, "sdiffstore")
 }
 
-fn sintercard(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
+/// `numkeys key ... [LIMIT n]`, and APPROX where it is known.
+struct CardArgs<'a> {
+    keys: Vec<Key<'a>>,
+    /// Count no further; 0 for no limit.
+    limit: i64,
+    approximate: bool,
+}
+
+fn card_args<'a>(cx: &mut Ctx<'_>, args: &mut Args<'a>, knows_approx: bool) -> Result<CardArgs<'a>, CmdError> {
     let numkeys = args.int_in(1, i64::MAX, CmdError::text("ERR numkeys should be greater than 0"));
     let numkeys = numkeys.map_err(|_| CmdError::text("ERR numkeys should be greater than 0"))?;
     if numkeys > args.left() as i64 {
@@ -618,8 +656,12 @@ fn sintercard(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     }
     let first = args.position();
     args.seek(first + numkeys as usize);
-    let mut limit = 0;
+    let (mut limit, mut approximate) = (0, false);
     while args.more() {
+        if knows_approx && args.accept("approx") {
+            approximate = true;
+            continue;
+        }
         if args.left() < 2 || !args.accept("limit") {
             return Err(CmdError::SYNTAX);
         }
@@ -627,12 +669,43 @@ fn sintercard(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         limit = args.int_in(0, i64::MAX, negative.clone()).map_err(|_| negative)?;
     }
     args.seek(first);
-    let keys = source_keys(cx, args, numkeys as usize)?;
+    Ok(CardArgs { keys: source_keys(cx, args, numkeys as usize)?, limit, approximate })
+}
+
+fn reply_card(cx: &mut Ctx<'_>, card: &CardArgs<'_>, algebra: Algebra) -> Outcome {
     let mut count = 0;
-    compute(&cx.db, &keys, Algebra::Inter, &mut |_| {
+    compute(&cx.db, &card.keys, algebra, &mut |_| {
         count += 1;
-        limit == 0 || count < limit
+        card.limit == 0 || count < card.limit
     });
     cx.reply.int(count);
+    Ok(Flow::Done)
+}
+
+fn sintercard(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
+    let card = card_args(cx, args, false)?;
+    reply_card(cx, &card, Algebra::Inter)
+}
+
+fn sdiffcard(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
+    let card = card_args(cx, args, false)?;
+    reply_card(cx, &card, Algebra::Diff)
+}
+
+fn sunioncard(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
+    let card = card_args(cx, args, true)?;
+    if !card.approximate {
+        return reply_card(cx, &card, Algebra::Union);
+    }
+    // Members met again change nothing: no set needs to be asked about another's.
+    let mut registers = Registers::default();
+    let mut text = itoa::Buffer::new();
+    for key in &card.keys {
+        if let Some(set) = cx.db.look::<Set>(*key) {
+            set.for_each(|member| registers.add(member.text(&mut text)));
+        }
+    }
+    let count = registers.estimate() as i64;
+    cx.reply.int(if card.limit == 0 { count } else { count.min(card.limit) });
     Ok(Flow::Done)
 }

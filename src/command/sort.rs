@@ -201,6 +201,7 @@ fn look_up<R>(
     elem: Elem<'_>,
     use_it: impl FnOnce(&mut crate::resp::Reply<'_>, Option<Elem<'_>>) -> R,
 ) -> R {
+    let now_ms = cx.now.unix_ms.0;
     let Ctx { db, reply, .. } = cx;
     let (name, field) = match pattern {
         Pattern::Itself => return use_it(reply, Some(elem)),
@@ -210,7 +211,7 @@ fn look_up<R>(
     let key = db.key(&name);
     let Some(entry) = db.entry(key) else { return use_it(reply, None) };
     match (type_of(entry), field) {
-        (Type::Hash, Some(field)) => use_it(reply, Hash::view(entry).get(field)),
+        (Type::Hash, Some(field)) => use_it(reply, Hash::view_at(entry, now_ms).get(field)),
         (Type::String, None) => match Str::view(entry) {
             StrRef::Int(n) => use_it(reply, Some(Elem::Int(n))),
             text => use_it(reply, Some(Elem::Str(text.bytes(&mut Scratch::default())))),

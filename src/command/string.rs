@@ -1,5 +1,8 @@
 //! Strings: SET and GET in all forms, counters, ranges.
 
+mod conditional;
+mod increx;
+
 use super::args::Args;
 use super::ctx::{Ctx, Flow, Outcome};
 use super::error::CmdError;
@@ -83,6 +86,8 @@ pub const COMMANDS: &[Command] = &[
         run: Some(decrby),
         ..STRING
     },
+    conditional::DELEX,
+    conditional::DIGEST,
     Command {
         name: "get",
         arity: 2,
@@ -180,6 +185,7 @@ pub const COMMANDS: &[Command] = &[
         run: Some(incrbyfloat),
         ..STRING
     },
+    increx::INCREX,
     Command {
         name: "lcs",
         arity: -3,
@@ -225,6 +231,7 @@ pub const COMMANDS: &[Command] = &[
         run: Some(mset),
         ..STRING
     },
+    conditional::MSETEX,
     Command {
         name: "msetnx",
         arity: -3,
@@ -628,7 +635,7 @@ fn setrange(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let bytes = args.bytes()?;
     let offset = usize::try_from(offset).map_err(|_| CmdError::text("ERR offset is out of range"))?;
     if bytes.is_empty() {
-        let len = cx.db.read::<Str>(key)?.map_or(0, |value| value.len());
+        let len = cx.db.read_to_change::<Str>(key)?.map_or(0, |value| value.len());
         cx.reply.len(len);
         return Ok(Flow::Done);
     }
@@ -715,43 +722,44 @@ fn msetnx(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     Ok(Flow::Done)
 }
 
-fn add(cx: &mut Ctx<'_>, key: Key<'_>, delta: i64, name: &'static str) -> Outcome {
+fn add(cx: &mut Ctx<'_>, key: Key<'_>, delta: i64) -> Outcome {
     let mut edit = cx.db.edit_or_create::<Str>(key)?;
     let old = if edit.created() { 0 } else { edit.view().int().ok_or(CmdError::NOT_INTEGER)? };
     let new = old.checked_add(delta).ok_or(CmdError::OVERFLOW)?;
     edit.value().set_int(new);
-    edit.finish(Event::string(name));
+    // One event for all four, which is how the reference announces them.
+    edit.finish(Event::string("incrby"));
     cx.reply.int(new);
     Ok(Flow::Done)
 }
 
 fn incr(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let key = args.key()?;
-    add(cx, key, 1, "incrby")
+    add(cx, key, 1)
 }
 
 fn decr(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let key = args.key()?;
-    add(cx, key, -1, "decrby")
+    add(cx, key, -1)
 }
 
 fn incrby(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let key = args.key()?;
     let delta = args.int()?;
-    add(cx, key, delta, "incrby")
+    add(cx, key, delta)
 }
 
 fn decrby(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let key = args.key()?;
     let delta = args.int()?.checked_neg().ok_or(CmdError::text("ERR decrement would overflow"))?;
-    add(cx, key, delta, "decrby")
+    add(cx, key, delta)
 }
 
 fn incrbyfloat(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let key = args.key()?;
     let delta = args.bytes()?;
     let mut scratch = Scratch::default();
-    let old = match cx.db.read::<Str>(key)? {
+    let old = match cx.db.read_to_change::<Str>(key)? {
         None => LongDouble::parse(b"0"),
         Some(value) => LongDouble::parse(value.bytes(&mut scratch)),
     };
@@ -761,7 +769,7 @@ fn incrbyfloat(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     // Text even where it is an integer: OBJECT ENCODING says so, as the reference does.
     let encoded = Encoded::Inline(&sum);
     let event = Event::string("incrbyfloat");
-    cx.db.put(key, Deadline::Keep, event, |old, access| encoded.store(key.bytes, old, access));
+    cx.db.put_changed(key, event, |old, access| encoded.store(key.bytes, old, access));
     // Replayed as a plain SET: another machine's addition might round otherwise.
     cx.effects.replace(&[b"SET", key.bytes, &sum, b"KEEPTTL"]);
     cx.reply.bulk(&sum);

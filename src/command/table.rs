@@ -27,6 +27,7 @@ pub mod flag {
     pub const ASKING: u32 = 1 << 11;
     pub const FAST: u32 = 1 << 12;
     pub const NO_AUTH: u32 = 1 << 13;
+    /// Its effect may reach replicas though it writes nothing; COMMAND does not show it.
     pub const MAY_REPLICATE: u32 = 1 << 14;
     pub const NO_ASYNC_LOADING: u32 = 1 << 15;
     pub const NO_MULTI: u32 = 1 << 16;
@@ -41,8 +42,12 @@ pub mod flag {
     /// Runs only where `enable-debug-command` allows it.
     pub const PROTECTED: u32 = 1 << 26;
 
+    /// Fails while writes are refused: who asks this wants to know whether the server is well.
+    pub const TELLS_HEALTH: u32 = 1 << 31;
     /// Runs what MULTI queued.
     pub const RUNS_QUEUE: u32 = 1 << 27;
+    /// Errors about the number of arguments spell its name in capitals: a module's command in the reference server.
+    pub const CAPITALS: u32 = 1 << 30;
     /// May be run by a client of RESP2 that listens to channels.
     pub const WHILE_SUBSCRIBED: u32 = 1 << 28;
     /// Does not use up what CLIENT CACHING said for the next command.
@@ -64,7 +69,6 @@ pub mod flag {
         (ASKING, "asking"),
         (FAST, "fast"),
         (NO_AUTH, "no_auth"),
-        (MAY_REPLICATE, "may_replicate"),
         (NO_MANDATORY_KEYS, "no_mandatory_keys"),
         (NO_ASYNC_LOADING, "no_async_loading"),
         (NO_MULTI, "no_multi"),
@@ -98,6 +102,7 @@ pub mod acl {
     pub const CONNECTION: u32 = 1 << 18;
     pub const TRANSACTION: u32 = 1 << 19;
     pub const SCRIPTING: u32 = 1 << 20;
+    pub const ARRAY: u32 = 1 << 21;
 
     /// The names, in the order of their bits.
     pub const NAMES: &[&str] = &[
@@ -122,6 +127,7 @@ pub mod acl {
         "connection",
         "transaction",
         "scripting",
+        "array",
     ];
 }
 
@@ -523,6 +529,12 @@ impl Command {
     /// The name that errors and statistics show.
     pub fn shown_name(&self) -> &'static str {
         if self.full_name.is_empty() { self.name } else { self.full_name }
+    }
+
+    /// The name as an error about the number of arguments spells it.
+    pub fn error_name(&self) -> std::borrow::Cow<'static, str> {
+        let name = self.shown_name();
+        if self.is(flag::CAPITALS) { name.to_ascii_uppercase().into() } else { name.into() }
     }
 
     /// The word where the first key stands, if that is fixed: what the prefetch pass hashes.

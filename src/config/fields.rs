@@ -54,6 +54,9 @@ fields! {
     set_max_listpack_value: usize,
     zset_max_listpack_entries: usize,
     zset_max_listpack_value: usize,
+    array_slice_size: usize,
+    array_sparse_kmax: usize,
+    array_sparse_kmin: usize,
     /// Positive: entries of a node; -1 to -5: 4, 8, 16, 32, 64 KiB.
     list_max_listpack_size: i32,
     list_compress_depth: u32,

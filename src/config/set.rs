@@ -187,6 +187,9 @@ mod tests {
     fn get_star_shows_the_names_of_redis_7_2_and_ours() {
         let reference = include_str!("names-7.2.txt").lines().map(str::to_owned);
         let ours = [
+            "array-slice-size",
+            "array-sparse-kmax",
+            "array-sparse-kmin",
             "encrypt",
             "encryption-key-file",
             "encryption-key-file-previous",

@@ -168,7 +168,7 @@ fn percentiles(config: &Config) -> Vec<u8> {
 }
 
 pub(super) static NOTIFY: Special = Special {
-    form: "letters: K E (channels), g $ l s h z x e t d m n (classes), A (all classes but m and n); \"\" for none",
+    form: "letters: K E (channels), g $ l s h z x e t d a m n o c (classes), A (all classes but m, n, o and c); \"\" for none",
     split: false,
     write: |config, words, _| {
         let [letters] = words else { return Err(BadValue::at(usize::from(words.len() > 1), WRONG_ARITY)) };
@@ -178,6 +178,62 @@ pub(super) static NOTIFY: Special = Special {
     },
     show: |config| config.notify_keyspace_events.letters(false).into_bytes(),
     lines: |config| vec![quoted(config.notify_keyspace_events.letters(true).as_bytes())],
+};
+
+/// The one word of an option as a whole number.
+fn whole(words: &[&[u8]], min: i64, max: i64) -> Result<usize, BadValue> {
+    let [word] = words else { return Err(BadValue::at(usize::from(words.len() > 1), WRONG_ARITY)) };
+    let number = parse_i64(word).ok_or(BadValue::new("argument couldn't be parsed into an integer"))?;
+    let fits = usize::try_from(number).ok().filter(|_| (min..=max).contains(&number));
+    fits.ok_or_else(|| BadValue::new(format!("argument must be between {min} and {max} inclusive")))
+}
+
+pub(super) static ARRAY_SLICE_SIZE: Special = Special {
+    form: "a power of two from 256 to 65536",
+    split: false,
+    write: |config, words, _| {
+        let size = whole(words, 256, 65_536)?;
+        if !size.is_power_of_two() {
+            return Err(BadValue::new("array-slice-size must be a power of two"));
+        }
+        config.array_slice_size = size;
+        Ok(())
+    },
+    show: |config| config.array_slice_size.to_string().into_bytes(),
+    lines: |config| vec![config.array_slice_size.to_string().into_bytes()],
+};
+
+/// Elements of the largest slice.
+const SLICE_MAX: i64 = 65_536;
+
+pub(super) static ARRAY_SPARSE_KMAX: Special = Special {
+    form: "0 to 65536, more than array-sparse-kmin unless 0",
+    split: false,
+    write: |config, words, _| {
+        let most = whole(words, 0, SLICE_MAX)?;
+        if most > 0 && most <= config.array_sparse_kmin {
+            return Err(BadValue::new("array-sparse-kmax must be greater than array-sparse-kmin when non-zero"));
+        }
+        config.array_sparse_kmax = most;
+        Ok(())
+    },
+    show: |config| config.array_sparse_kmax.to_string().into_bytes(),
+    lines: |config| vec![config.array_sparse_kmax.to_string().into_bytes()],
+};
+
+pub(super) static ARRAY_SPARSE_KMIN: Special = Special {
+    form: "0 to 65536, less than array-sparse-kmax unless that is 0",
+    split: false,
+    write: |config, words, _| {
+        let least = whole(words, 0, SLICE_MAX)?;
+        if config.array_sparse_kmax > 0 && least >= config.array_sparse_kmax {
+            return Err(BadValue::new("array-sparse-kmin must be less than array-sparse-kmax"));
+        }
+        config.array_sparse_kmin = least;
+        Ok(())
+    },
+    show: |config| config.array_sparse_kmin.to_string().into_bytes(),
+    lines: |config| vec![config.array_sparse_kmin.to_string().into_bytes()],
 };
 
 const SHUTDOWN_FORM: &str = "default, or some of save, nosave, now, force";

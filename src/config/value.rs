@@ -344,11 +344,19 @@ impl NotifyFlags {
     pub const MODULE: NotifyFlags = NotifyFlags(1 << 13);
     /// `n`: a key was created; not part of `A`.
     pub const NEW: NotifyFlags = NotifyFlags(1 << 14);
-    /// `A`: every class but `m` and `n`.
-    pub const ALL: NotifyFlags = NotifyFlags(0x27FC);
+    /// `o`: a key was overwritten; not part of `A`.
+    pub const OVERWRITTEN: NotifyFlags = NotifyFlags(1 << 15);
+    /// `c`: a key's type changed; not part of `A`.
+    pub const TYPE_CHANGED: NotifyFlags = NotifyFlags(1 << 16);
+    /// `a`: arrays.
+    pub const ARRAY: NotifyFlags = NotifyFlags(1 << 20);
+    /// The classes of `A` before there were arrays.
+    const OLD_CLASSES: NotifyFlags = NotifyFlags(0x27FC);
+    /// `A`: every class but those that are not part of it.
+    pub const ALL: NotifyFlags = NotifyFlags(Self::OLD_CLASSES.0 | Self::ARRAY.0);
 
-    /// Letters in the order in which they are shown; `K`, `E` and `m` come after them.
-    const CLASSES: [(u8, NotifyFlags); 11] = [
+    /// Letters in the order in which they are shown; the others come after them.
+    const CLASSES: [(u8, NotifyFlags); 12] = [
         (b'g', Self::GENERIC),
         (b'$', Self::STRING),
         (b'l', Self::LIST),
@@ -359,9 +367,16 @@ impl NotifyFlags {
         (b'e', Self::EVICTED),
         (b't', Self::STREAM),
         (b'd', Self::MODULE),
+        (b'a', Self::ARRAY),
         (b'n', Self::NEW),
     ];
-    const CHANNELS: [(u8, NotifyFlags); 3] = [(b'K', Self::KEYSPACE), (b'E', Self::KEYEVENT), (b'm', Self::KEY_MISS)];
+    const CHANNELS: [(u8, NotifyFlags); 5] = [
+        (b'K', Self::KEYSPACE),
+        (b'E', Self::KEYEVENT),
+        (b'm', Self::KEY_MISS),
+        (b'o', Self::OVERWRITTEN),
+        (b'c', Self::TYPE_CHANGED),
+    ];
 
     /// All bits of `other` are set.
     pub fn contains(self, other: NotifyFlags) -> bool {
@@ -390,7 +405,8 @@ impl NotifyFlags {
     /// The letters as CONFIG GET shows them. Redis leaves `n` out beside `A`; `lossless` keeps it, for files.
     pub fn letters(self, lossless: bool) -> String {
         let mut text = String::new();
-        let all = self.contains(Self::ALL);
+        // CONFIG GET shows `A` for the classes that every version has; a file says all of them.
+        let all = self.contains(if lossless { Self::ALL } else { Self::OLD_CLASSES });
         if all {
             text.push('A');
         }

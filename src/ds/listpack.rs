@@ -193,6 +193,12 @@ impl Stage {
     }
 }
 
+/// The count learns of `added` entries that the owner wrote at the end by itself ([`Encoded::append_to`]).
+#[inline]
+pub fn count_appended(blob: &mut (impl Blob + ?Sized), added: usize) {
+    add_to_count(blob, added, 0);
+}
+
 fn add_to_count(blob: &mut (impl Blob + ?Sized), added: usize, removed: usize) {
     if let Some(count) = known_count(blob.bytes()) {
         let count = stored_count((count + added).saturating_sub(removed)).to_le_bytes();
@@ -278,6 +284,27 @@ pub fn replace<'v>(blob: &mut (impl Blob + ?Sized), offset: usize, value: impl I
         blob.splice(offset, old_len, stage.bytes());
     }
     true
+}
+
+/// Makes a number from 0 to 127 another one, in place. False if there is none at `offset`, or `number` is greater.
+#[inline]
+pub fn replace_small(pack: &mut [u8], offset: usize, number: u8) -> bool {
+    match pack.get_mut(offset) {
+        Some(entry) if *entry <= entry::MAX_SMALL && number <= entry::MAX_SMALL => {
+            *entry = number;
+            true
+        }
+        _ => false,
+    }
+}
+
+/// Adds an element's entry at the end of a vector without telling the count: see [`count_appended`].
+#[inline]
+pub fn append_int(pack: &mut Vec<u8>, number: i64) {
+    match u8::try_from(number) {
+        Ok(small @ 0..=entry::MAX_SMALL) => pack.extend_from_slice(&[small, 1]),
+        _ => Encoded::new(number).append_to(pack),
+    }
 }
 
 /// Removes the element at `offset`, where its successor stands then. False if there is none.

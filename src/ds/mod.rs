@@ -1,6 +1,10 @@
 //! Data structures: bytes and pointers, no key, no reply.
 
+pub mod array;
+pub mod bits;
 pub mod blob;
+pub mod hnsw;
+pub mod idtree;
 pub mod intset;
 pub mod listpack;
 pub mod prefetch;

@@ -7,7 +7,9 @@
 mod block;
 mod element;
 mod entry;
+mod log;
 
 pub use super::blob::Blob;
 pub use element::{Field, FieldRef, Member, MemberRef, Scored, ScoredRef};
 pub use entry::{BOXED, KIND_LIMIT, LRU_LIMIT, Record, RecordRef};
+pub use log::RecordLog;

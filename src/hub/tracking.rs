@@ -42,6 +42,8 @@ pub struct Tracking {
     /// How many prefixes have each length.
     prefix_lens: BTreeMap<usize, usize>,
     has_changed: bool,
+    /// What the client whose command runs is to be told when the unit has ended; none: all keys.
+    pub own: Vec<Option<Box<[u8]>>>,
     /// More keys are remembered than may be: found by whoever adds one or changes the limit.
     pub has_surplus: bool,
     /// Keys that nobody is to be told of any more.
@@ -59,6 +61,7 @@ impl Tracking {
             prefixes: BTreeMap::new(),
             prefix_lens: BTreeMap::new(),
             has_changed: false,
+            own: Vec::new(),
             has_surplus: false,
             stale: Vec::new(),
         }

@@ -1,6 +1,7 @@
 //! Keys that somebody waits for, by database and name, and which of them were touched. Knows no client: whoever waits holds
 //! the key's number. Invariant: a key is listed exactly once, as long as it has waiters.
 
+use super::alarms::Alarms;
 use super::key::DbIndex;
 use crate::base::hash::Hasher;
 use hashbrown::HashTable;
@@ -26,12 +27,21 @@ pub struct Awaited {
     keys: Slab<AwaitedKey>,
     ready: Vec<AwaitedId>,
     minded: usize,
+    /// When keys are to be tried again without any news of them.
+    pub alarms: Alarms,
 }
 
 impl Awaited {
     /// No keys yet.
     pub fn new(hasher: Hasher) -> Awaited {
-        Awaited { hasher, table: HashTable::new(), keys: Slab::new(), ready: Vec::new(), minded: 0 }
+        Awaited {
+            hasher,
+            table: HashTable::new(),
+            keys: Slab::new(),
+            ready: Vec::new(),
+            minded: 0,
+            alarms: Alarms::default(),
+        }
     }
 
     /// Number of keys that somebody waits for.
@@ -89,6 +99,13 @@ impl Awaited {
     pub fn touch(&mut self, db: DbIndex, key: &[u8]) {
         if let Some(id) = self.find(db, key) {
             self.mark(id);
+        }
+    }
+
+    /// Keys whose alarm is due become ready.
+    pub fn ring(&mut self, now_ms: u64) {
+        while let Some((db, key)) = self.alarms.due(now_ms) {
+            self.touch(db, &key);
         }
     }
 

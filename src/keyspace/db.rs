@@ -3,6 +3,7 @@
 //! keeps the same of entries whose elements (fields of hashes) have deadlines.
 
 use super::awaited::Awaited;
+use super::cut::{Cut, CutCosts};
 use super::edit::{Dates, Edit, Missing};
 use super::events::{Event, KeyEvent, class};
 use super::expire::Deadlines;
@@ -126,6 +127,12 @@ pub struct Book {
     pub pool: super::evict::Pool,
     /// Randomness for samples.
     pub rng: Rng,
+    /// The cut that is being taken.
+    pub cut: Option<Box<Cut>>,
+    /// What the last one cost.
+    pub last_cut: CutCosts,
+    /// What the mark of an entry is that a running cut has, or need not have.
+    pub(super) mark: bool,
 }
 
 /// Values with more elements than this are freed by the thread when nobody asked for it.
@@ -144,6 +151,17 @@ impl Book {
         }
         if heard & !class::AWAITED != 0 {
             self.events.push(KeyEvent::Key { db, key: key.into(), event });
+        }
+    }
+
+    /// Announces that a key's value was replaced as a whole, and its type with it if that is so.
+    #[inline]
+    pub fn announce_overwrite(&mut self, db: DbIndex, key: &[u8], before: Type, after: Type) {
+        if self.interest & (class::OVERWRITTEN | class::TYPE_CHANGED) != 0 {
+            self.announce(db, key, Event::OVERWRITTEN);
+            if before != after {
+                self.announce(db, key, Event::TYPE_CHANGED);
+            }
         }
     }
 
@@ -180,6 +198,14 @@ impl Book {
             }
         }
         self.lazyfree.as_mut()
+    }
+
+    /// Frees a whole table, by the thread if there is one.
+    pub fn free_table(&mut self, table: Table<Entry>) {
+        match self.lazyfree() {
+            Some(thread) => thread.table(table),
+            None => drop(table),
+        }
     }
 
     /// Frees a removed entry: here if that is quick, else by the thread.
@@ -223,6 +249,9 @@ impl Keyspace {
                 expire_turn: 0,
                 pool: super::evict::Pool::default(),
                 rng,
+                cut: None,
+                last_cut: CutCosts::default(),
+                mark: false,
             },
             hasher,
         }
@@ -262,16 +291,14 @@ impl Keyspace {
             let old = std::mem::replace(db, Db::new(self.hasher));
             db.deadlines = Deadlines::continuing(&old.deadlines);
             db.subkeys.deadlines = Deadlines::continuing(&old.subkeys.deadlines);
-            if old.table.is_empty() {
-                continue;
+            let mut table = Some(old.table).filter(|table| !table.is_empty());
+            if let Some(cut) = &mut self.book.cut {
+                table = table.and_then(|table| cut.take_table(DbIndex(index as u32), table));
             }
-            if lazy {
-                if let Some(thread) = self.book.lazyfree() {
-                    thread.table(old.table);
-                    continue;
-                }
+            match table {
+                Some(table) if lazy => self.book.free_table(table),
+                table => drop(table),
             }
-            drop(old);
         }
         if self.book.interest & class::CHANGED != 0 {
             self.book.events.push(KeyEvent::Flushed(which));
@@ -283,6 +310,9 @@ impl Keyspace {
     /// Exchanges two databases' contents.
     pub fn swap(&mut self, a: DbIndex, b: DbIndex) {
         self.dbs.swap(a.0 as usize, b.0 as usize);
+        if let Some(cut) = &mut self.book.cut {
+            cut.swap(a, b);
+        }
         if self.book.interest & class::CHANGED != 0 && a != b {
             self.book.events.push(KeyEvent::Swapped(a, b));
         }
@@ -341,6 +371,7 @@ impl DbView<'_> {
                 if self.keep_expired {
                     return None;
                 }
+                self.space.book.before_change(self.index, occupied.get());
                 let entry = occupied.remove();
                 db.volatile -= 1;
                 db.subkeys.forget(entry.view());
@@ -390,6 +421,7 @@ impl DbView<'_> {
         if let Some(deadline) = entry.deadline() {
             if deadline <= now.unix_ms.0 {
                 if !self.keep_expired {
+                    book.before_change(index, occupied.get());
                     let entry = occupied.remove();
                     db.volatile -= 1;
                     db.subkeys.forget(entry.view());
@@ -420,6 +452,18 @@ impl DbView<'_> {
         match self.entry(key) {
             None => Ok(None),
             Some(entry) if Kind::of(entry.kind()).type_of() == T::TYPE => Ok(Some(T::view_at(entry, now_ms))),
+            Some(_) => Err(WrongType),
+        }
+    }
+
+    /// A value of type `T` that is about to be changed: the look is neither a hit nor a miss, and no news.
+    ///
+    /// # Errors
+    /// `WrongType` if the key holds another type.
+    pub fn read_to_change<T: Value>(&mut self, key: Key<'_>) -> Result<Option<T::Ref<'_>>, WrongType> {
+        match self.peek(key) {
+            None => Ok(None),
+            Some(entry) if Kind::of(entry.kind()).type_of() == T::TYPE => Ok(Some(T::view(entry))),
             Some(_) => Err(WrongType),
         }
     }
@@ -455,6 +499,7 @@ impl DbView<'_> {
         let mut alive = true;
         if let Some(occupied) = db.table.find(key.hash, key.bytes) {
             if occupied.get().deadline().is_some_and(|d| d <= now.unix_ms.0) {
+                book.before_change(index, occupied.get());
                 let entry = occupied.remove();
                 db.forget(entry.view());
                 expired(book, entry, index, key.bytes);
@@ -467,7 +512,8 @@ impl DbView<'_> {
             if missing == Missing::Skip {
                 return Ok(None);
             }
-            let entry = T::create(key.bytes, &book.limits, book.fresh_access(now));
+            let mut entry = T::create(key.bytes, &book.limits, book.fresh_access(now));
+            book.stamp(&mut entry);
             let occupied = db.table.insert_new(key.hash, entry);
             let dates = Dates { volatile: &mut db.volatile, deadlines: &mut db.deadlines, subkeys: &mut db.subkeys };
             return Ok(Some(Edit::new(occupied, dates, book, index, true)));
@@ -477,6 +523,7 @@ impl DbView<'_> {
         if Kind::of(entry.kind()).type_of() != T::TYPE {
             return Err(WrongType);
         }
+        book.before_change(index, entry);
         let access = book.touched_access(entry.lru(), now);
         occupied.get_mut().set_lru(access);
         let dates = Dates { volatile: &mut db.volatile, deadlines: &mut db.deadlines, subkeys: &mut db.subkeys };
@@ -494,6 +541,7 @@ impl DbView<'_> {
 
     /// Puts a whole value in place of whatever the key held; its deadline goes unless `keep_ttl`.
     /// The entry is made by `make`, which gets the old one if there was any and may reuse its allocation.
+    #[inline]
     pub fn put(
         &mut self,
         key: Key<'_>,
@@ -501,18 +549,43 @@ impl DbView<'_> {
         event: Event,
         change: impl FnOnce(Option<&mut Entry>, u32) -> Option<Entry>,
     ) {
+        self.store(key, deadline, event, true, change);
+    }
+
+    /// As `put`, for what is the old value changed; its deadline stays.
+    pub fn put_changed(
+        &mut self,
+        key: Key<'_>,
+        event: Event,
+        change: impl FnOnce(Option<&mut Entry>, u32) -> Option<Entry>,
+    ) {
+        self.store(key, Deadline::Keep, event, false, change);
+    }
+
+    #[inline]
+    fn store(
+        &mut self,
+        key: Key<'_>,
+        deadline: Deadline,
+        event: Event,
+        overwrites: bool,
+        change: impl FnOnce(Option<&mut Entry>, u32) -> Option<Entry>,
+    ) {
         let (now, index) = (self.now, self.index);
         let db = &mut self.space.dbs[index.0 as usize];
         let book = &mut self.space.book;
         match db.table.find(key.hash, key.bytes) {
             Some(mut occupied) => {
+                book.before_change(index, occupied.get());
                 // An overwrite is a use, and keeps how often the key was used.
                 let access = book.touched_access(occupied.get().lru(), now);
                 let old_deadline = occupied.get().deadline();
+                let old_type = Kind::of(occupied.get().kind()).type_of();
                 let old_soonest = types::soonest(occupied.get());
                 let mut entry = occupied.get_mut();
                 let fresh = change(Some(&mut entry), access);
                 if let Some(mut fresh) = fresh {
+                    book.stamp(&mut fresh);
                     std::mem::swap(&mut *entry, &mut fresh);
                     book.free(fresh, false);
                 }
@@ -526,11 +599,16 @@ impl DbView<'_> {
                 }
                 let soonest = types::soonest(entry.view());
                 drop(entry);
+                if overwrites {
+                    let new_type = Kind::of(occupied.get().kind()).type_of();
+                    book.announce_overwrite(index, key.bytes, old_type, new_type);
+                }
                 set_index(&mut db.deadlines, &mut db.volatile, key.hash, old_deadline, deadline);
                 db.subkeys.changed(key.hash, old_soonest, soonest);
             }
             None => {
                 let Some(mut entry) = change(None, book.fresh_access(now)) else { return };
+                book.stamp(&mut entry);
                 if let Deadline::At(Some(at)) = deadline {
                     entry.set_deadline(Some(at));
                     set_index(&mut db.deadlines, &mut db.volatile, key.hash, None, Some(at));
@@ -553,7 +631,9 @@ impl DbView<'_> {
 
     /// Sets or takes away a live key's deadline; false if there is no such key. Not announced: the caller knows the event.
     pub fn set_deadline(&mut self, key: Key<'_>, deadline: Option<i64>) -> bool {
-        let Some((mut occupied, _)) = self.live(key) else { return false };
+        let index = self.index;
+        let Some((mut occupied, book)) = self.live(key) else { return false };
+        book.before_change(index, occupied.get());
         let old = occupied.get().deadline();
         occupied.get_mut().set_deadline(deadline);
         let db = self.db();
@@ -563,20 +643,55 @@ impl DbView<'_> {
 
     /// Takes a live key out, to be freed or put elsewhere. Not announced.
     pub fn take(&mut self, key: Key<'_>) -> Option<Entry> {
-        let (occupied, _) = self.live(key)?;
+        let index = self.index;
+        let (occupied, book) = self.live(key)?;
+        book.before_change(index, occupied.get());
         let entry = occupied.remove();
         self.db().forget(entry.view());
         Some(entry)
     }
 
     /// Puts an entry under the name that it bears; the caller has made sure that there is none. Not announced.
-    pub fn insert(&mut self, entry: Entry) {
+    pub fn insert(&mut self, mut entry: Entry) {
+        self.space.book.stamp(&mut entry);
         let hash = self.space.hasher.hash(entry.key());
         let deadline = entry.deadline();
         let db = self.db();
         set_index(&mut db.deadlines, &mut db.volatile, hash, None, deadline);
         db.subkeys.changed(hash, None, types::soonest(entry.view()));
         db.table.insert_new(hash, entry);
+    }
+
+    /// Brings what `settle` reads for keys of these hashes into the cache, all at once.
+    pub fn prefetch(&self, hashes: impl Iterator<Item = u64> + Clone) {
+        let table = &self.db_ref().table;
+        hashes.clone().for_each(|hash| table.prefetch_segment(hash));
+        hashes.for_each(|hash| table.prefetch_bucket(hash));
+    }
+
+    /// Puts an entry of a file under the name that it bears, whose hash this is. If there is one of that name it is replaced, or,
+    /// without `replace`, stays, and this is false. Not announced.
+    pub fn settle(&mut self, hash: u64, mut entry: Entry, replace: bool) -> bool {
+        self.space.book.stamp(&mut entry);
+        let (deadline, soonest) = (entry.deadline(), types::soonest(entry.view()));
+        let db = &mut self.space.dbs[self.index.0 as usize];
+        let (old, old_soonest) = match db.table.find(hash, entry.key()) {
+            Some(_) if !replace => return false,
+            Some(mut place) => {
+                let old = (place.get().deadline(), types::soonest(place.get()));
+                self.space.book.before_change(self.index, place.get());
+                std::mem::swap(&mut *place.get_mut(), &mut entry);
+                self.space.book.free(entry, true);
+                old
+            }
+            None => {
+                db.table.insert_new(hash, entry);
+                (None, None)
+            }
+        };
+        set_index(&mut db.deadlines, &mut db.volatile, hash, old, deadline);
+        db.subkeys.changed(hash, old_soonest, soonest);
+        true
     }
 
     /// Removes a live key, announced as `event`; false if there was none. `lazy`: large values by the thread.
@@ -608,6 +723,7 @@ impl DbView<'_> {
         });
         match due {
             Some(occupied) => {
+                self.space.book.before_change(index, occupied.get());
                 let entry = occupied.remove();
                 db.forget(entry.view());
                 let key: Box<[u8]> = entry.key().into();

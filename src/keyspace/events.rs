@@ -26,8 +26,16 @@ pub mod class {
     pub const KEYMISS: u32 = 1 << 9;
     /// `n`: a key was made.
     pub const NEW: u32 = 1 << 10;
+    /// `o`: a key was overwritten as a whole.
+    pub const OVERWRITTEN: u32 = 1 << 11;
+    /// `c`: a key holds another type than before.
+    pub const TYPE_CHANGED: u32 = 1 << 12;
+    /// `d`: types that are modules in the reference server.
+    pub const MODULE: u32 = 1 << 17;
     /// Somebody waits for keys.
     pub const AWAITED: u32 = 1 << 30;
+    /// `a`: arrays.
+    pub const ARRAY: u32 = 1 << 16;
     /// Somebody watches keys: every change is of interest.
     pub const CHANGED: u32 = 1 << 31;
 }
@@ -46,6 +54,11 @@ pub struct Event {
 impl Event {
     /// A key was made.
     pub const NEW_KEY: Event = Event { class: class::NEW, name: "new", changed: false };
+
+    /// A key was overwritten as a whole.
+    pub const OVERWRITTEN: Event = Event { class: class::OVERWRITTEN, name: "overwritten", changed: false };
+    /// A key holds another type than before.
+    pub const TYPE_CHANGED: Event = Event { class: class::TYPE_CHANGED, name: "type_changed", changed: false };
 
     const fn of(class: u32, name: &'static str) -> Event {
         Event { class, name, changed: true }
@@ -70,9 +83,24 @@ impl Event {
     pub const fn hash(name: &'static str) -> Event {
         Event::of(class::HASH, name)
     }
+    /// A stream command.
+    pub const fn stream(name: &'static str) -> Event {
+        Event::of(class::STREAM, name)
+    }
+    /// A change that nobody hears of: it breaks no WATCH either.
+    pub const SILENT: Event = Event { class: 0, name: "", changed: false };
+
+    /// An array command.
+    pub const fn array(name: &'static str) -> Event {
+        Event::of(class::ARRAY, name)
+    }
     /// A sorted-set command.
     pub const fn zset(name: &'static str) -> Event {
         Event::of(class::ZSET, name)
+    }
+    /// A vector-set command.
+    pub const fn vector(name: &'static str) -> Event {
+        Event::of(class::MODULE, name)
     }
 }
 

@@ -280,9 +280,10 @@ fn remove(space: &mut Keyspace, now: Now, policy: Policy, candidate: Candidate, 
             && score(policy, entry, now).is_some_and(|score| score >= candidate.score)
     });
     let Some(occupied) = found else { return false };
+    let (book, index) = (&mut space.book, DbIndex(candidate.db));
+    book.before_change(index, occupied.get());
     let entry = occupied.remove();
     db.forget(entry.view());
-    let (book, index) = (&mut space.book, DbIndex(candidate.db));
     book.counters.evicted += 1;
     book.announce(index, entry.key(), Event { class: class::EVICTED, name: "evicted", changed: true });
     if book.propagate {

@@ -3,7 +3,9 @@
 //! `DbView` is what a command sees: the selected database at one moment in time. Reading expires lazily and counts hits;
 //! `edit` is the one door through which a value changes, and `Edit::finish` the one place where a change is announced.
 
+mod alarms;
 mod awaited;
+pub mod cut;
 mod db;
 mod edit;
 mod events;

@@ -130,6 +130,7 @@ impl DbView<'_> {
             None => false,
         });
         let Some(mut occupied) = due else { return later.map_or(Found::Gone, Found::Later) };
+        book.before_change(index, occupied.get());
         let key: Box<[u8]> = occupied.get().key().into();
         let (limits, propagate) = (book.limits, book.propagate);
         let mut fields = Hash::edit(occupied.get_mut(), &limits);

@@ -103,6 +103,14 @@ impl<'a> Reply<'a> {
         self.header(b':', n);
     }
 
+    /// An integer that may need 64 bits without a sign.
+    pub fn uint(&mut self, n: u64) {
+        match i64::try_from(n) {
+            Ok(n) => self.int(n),
+            Err(_) => self.line(b':', itoa::Buffer::new().format(n).as_bytes()),
+        }
+    }
+
     /// A count or length.
     #[inline]
     pub fn len(&mut self, n: usize) {
@@ -207,14 +215,19 @@ impl<'a> Reply<'a> {
         }
     }
 
+    /// A number's text that is not a double's: `,` in RESP3, a bulk string in RESP2.
+    pub fn double_text(&mut self, text: &[u8]) {
+        match self.proto {
+            Proto::Resp2 => self.bulk(text),
+            Proto::Resp3 => self.line(b',', text),
+        }
+    }
+
     /// A double with up to 17 digits behind the point, never an exponent: a coordinate.
     pub fn human_double(&mut self, x: f64) {
         let mut text = Vec::with_capacity(24);
         float::LongDouble::from_f64(x).push_human(&mut text);
-        match self.proto {
-            Proto::Resp2 => self.bulk(&text),
-            Proto::Resp3 => self.line(b',', &text),
-        }
+        self.double_text(&text);
     }
 
     /// A boolean: `#t` or 1.

@@ -38,6 +38,9 @@ impl Server {
     /// How long the loop may sleep.
     pub(super) fn next_timer(&self, now: Now) -> Option<Duration> {
         let tick = self.cron.next_tick_ms.saturating_sub(now.mono_ms());
+        if let Some(wait) = self.snapshot_wait {
+            return Some(wait);
+        }
         let mut wait_ms = tick;
         if self.expires_now() {
             if let Some(due) = expire::next_due_ms(&self.keyspace) {
@@ -45,6 +48,9 @@ impl Server {
             }
         }
         if let Some(due) = self.hub.waits.next_deadline_ms() {
+            wait_ms = wait_ms.min(due.saturating_sub(now.mono_ms()));
+        }
+        if let Some(due) = self.keyspace.book.awaited.alarms.next_ms() {
             wait_ms = wait_ms.min(due.saturating_sub(now.mono_ms()));
         }
         if self.hub.channels.has_leaving() || self.hub.tracking.has_stale() {
@@ -86,6 +92,9 @@ impl Server {
         self.stats.totals.peak_used_bytes = self.stats.totals.peak_used_bytes.max(used);
         self.stats.sample(now.mono_ms());
         self.check_clients(now);
+        self.snapshot_cron(now);
+        self.facts.links.expire(now);
+        self.stats.totals.migrate_links = self.facts.links.len() as u64;
         let most = self.config.tracking_table_max_keys as usize;
         let mut mail = Mail { sessions: &mut self.sessions, running: None };
         forget_surplus(&mut self.hub, most, &mut || self.rng.next_u64(), &mut mail);
@@ -116,7 +125,7 @@ impl Server {
 
     /// A signal: SIGTERM and SIGINT end the server as `shutdown-on-sigterm` and `shutdown-on-sigint` say; a second SIGINT
     /// waits for nothing any more.
-    pub(super) fn signalled(&mut self, signal: i32) {
+    pub(super) fn signalled(&mut self, signal: i32, now: Now) {
         let (name, flags) = match signal {
             libc::SIGINT => ("SIGINT", self.config.shutdown_on_sigint),
             _ => ("SIGTERM", self.config.shutdown_on_sigterm),
@@ -128,7 +137,14 @@ impl Server {
         }
         log::warn!("Received {name} scheduling shutdown...");
         let save = if flags.save { Some(true) } else { flags.nosave.then_some(false) };
-        self.begin_shutdown(Shutdown { save, now: flags.now, force: flags.force });
+        let how = Shutdown { save, now: flags.now, force: flags.force };
+        if self.ending.is_none() && how.saves(&self.config) && self.save_snapshot(now).is_err() && !how.force {
+            log::warn!(
+                "{name} received but errors trying to shut down the server, check the logs for more information"
+            );
+            return;
+        }
+        self.begin_shutdown(how);
     }
 
     /// Ends the server: no new clients, last replies, then the loop stops.

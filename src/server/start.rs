@@ -6,14 +6,15 @@
 //!
 //! Everything that can be refused is tried before the first client is taken. What is only a pity is a warning of one line.
 
-use super::{Server, log_options, title};
+use super::{Server, check, log_options, title};
 use crate::base::clock::Clock;
 use crate::base::rng::Rng;
 use crate::base::version;
 use crate::command::derived::{self, RESERVED_FILES};
-use crate::command::{Debug, FAMILIES, Facts};
+use crate::command::{Debug, FAMILIES, Facts, Links};
 use crate::config::{Config, Invocation, Start, Supervised, Text, render_faults};
 use crate::net::{Listener, Reactor};
+use crate::persist::rdb::Fault;
 use crate::sys::listen::{self, ListenError};
 use crate::sys::logging::Logging;
 use crate::sys::{alloc, crash, host, process, ticks, warm};
@@ -50,6 +51,8 @@ pub enum StartError {
     Unix(PathBuf, io::Error),
     /// No address is asked for.
     Nowhere,
+    /// The data are there but can't be read.
+    Data(PathBuf, Fault),
 }
 
 impl fmt::Display for StartError {
@@ -65,6 +68,13 @@ impl fmt::Display for StartError {
             StartError::Unix(path, error) => {
                 write!(f, "Failed opening Unix socket {}: {error}", path.display())
             }
+            StartError::Data(path, Fault::Io(error)) => {
+                write!(f, "Fatal error loading the DB, {}: {error}. Exiting.", path.display())
+            }
+            StartError::Data(path, fault) => {
+                writeln!(f, "{}: {fault}", path.display())?;
+                f.write_str("Terminating server after rdb file reading failure.")
+            }
             StartError::Nowhere => f.write_str("Configured to not listen anywhere, exiting."),
         }
     }
@@ -74,9 +84,13 @@ impl fmt::Display for StartError {
 pub fn run(mut args: impl Iterator<Item = OsString>) -> ExitCode {
     let program = args.next().unwrap_or_default();
     let name = Path::new(&program).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    if let Some(tool) = ["check-rdb", "check-aof"].iter().find(|tool| name.ends_with(*tool)) {
-        eprintln!("{name}: {tool} is not available yet in this version of Redstart");
+    let mut args = args.peekable();
+    if name.ends_with("check-aof") {
+        eprintln!("{name}: check-aof is not available yet in this version of Redstart");
         return ExitCode::FAILURE;
+    }
+    if name.ends_with("check-rdb") || args.next_if(|word| word == "--check-rdb").is_some() {
+        return check::rdb_file(&args.collect::<Vec<_>>());
     }
     match Invocation::parse(args) {
         Invocation::Print(text, status) => {
@@ -257,12 +271,16 @@ fn serve(config: &mut Config, start: &Start, executable: String, logging: Loggin
         initial_oom_score: None,
         pause: None,
         debug: Debug::default(),
+        saves_begun: 0,
+        saving: None,
+        links: Links::default(),
         startup_used_bytes: 0,
     };
     if let Err(error) = derived::apply_oom_score(config, &mut facts.initial_oom_score) {
         log::warn!("Unable to write oom_score_adj: {error}");
     }
     let mut server = Server::new(config.clone(), facts, FAMILIES, rng, clock.read());
+    server.load_data(clock.read())?;
     server.started(logging);
     server.connect_pump(reactor.loan());
     announce(config, start, sockets);
@@ -328,7 +346,7 @@ fn remove(path: &Path) {
 /// The last lines of the start: what is on, and where to connect.
 fn announce(config: &Config, start: &Start, [tcp, unix]: [bool; 2]) {
     if !start.quiet {
-        log::info!("Server initialized: {} databases, in memory only", config.databases);
+        log::info!("Server initialized: {} databases", config.databases);
         if tcp {
             log::info!("Ready to accept connections tcp");
         }

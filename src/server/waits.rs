@@ -58,8 +58,9 @@ impl Server {
         live.is_some_and(|entry| type_of(entry) == want) || also_gone
     }
 
-    /// Tells those whose time is over.
+    /// Has those tried again who asked for a time, and tells those whose time is over.
     pub(super) fn time_out_waits(&mut self, now: Now) {
+        self.keyspace.book.awaited.ring(now.mono_ms());
         while let Some(conn) = self.hub.waits.due(now.mono_ms()) {
             self.with_session(conn, now, time_out);
         }

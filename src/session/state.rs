@@ -1,6 +1,7 @@
 //! One client.
 
 use super::caching::Caching;
+use super::fieldsets::Fieldsets;
 use crate::base::clock::Now;
 use crate::keyspace::{AwaitedId, DbIndex};
 use crate::resp::{Decoder, Outbox, OwnedArgv, Proto};
@@ -134,6 +135,8 @@ pub struct Session {
     pub caching: Option<Box<Caching>>,
     /// Its number among those that cache; kept when it turns tracking off.
     pub caching_number: Option<u32>,
+    /// HIMPORT PREPARE.
+    pub fieldsets: Option<Box<Fieldsets>>,
     /// Number of keys it watches.
     pub watching: usize,
     /// Heap bytes of the names of those keys.
@@ -198,6 +201,7 @@ impl Session {
             subscribed_bytes: 0,
             caching: None,
             caching_number: None,
+            fieldsets: None,
             watching: 0,
             watch_bytes: 0,
             since: now,
@@ -246,6 +250,7 @@ impl Session {
             + self.waiting_bytes
             + self.waiting.capacity() * size_of::<OwnedArgv>()
             + self.watch_bytes
+            + self.fieldsets.as_ref().map_or(0, |sets| size_of::<Fieldsets>() + sets.alloc_bytes())
             + self.subscribed_bytes
             + self.caching.as_ref().map_or(0, |caching| caching.alloc_bytes())
             + self.peer.len()

@@ -267,22 +267,24 @@ const MEMORY: &[Field] = fields! {
 const PERSISTENCE: &[Field] = fields! {
     "loading" => |_| 0;
     "async_loading" => |_| 0;
-    "current_cow_peak" => |_| 0;
-    "current_cow_size" => |_| 0;
+    "current_cow_peak" => |s| s.stats.persistence.running.map_or(0, |run| run.extra_bytes_most);
+    "current_cow_size" => |s| s.stats.persistence.running.map_or(0, |run| run.extra_bytes);
     "current_cow_size_age" => |_| 0;
-    "current_fork_perc" => |_| 0.0;
-    "current_save_keys_processed" => |_| 0;
-    "current_save_keys_total" => |_| 0;
+    "current_fork_perc" => |s| {
+        s.stats.persistence.running.map_or(0.0, |run| 100.0 * run.keys_done as f64 / run.keys_total.max(1) as f64)
+    };
+    "current_save_keys_processed" => |s| s.stats.persistence.running.map_or(0, |run| run.keys_done);
+    "current_save_keys_total" => |s| s.stats.persistence.running.map_or(0, |run| run.keys_total);
     "rdb_changes_since_last_save" => |s| s.keyspace.book.dirty;
-    "rdb_bgsave_in_progress" => |_| 0;
-    "rdb_last_save_time" => |s| s.process.started.unix_secs();
-    "rdb_last_bgsave_status" => |_| "ok";
-    "rdb_last_bgsave_time_sec" => |_| -1;
-    "rdb_current_bgsave_time_sec" => |_| -1;
-    "rdb_saves" => |_| 0;
-    "rdb_last_cow_size" => |_| 0;
-    "rdb_last_load_keys_expired" => |_| 0;
-    "rdb_last_load_keys_loaded" => |_| 0;
+    "rdb_bgsave_in_progress" => |s| u64::from(s.stats.persistence.running.is_some());
+    "rdb_last_save_time" => |s| s.stats.persistence.last_save_secs;
+    "rdb_last_bgsave_status" => |s| if s.stats.persistence.last_save_ok { "ok" } else { "err" };
+    "rdb_last_bgsave_time_sec" => |s| s.stats.persistence.last_bgsave_secs.map_or(-1, |secs| secs as i64);
+    "rdb_current_bgsave_time_sec" => |s| s.stats.persistence.running.map_or(-1, |run| s.now.unix_secs() - run.since_secs);
+    "rdb_saves" => |s| s.stats.persistence.saves;
+    "rdb_last_cow_size" => |s| s.stats.persistence.last_extra_bytes;
+    "rdb_last_load_keys_expired" => |s| s.stats.persistence.load_expired;
+    "rdb_last_load_keys_loaded" => |s| s.stats.persistence.load_keys;
     "aof_enabled" => |_| 0;
     "aof_rewrite_in_progress" => |_| 0;
     "aof_rewrite_scheduled" => |_| 0;
@@ -295,7 +297,15 @@ const PERSISTENCE: &[Field] = fields! {
     "aof_last_cow_size" => |_| 0;
     "module_fork_in_progress" => |_| 0;
     "module_fork_last_cow_size" => |_| 0;
+    "snapshot_pre_images" => |s| cut_costs(s).pre_images;
+    "snapshot_longest_step_us" => |s| cut_costs(s).longest_step_us;
 };
+
+/// What the running cut costs, or the last one cost.
+fn cut_costs(s: &Source<'_>) -> crate::keyspace::cut::CutCosts {
+    let book = &s.keyspace.book;
+    book.cut.as_ref().filter(|cut| cut.is_wanted()).map_or(book.last_cut, |cut| cut.costs())
+}
 
 const STATS: &[Field] = fields! {
     "total_connections_received" => |s| s.stats.totals.connections_received;
@@ -330,7 +340,7 @@ const STATS: &[Field] = fields! {
     "pubsubshard_channels" => |s| s.hub.channels.count(Topic::Shard);
     "latest_fork_usec" => |_| 0;
     "total_forks" => |_| 0;
-    "migrate_cached_sockets" => |_| 0;
+    "migrate_cached_sockets" => |s| s.stats.totals.migrate_links;
     "slave_expires_tracked_keys" => |_| 0;
     "active_defrag_hits" => |_| 0;
     "active_defrag_misses" => |_| 0;

@@ -6,6 +6,7 @@ mod errors;
 pub mod info;
 mod latency;
 mod memory;
+mod persistence;
 mod rates;
 mod scripts;
 mod slowlog;
@@ -15,10 +16,12 @@ pub use commands::{CommandStats, Histogram};
 pub use errors::ErrorStats;
 pub use latency::{LatencyMonitor, Sample, Series, Summary};
 pub use memory::{MemoryFigures, Ratio, human};
+pub use persistence::{Persistence, Running};
 pub use rates::{Rate, Rates};
 pub use scripts::ScriptFigures;
 pub use slowlog::{Hidden, SlowEntry, SlowLog};
 
+use crate::base::clock::Now;
 use crate::sys::ticks;
 
 /// Counters of the whole server since its start or CONFIG RESETSTAT.
@@ -60,6 +63,8 @@ pub struct Totals {
     pub evicted_clients: u64,
     /// Most memory that was in use, bytes.
     pub peak_used_bytes: u64,
+    /// Connections that MIGRATE keeps to other servers.
+    pub migrate_links: u64,
     /// Commands refused because the client may not run them.
     pub auth_failures: u64,
 }
@@ -88,11 +93,13 @@ pub struct Stats {
     pub notable_ticks: u64,
     /// Whether each command's latencies are kept.
     pub latency_tracking: bool,
+    /// Snapshots and loads.
+    pub persistence: Persistence,
 }
 
 impl Stats {
     /// Nothing counted yet, for a table of `rows` commands.
-    pub fn new(rows: usize) -> Stats {
+    pub fn new(rows: usize, now: Now) -> Stats {
         Stats {
             totals: Totals::default(),
             commands: vec![CommandStats::default(); rows],
@@ -105,6 +112,7 @@ impl Stats {
             slow_ticks: u64::MAX,
             notable_ticks: u64::MAX,
             latency_tracking: true,
+            persistence: Persistence::new(now),
         }
     }
 
@@ -120,7 +128,8 @@ impl Stats {
     /// CONFIG RESETSTAT: counts anew. The slow log, the latency monitor and the peak of memory stay.
     pub fn reset(&mut self) {
         let peak_used_bytes = self.totals.peak_used_bytes;
-        self.totals = Totals { peak_used_bytes, ..Totals::default() };
+        let migrate_links = self.totals.migrate_links;
+        self.totals = Totals { peak_used_bytes, migrate_links, ..Totals::default() };
         self.rates = Rates::default();
         self.errors.clear();
         self.commands.iter_mut().for_each(|command| *command = CommandStats::default());
@@ -153,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_reset_keeps_what_is_no_count() {
-        let mut stats = Stats::new(3);
+        let mut stats = Stats::new(3, Now::at_unix_ms(0));
         stats.totals.commands = 5;
         stats.totals.peak_used_bytes = 7;
         stats.commands[1].record(100, true);
@@ -167,7 +176,7 @@ mod tests {
 
     #[test]
     fn the_lower_threshold_decides_what_is_looked_at() {
-        let mut stats = Stats::new(0);
+        let mut stats = Stats::new(0, Now::at_unix_ms(0));
         stats.set_thresholds(None, 0, true);
         assert_eq!((stats.slow_ticks, stats.notable_ticks), (u64::MAX, u64::MAX));
         stats.set_thresholds(Some(10_000), 1, false);

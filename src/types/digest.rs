@@ -4,11 +4,15 @@
 //! ```text
 //! string                  H(text)                       H = SHA-1 over the parts, each behind its length
 //! list                    H(... H(H(0, a), b) ..., z)   in order
+//! stream                  in order: entries, what it remembers, groups with what is pending (times left out)
+//! array                   H(... H(H(0, i, a), j, b) ...)   in order, with the indexes
+//! stream                  in order: entries, what it remembers, groups with what is pending (times left out)
 //! set, hash, sorted set   H(a) xor H(b) xor ...         a pair, with its deadline if it has one, counts as one element
+//! vector set              the same, of name, attributes, stored vector and its length; links do not count
 //! ```
 
 use super::value::{Elem, EntryRef, Kind, Type, Value};
-use super::{Hash, List, Scratch, Set, Str, ZSet};
+use super::{Array, Hash, List, Scratch, Set, Str, Stream, StreamData, StreamId, VectorSet, ZSet};
 use sha1::{Digest as _, Sha1};
 
 /// 160 bits.
@@ -59,9 +63,44 @@ pub fn digest(entry: EntryRef<'_>) -> Digest {
             let score = if score == 0.0 { 0.0f64 } else { score };
             digest.mix(with_text(member, |member| Digest::of(&[member, &score.to_le_bytes()])));
         }),
+        Type::Stream => digest = stream(Stream::view(entry)),
+        Type::Array => Array::view(entry).walk(0, u64::MAX, false, |index, elem| {
+            digest = with_text(elem, |text| Digest::of(&[&digest.0, &index.to_le_bytes(), text]));
+            true
+        }),
+        Type::VectorSet => VectorSet::view(entry).iter().for_each(|(node, attributes)| {
+            let (norm, range) = (node.norm().to_le_bytes(), node.range().to_le_bytes());
+            digest.mix(Digest::of(&[node.name(), attributes.unwrap_or_default(), &node.bytes(), &norm, &range]));
+        }),
     }
     let expires = u8::from(entry.deadline().is_some());
     Digest::of(&[Kind::of(entry.kind()).type_of().name().as_bytes(), &digest.0, &[expires]])
+}
+
+/// Times are left out: they differ between a server and its copy.
+fn stream(data: &StreamData) -> Digest {
+    let log = data.log();
+    let mut digest = Digest::default();
+    for entry in log.range(StreamId::MIN, StreamId::MAX) {
+        digest = Digest::of(&[&digest.0, &entry.id.to_be_bytes()]);
+        for word in entry.words() {
+            digest = with_text(word, |text| Digest::of(&[&digest.0, text]));
+        }
+    }
+    let (last, deleted) = (log.last_id().to_be_bytes(), log.max_deleted_id().to_be_bytes());
+    digest = Digest::of(&[&digest.0, &last, &deleted, &log.entries_added().to_be_bytes()]);
+    for (name, group) in data.groups() {
+        let read = group.entries_read.unwrap_or(-1).to_be_bytes();
+        digest = Digest::of(&[&digest.0, name, &group.last_id.to_be_bytes(), &read]);
+        for (_, consumer) in group.consumers() {
+            digest = Digest::of(&[&digest.0, consumer.name()]);
+            for id in consumer.pending_from(StreamId::MIN) {
+                let deliveries = group.pending(id).map_or(0, |pending| pending.deliveries).to_be_bytes();
+                digest = Digest::of(&[&digest.0, &id.to_be_bytes(), &deliveries]);
+            }
+        }
+    }
+    digest
 }
 
 fn with_text<R>(elem: Elem<'_>, f: impl FnOnce(&[u8]) -> R) -> R {

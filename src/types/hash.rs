@@ -38,6 +38,8 @@ pub enum HashRef<'a> {
     TableDated(&'a DatedHash, i64),
 }
 
+/// How often a random field is drawn before the hash is walked.
+const DRAWS: usize = 64;
 /// What hides nothing.
 const SHOW_ALL: i64 = i64::MIN;
 
@@ -56,7 +58,9 @@ impl<'a> HashRef<'a> {
     pub fn visible_len(&self) -> usize {
         match *self {
             HashRef::Packed(_) | HashRef::Table(_) => self.len(),
-            HashRef::PackedDated(pack, hidden_until) => packed::len(pack) - packed::count_due(pack, hidden_until),
+            HashRef::PackedDated(pack, hidden_until) => {
+                packed::len(pack).saturating_sub(packed::count_due(pack, hidden_until))
+            }
             HashRef::TableDated(hash, hidden_until) => hash.table().len() - hash.count_due(hidden_until),
         }
     }
@@ -170,22 +174,27 @@ impl<'a> HashRef<'a> {
                 Some((listpack::at(pack, at)?, listpack::at(pack, listpack::next(pack, at)?)?))
             }
             HashRef::Table(table) => table.random(random).map(|f| (Elem::Str(f.field()), Elem::Str(f.value()))),
-            HashRef::TableDated(hash, _) if !self.is_behind() => {
-                hash.table().random(random).map(|f| (Elem::Str(f.field()), Elem::Str(f.value())))
+            HashRef::TableDated(hash, hidden_until) => {
+                // Hidden fields are drawn again. There are few, unless they may not be removed for long.
+                let mut draws = (0..DRAWS).map_while(|_| hash.table().random(random));
+                let found = draws.find(|field| is_visible(field.deadline(), hidden_until));
+                found.map(|f| (Elem::Str(f.field()), Elem::Str(f.value()))).or_else(|| self.random_visible(random))
             }
-            // Also where fields are hidden and may not be removed: seldom, and then for a moment only.
-            HashRef::PackedDated(..) | HashRef::TableDated(..) => {
-                let mut left = super::value::below(random, self.visible_len() as u64)?;
-                let mut found = None;
-                self.for_each(|field, value| {
-                    if left == 0 && found.is_none() {
-                        found = Some((field, value));
-                    }
-                    left = left.saturating_sub(1);
-                });
-                found
-            }
+            HashRef::PackedDated(..) => self.random_visible(random),
         }
+    }
+
+    /// As `random`, by walking.
+    fn random_visible(&self, random: &mut impl FnMut() -> u64) -> Option<(Elem<'a>, Elem<'a>)> {
+        let mut left = super::value::below(random, self.visible_len() as u64)?;
+        let mut found = None;
+        self.for_each(|field, value| {
+            if left == 0 && found.is_none() {
+                found = Some((field, value));
+            }
+            left = left.saturating_sub(1);
+        });
+        found
     }
 
     /// The table, of a hash that has one.
@@ -288,6 +297,22 @@ impl HashMut<'_> {
         }
     }
 
+    /// Sets a field with a deadline (Unix milliseconds); true if it is new.
+    pub fn set_dated(&mut self, field: &[u8], value: &[u8], deadline: i64) -> bool {
+        if self.entry.big().is_none() && field.len().max(value.len()) > self.limits.hash_value {
+            self.unpack();
+        }
+        self.allow_dates();
+        match self.entry.big_mut() {
+            Some(Big::DatedHash(hash)) => hash.set_dated(field, value, deadline),
+            _ => {
+                let new = packed::set_dated(&mut *self.entry, field, value, deadline);
+                self.unpack_if_large();
+                new
+            }
+        }
+    }
+
     fn set_packed(&mut self, field: &[u8], value: &[u8], keep: Keep) -> bool {
         if self.entry.kind() == Kind::HashPackedTtl as u8 {
             let new = packed::set(&mut *self.entry, field, value, keep == Keep::Yes);
@@ -328,12 +353,14 @@ impl HashMut<'_> {
         }
     }
 
-    /// From the kind without deadlines to that with them.
+    /// From the kind without deadlines to that with them, unless it is that already.
     fn allow_dates(&mut self) {
-        if let Some(Big::Hash(table)) = self.entry.big_mut() {
-            let table = std::mem::replace(table, Table::new(self.limits.hasher));
-            self.entry.set_big(Kind::BigHash as u8, Box::new(Big::DatedHash(Box::new(DatedHash::of(table)))));
-        } else {
+        if let Some(big) = self.entry.big_mut() {
+            if let Big::Hash(table) = big {
+                let table = std::mem::replace(table, Table::new(self.limits.hasher));
+                *big = Big::DatedHash(Box::new(DatedHash::of(table)));
+            }
+        } else if self.entry.kind() == Kind::HashPacked as u8 {
             let triples = packed::from_pairs(self.entry.value());
             self.entry.set_value(Kind::HashPackedTtl as u8, &triples);
         }

@@ -3,23 +3,33 @@
 //!
 //! Each type is a marker (`Str`, `List`, ...) that names its two faces: `Ref<'a>` to read, `Mut<'a>` to change.
 
+mod array;
 mod digest;
 pub mod geo;
 mod hash;
+pub mod hll;
 mod list;
 mod set;
 mod str;
+mod stream;
 #[cfg(test)]
 mod testing;
 mod value;
+mod vector;
 mod zset;
 
+pub use array::{Array, ArrayMut, ArrayRef};
 pub use digest::{Digest, digest};
 pub use hash::{DatedHash, Hash, HashBuilder, HashMut, HashRef, is_valid_dated_pack};
 pub use list::{End, List, ListMut, ListRef};
 pub use set::{Set, SetMut, SetRef};
 pub use str::{BIG_STRING_BYTES, Encoded, Scratch, Str, StrMut, StrRef, TooLong};
+pub use stream::{
+    Consumer, ConsumerNumber, Deleted, GivenId, Group, GroupBuilder, IdText, Log, LogFacts, NodeLimits, Pending, Range,
+    References, Stream, StreamData, StreamEntry, StreamId, StreamMut, Threshold, Trim, fuzz_stream,
+};
 pub use value::{
     Big, Elem, Entry, EntryMut, EntryRef, Kind, Limits, Stage, Type, Value, copy_of, encoding, soonest, type_of,
 };
+pub use vector::{BadFilter, DEFAULT_M, Expr, Projection, VectorMut, VectorSet, Vectors, Wanted, fuzz_filter, score};
 pub use zset::{AddOptions, Added, LexBound, MemberRef, ScoreBound, ScoreRange, Span, ZSet, ZSetMut, ZSetRef};

@@ -188,35 +188,74 @@ impl StrMut<'_> {
     /// `TooLong`, and nothing is changed.
     pub fn write(&mut self, offset: usize, bytes: &[u8]) -> Result<usize, TooLong> {
         let end = offset.checked_add(bytes.len()).filter(|end| *end as u64 <= self.bulk_len).ok_or(TooLong)?;
+        Ok(self.change(end, |all| {
+            all[offset..end].copy_from_slice(bytes);
+            all.len()
+        }))
+    }
+
+    /// Changes bytes in place, after zero bytes were added up to a length that the caller has checked.
+    pub fn change<R>(&mut self, min_len: usize, change: impl FnOnce(&mut [u8]) -> R) -> R {
         self.unpack_int();
         let len = self.view().len();
         // A long string stays one, wherever it is written.
-        if end >= BIG_STRING_BYTES || self.entry.big().is_some() {
-            self.write_big(offset, bytes, len.max(end));
-        } else {
-            if end > len {
-                self.entry.grow_value(end - len);
-            }
-            self.entry.set_kind(Kind::StrRaw as u8);
-            self.entry.value_mut()[offset..end].copy_from_slice(bytes);
+        if min_len >= BIG_STRING_BYTES || self.entry.big().is_some() {
+            return self.change_big(len.max(min_len), change);
         }
-        Ok(len.max(end))
+        if min_len > len {
+            self.entry.grow_value(min_len - len);
+        }
+        self.entry.set_kind(Kind::StrRaw as u8);
+        change(self.entry.value_mut())
     }
 
-    fn write_big(&mut self, offset: usize, bytes: &[u8], new_len: usize) {
+    fn change_big<R>(&mut self, new_len: usize, change: impl FnOnce(&mut [u8]) -> R) -> R {
         if self.entry.big().is_none() {
-            let mut all = BytesMut::with_capacity(new_len);
-            all.extend_from_slice(self.entry.value());
+            let all = extended(self.entry.value(), new_len);
             self.entry.set_big(Kind::BigStr as u8, Box::new(Big::Str(all.freeze())));
         }
-        let Some(Big::Str(big)) = self.entry.big_mut() else { return };
+        let Some(Big::Str(big)) = self.entry.big_mut() else { unreachable!("it was just made a long string") };
         // Nobody else holds it as a rule; a reply that is still being sent keeps the old bytes.
         let mut own = std::mem::take(big).try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
-        if new_len > own.len() {
+        if new_len / 2 > own.len() {
+            own = extended(&own, new_len);
+        } else if new_len > own.len() {
             own.resize(new_len, 0);
         }
-        own[offset..offset + bytes.len()].copy_from_slice(bytes);
+        let result = change(&mut own);
         *big = own.freeze();
+        result
+    }
+
+    /// Replaces the `remove_len` bytes at `at` by `insert`.
+    ///
+    /// # Panics
+    /// If the range goes beyond the end.
+    pub fn splice(&mut self, at: usize, remove_len: usize, insert: &[u8]) {
+        self.unpack_int();
+        let new_len = self.view().len() - remove_len + insert.len();
+        if self.entry.big().is_none() && new_len < BIG_STRING_BYTES {
+            self.entry.set_kind(Kind::StrRaw as u8);
+            return self.entry.splice(at, remove_len, insert);
+        }
+        let mut all = Vec::with_capacity(new_len);
+        let old = self.view();
+        let mut scratch = Scratch::default();
+        let old = old.bytes(&mut scratch);
+        all.extend_from_slice(&old[..at]);
+        all.extend_from_slice(insert);
+        all.extend_from_slice(&old[at + remove_len..]);
+        self.set_raw(&all);
+    }
+
+    /// Replaces the whole value by bytes that are not looked at: no integer comes of them.
+    pub fn set_raw(&mut self, bytes: &[u8]) {
+        if bytes.len() < BIG_STRING_BYTES {
+            self.entry.set_value(Kind::StrRaw as u8, bytes);
+        } else {
+            let bytes = Bytes::copy_from_slice(bytes);
+            self.entry.set_big(Kind::BigStr as u8, Box::new(Big::Str(bytes)));
+        }
     }
 
     /// An integer becomes its text.
@@ -226,6 +265,13 @@ impl StrMut<'_> {
             self.entry.set_value(Kind::StrRaw as u8, text.format(n).as_bytes());
         }
     }
+}
+
+/// A copy with zero bytes behind it. Fresh pages are zero already: a bit far out touches only those that it needs.
+fn extended(bytes: &[u8], new_len: usize) -> BytesMut {
+    let mut all = BytesMut::zeroed(new_len);
+    all[..bytes.len()].copy_from_slice(bytes);
+    all
 }
 
 fn view<'a>(kind: Kind, value: &'a [u8], big: Option<&'a Big>) -> StrRef<'a> {
@@ -264,6 +310,16 @@ impl Value for Str {
     }
 }
 
+impl Str {
+    /// A finished string of bytes that are not looked at: no integer comes of them.
+    pub fn raw(key: &[u8], bytes: Vec<u8>) -> Entry {
+        if bytes.len() < BIG_STRING_BYTES {
+            return Entry::new(key, Kind::StrRaw as u8, &bytes, 0, None);
+        }
+        Entry::new_big(key, Kind::BigStr as u8, Box::new(Big::Str(Bytes::from(bytes))), 0, None)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -284,10 +340,26 @@ mod tests {
         if rng.below(20) == 0 {
             bytes.resize(BIG_STRING_BYTES - 3 + rng.below(6) as usize, b'x');
         }
-        match rng.below(8) {
+        match rng.below(10) {
             0..=1 => {
                 held.edit(|string| string.set(&bytes));
                 *model = bytes;
+            }
+            8 => {
+                let at = rng.below(model.len() as u64 + 1) as usize;
+                let remove_len = rng.below((model.len() - at) as u64 + 1) as usize;
+                held.edit(|string| string.splice(at, remove_len, &bytes));
+                model.splice(at..at + remove_len, bytes);
+            }
+            9 if rng.below(2) == 0 => {
+                held.edit(|string| string.set_raw(&bytes));
+                *model = bytes;
+            }
+            9 => {
+                let min_len = rng.below(model.len() as u64 * 5 / 2 + 9).min(most as u64) as usize;
+                model.resize(min_len.max(model.len()), 0);
+                model.reverse();
+                held.edit(|string| string.change(min_len, |all| all.reverse()));
             }
             2 => {
                 let n = rng.next_u64() as i64 >> rng.below(64);

@@ -1,7 +1,10 @@
 //! What the types share: the kinds of an entry, the heap payload, the limits of the packed encodings.
 
 use super::hash::DatedHash;
+use super::stream::StreamData;
+use super::vector::Vectors;
 use crate::base::hash::Hasher;
+use crate::ds::array::{Array as Slots, Thresholds};
 use crate::ds::quicklist::{Fill, QuickList};
 use crate::ds::record::{Field, Member};
 use crate::ds::record::{Record, RecordRef};
@@ -33,11 +36,18 @@ pub enum Type {
     ZSet,
     /// A hash.
     Hash,
+    /// A stream.
+    Stream,
+    /// An array.
+    Array,
+    /// A vector set.
+    VectorSet,
 }
 
 impl Type {
     /// All types.
-    pub const ALL: [Type; 5] = [Type::String, Type::List, Type::Set, Type::ZSet, Type::Hash];
+    pub const ALL: [Type; 8] =
+        [Type::String, Type::List, Type::Set, Type::ZSet, Type::Hash, Type::Stream, Type::Array, Type::VectorSet];
 
     /// The name that TYPE replies.
     pub fn name(self) -> &'static str {
@@ -47,6 +57,9 @@ impl Type {
             Type::Set => "set",
             Type::ZSet => "zset",
             Type::Hash => "hash",
+            Type::Stream => "stream",
+            Type::Array => "array",
+            Type::VectorSet => "vectorset",
         }
     }
 }
@@ -83,6 +96,12 @@ pub enum Kind {
     BigHash = 0x13,
     /// A sorted set as a tree and a table.
     BigZSet = 0x14,
+    /// A stream.
+    BigStream = 0x15,
+    /// An array.
+    BigArray = 0x17,
+    /// A vector set.
+    BigVector = 0x16,
 }
 
 impl Kind {
@@ -104,6 +123,9 @@ impl Kind {
             0x12 => Kind::BigSet,
             0x13 => Kind::BigHash,
             0x14 => Kind::BigZSet,
+            0x15 => Kind::BigStream,
+            0x17 => Kind::BigArray,
+            0x16 => Kind::BigVector,
             other => unreachable!("entry kind {other} was never written"),
         }
     }
@@ -117,6 +139,9 @@ impl Kind {
             Kind::SetInts | Kind::SetPacked | Kind::BigSet => Type::Set,
             Kind::HashPacked | Kind::HashPackedTtl | Kind::BigHash => Type::Hash,
             Kind::ZSetPacked | Kind::BigZSet => Type::ZSet,
+            Kind::BigStream => Type::Stream,
+            Kind::BigArray => Type::Array,
+            Kind::BigVector => Type::VectorSet,
         }
     }
 }
@@ -135,6 +160,12 @@ pub enum Big {
     Set(Table<Member>),
     /// A sorted set.
     ZSet(Box<Sorted>),
+    /// A stream.
+    Stream(Box<StreamData>),
+    /// An array.
+    Array(Box<Slots>),
+    /// A vector set.
+    Vector(Box<Vectors>),
 }
 
 /// Which of a table's three look-up steps is brought forward.
@@ -182,7 +213,7 @@ impl Big {
             Big::DatedHash(dated) => stage.of(dated.table(), hash),
             Big::Set(table) => stage.of(table, hash),
             Big::ZSet(tree) => stage.of(tree.table(), hash),
-            Big::Str(_) | Big::List(_) => true,
+            Big::Str(_) | Big::List(_) | Big::Stream(_) | Big::Array(_) | Big::Vector(_) => true,
         }
     }
 
@@ -195,6 +226,9 @@ impl Big {
             Big::List(nodes) => nodes.node_count(),
             Big::Set(table) => table.len(),
             Big::ZSet(tree) => 2 * tree.len(),
+            Big::Stream(stream) => stream.free_effort(),
+            Big::Array(slots) => usize::try_from(slots.count()).unwrap_or(usize::MAX),
+            Big::Vector(vectors) => vectors.len() + vectors.attribute_count(),
         }
     }
 
@@ -207,6 +241,9 @@ impl Big {
             Big::List(nodes) => Big::List(nodes.clone()),
             Big::Set(table) => Big::Set(super::set::clone_table(table)),
             Big::ZSet(tree) => Big::ZSet(Box::new(tree.deep_clone())),
+            Big::Stream(stream) => Big::Stream(stream.clone()),
+            Big::Array(slots) => Big::Array(slots.clone()),
+            Big::Vector(vectors) => Big::Vector(vectors.clone()),
         }
     }
 }
@@ -227,6 +264,10 @@ pub fn encoding(entry: EntryRef<'_>) -> &'static str {
         Kind::BigList => "quicklist",
         Kind::BigSet | Kind::BigHash => "hashtable",
         Kind::BigZSet => "skiplist",
+        Kind::BigStream => "stream",
+        Kind::BigArray => "sliced-array",
+        // What the reference shows for the values of all modules.
+        Kind::BigVector => "raw",
     }
 }
 
@@ -263,12 +304,20 @@ pub struct Limits {
     pub zset_entries: usize,
     /// Longest member of a packed sorted set, bytes.
     pub zset_value: usize,
+    /// Indexes of a slice of new arrays: a power of two.
+    pub array_slice: usize,
+    /// When slices of arrays count as dense.
+    pub array: Thresholds,
     /// Node size of lists: bytes class if negative, elements if positive.
     pub list_max: i32,
     /// Nodes left uncompressed at each end; 0 compresses none.
     pub list_compress_depth: u32,
     /// Elements from this many bytes on get a node of their own; 0 for the default.
     pub list_packed_threshold: usize,
+    /// Most bytes of a stream's node; 0: no limit.
+    pub stream_bytes: usize,
+    /// Most entries of a stream's node; 0: no limit.
+    pub stream_entries: u64,
     /// The hash of members and fields of new tables.
     pub hasher: Hasher,
 }
@@ -294,9 +343,13 @@ impl Limits {
             set_value: 64,
             zset_entries: 128,
             zset_value: 64,
+            array_slice: 4096,
+            array: Thresholds { dense_above: 10, sparse_below: 5 },
             list_max: -2,
             list_compress_depth: 0,
             list_packed_threshold: 0,
+            stream_bytes: 4096,
+            stream_entries: 100,
             hasher,
         }
     }

@@ -16,6 +16,10 @@ pub enum Check {
     Pairs,
     /// Numbers that hang on the clock: a few seconds apart.
     Near,
+    /// A list of pending entries: the third of the four, the idle time, hangs on the clock.
+    Pending,
+    /// Facts of groups of a stream, but for those that later versions count otherwise.
+    Groups,
     /// As `Near`, in milliseconds.
     NearMs,
     /// Only the kind of reply.
@@ -65,6 +69,8 @@ pub fn agrees(a: Answered<'_>) -> bool {
         Check::Near => {
             near(ours, theirs, if argv[0].to_ascii_lowercase().starts_with(b"p") { NEAR_MS } else { NEAR_S })
         }
+        Check::Pending => pending(ours, theirs),
+        Check::Groups => groups(ours) == groups(theirs),
         Check::NearMs => near(ours, theirs, NEAR_MS),
         Check::Kind | Check::Encoding => ours.kind == theirs.kind,
         Check::Hello => fields(ours) == fields(theirs),
@@ -154,6 +160,25 @@ fn near(ours: &Value, theirs: &Value, limit: i64) -> bool {
         (Some(a), Some(b)) => a > 0 && b > 0 && (a - b).abs() <= limit,
         _ => false,
     }
+}
+
+fn pending(ours: &Value, theirs: &Value) -> bool {
+    ours.children.len() == theirs.children.len()
+        && ours.children.iter().zip(&theirs.children).all(|(a, b)| match (&a.children[..], &b.children[..]) {
+            ([id, name, idle, count], [id_b, name_b, idle_b, count_b]) => {
+                let idle = idle.int().zip(idle_b.int()).is_some_and(|(a, b)| (a - b).abs() <= NEAR_MS);
+                id == id_b && name == name_b && idle && count == count_b
+            }
+            _ => a == b,
+        })
+}
+
+/// Field and value of each group. How far it has read is told better since 7.2, and who only tried to read is a consumer.
+fn groups(value: &Value) -> Vec<Vec<&Value>> {
+    const OTHERWISE: [&[u8]; 3] = [b"consumers", b"entries-read", b"lag"];
+    let kept = |group: &Value, field: usize| !OTHERWISE.contains(&group.children[field / 2 * 2].text.as_slice());
+    let fields = |group: &'_ Value| (0..group.children.len()).filter(|at| kept(group, *at)).collect::<Vec<_>>();
+    value.children.iter().map(|group| fields(group).into_iter().map(|at| &group.children[at]).collect()).collect()
 }
 
 fn fields(value: &Value) -> (u8, Vec<(&[u8], u8)>) {

@@ -165,7 +165,10 @@ fn with_companions(argv: Vec<Vec<u8>>, check: Check) -> Vec<Step> {
         ],
         Check::Silent => {
             let silent = |argv| Step { argv, check, replied: false };
-            vec![step(words("discard", b""), Check::Exact), silent(argv), silent(words("ping", b""))]
+            // A subscriber of RESP2 would be refused, with a reply.
+            let before = ["discard", "unsubscribe", "punsubscribe", "sunsubscribe"];
+            let before = before.into_iter().map(|line| step(words(line, b""), Check::Exact));
+            before.chain([silent(argv), silent(words("ping", b""))]).collect()
         }
         check => vec![step(argv, check)],
     }

@@ -2,6 +2,7 @@
 //! is drawn in `grammar.rs`. Knows no server.
 
 use super::check::Check::{self, *};
+use super::streams::STREAMS;
 
 /// One form.
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +33,11 @@ pub const FAMILIES: &[Family] = &[
     Family { name: "hashes", weight: 14, forms: HASHES },
     Family { name: "expiry of fields", weight: 8, forms: super::hash_expiry::FORMS },
     Family { name: "sorted sets", weight: 22, forms: SORTED_SETS },
+    Family { name: "streams", weight: 16, forms: STREAMS },
     Family { name: "geo", weight: 8, forms: super::forms_geo::GEO },
+    Family { name: "pubsub", weight: 4, forms: super::forms_pubsub::PUBSUB },
+    Family { name: "bitmaps", weight: 10, forms: super::forms_bits::BITS },
+    Family { name: "hyperloglogs", weight: 6, forms: super::forms_bits::HLLS },
     Family { name: "transactions", weight: 5, forms: TRANSACTIONS },
     Family { name: "connection", weight: 4, forms: CONNECTION },
     Family { name: "limits", weight: 1, forms: LIMITS },
@@ -91,7 +96,9 @@ const GENERIC: &[Form] = &[
     form(2, Scan, "scan (0|<junk>) {count <scancnt>|match <pat>|type <type>|<junk>}"),
     form(1, Exact, "swapdb <db> <db>"),
     form(1, Exact, "(flushdb|flushall) {async|sync}"),
-    form(8, Exact, "sort (<list>|<zset>) {by <sortby>|limit <idx> <ncnt>|get <sortget>|asc|desc|store <list>}"),
+    // The weights of a sorted set's members are looked up in no order that could be compared: misses are news.
+    form(5, Exact, "sort <list> {by <sortby>|limit <idx> <ncnt>|get <sortget>|asc|desc|store <list>}"),
+    form(3, Exact, "sort <zset> {limit <idx> <ncnt>|get <sortget>|asc|desc|store <list>}"),
     form(8, Exact, "sort (<list>|<set>|<zset>) alpha {limit <idx> <ncnt>|get <sortget>|asc|desc|store <list>}"),
     form(3, Exact, "sort <lex> by nosort {limit <idx> <ncnt>|get <sortget>|asc|desc|store <list>}"),
     form(4, Exact, "sort_ro (<list>|<set>|<zset>) {alpha|limit <idx> <ncnt>|get <sortget>|asc|desc}"),
@@ -241,6 +248,7 @@ const LIMITS: &[Form] = &[
     form(3, Fixed, "config set set-max-intset-entries <entries>"),
     form(3, Fixed, "config set list-max-listpack-size <listsize>"),
     form(1, Fixed, "config set list-compress-depth (0|1|2)"),
+    form(2, Fixed, "config set hll-sparse-max-bytes (3000|100|0|20000)"),
     form(1, Fixed, "config set hash-max-ziplist-entries <entries> zset-max-ziplist-value <bytes>"),
 ];
 
@@ -253,4 +261,5 @@ pub const DEFAULT_LIMITS: &[&str] = &[
     "config set set-max-intset-entries 512",
     "config set list-max-listpack-size -2",
     "config set list-compress-depth 0",
+    "config set hll-sparse-max-bytes 3000",
 ];

@@ -1,8 +1,10 @@
-//! The two servers: plays batches to both, compares replies and then the key spaces.
+//! The two servers: plays batches to both, compares replies, what listeners heard, and then the key spaces.
 
 use super::check::{self, Answered, Check};
 use super::episode::{Batch, CONNS, Step, words};
 use super::forms::DEFAULT_LIMITS;
+use super::known;
+use super::news::{Listeners, News};
 use super::pools::DBS;
 use super::support::client::{Client, Value, encode};
 use super::support::random::Random;
@@ -51,6 +53,7 @@ struct Side {
     process: Process,
     conns: Vec<Client>,
     probe: Client,
+    listeners: Option<Listeners>,
 }
 
 /// Both servers.
@@ -61,17 +64,19 @@ pub struct Pair {
     queued: [Vec<Step>; CONNS],
     /// Commands sent to each so far.
     pub commands: u64,
+    /// Whether what listeners hear is compared too.
+    pub listens: bool,
 }
 
 impl Side {
     fn start(binary: &Path) -> Side {
         let process = Process::start(binary, FLAGS);
         let probe = process.client();
-        Side { binary: binary.to_path_buf(), process, conns: Vec::new(), probe }
+        Side { binary: binary.to_path_buf(), process, conns: Vec::new(), probe, listeners: None }
     }
 
     /// Empty, with default thresholds and new connections.
-    fn reset(&mut self) {
+    fn reset(&mut self, listens: bool) {
         match Client::connect(self.process.port) {
             Ok(probe) if self.process.ended().is_none() => self.probe = probe,
             _ => {
@@ -85,6 +90,16 @@ impl Side {
         }
         self.conns = (0..CONNS).map(|_| self.process.client()).collect();
         self.conns[1].ask("hello 3");
+        self.listeners = None;
+        if listens {
+            let listeners =
+                Listeners::begin(self.process.port, &mut self.probe).expect("the server was reached before");
+            listeners.follow(&mut self.conns[0], "");
+            listeners.follow(&mut self.conns[1], "noloop");
+            self.listeners = Some(listeners);
+        } else {
+            self.probe.call(&["config", "set", "notify-keyspace-events", ""]).expect("the server was reached before");
+        }
     }
 
     /// Sends all at once and reads what comes back.
@@ -117,6 +132,11 @@ impl Side {
         format!("it ended with {:?}:\n{}", self.process.ended(), &log[tail..])
     }
 
+    /// What was heard since the last time.
+    fn hear(&mut self) -> io::Result<News> {
+        self.listeners.as_mut().map_or(Ok(News::default()), |listeners| listeners.hear(&mut self.probe))
+    }
+
     fn probe(&mut self, lines: &[Vec<Vec<u8>>]) -> io::Result<Vec<Value>> {
         let mut bytes = Vec::new();
         lines.iter().for_each(|words| encode(words, &mut bytes));
@@ -146,7 +166,7 @@ impl Side {
 impl Pair {
     pub fn start(oracle: &Path) -> Pair {
         let (ours, theirs) = (Side::start(&our_binary()), Side::start(oracle));
-        Pair { ours, theirs, queued: [const { Vec::new() }; CONNS], commands: 0 }
+        Pair { ours, theirs, queued: [const { Vec::new() }; CONNS], commands: 0, listens: false }
     }
 
     /// Whether both servers have a command.
@@ -169,13 +189,18 @@ impl Pair {
 
     /// Plays batches from an empty state until the servers differ.
     pub fn play(&mut self, batches: &[Batch]) -> Option<Difference> {
-        self.ours.reset();
-        self.theirs.reset();
+        self.ours.reset(self.listens);
+        self.theirs.reset(self.listens);
         self.queued.iter_mut().for_each(Vec::clear);
-        batches.iter().find_map(|batch| self.play_batch(batch).or_else(|| self.compare_states(batch.seed)))
+        batches.iter().find_map(|batch| {
+            let met = known::met();
+            let difference = self.play_batch(batch).or_else(|| self.compare_news().filter(|_| known::met() == met));
+            difference.or_else(|| self.compare_states(batch.seed))
+        })
     }
 
     fn play_batch(&mut self, batch: &Batch) -> Option<Difference> {
+        let _ = (self.ours.hear(), self.theirs.hear());
         let steps: Vec<&Step> = batch.units.iter().flat_map(|u| &u.steps).collect();
         self.commands += steps.len() as u64;
         let (ours, our_end) = self.ours.play(batch.conn, &steps);
@@ -210,6 +235,31 @@ impl Pair {
             (Ok(()), Ok(())) => None,
             (a, b) => Some(Difference { argv, ours: format!("{a:?}"), theirs: format!("{b:?}") }),
         }
+    }
+
+    /// What listeners heard during a batch. The states are read before the next one, which is heard, too.
+    fn compare_news(&mut self) -> Option<Difference> {
+        let (ours, theirs) = match (self.ours.hear(), self.theirs.hear()) {
+            (Ok(ours), Ok(theirs)) => (ours, theirs),
+            (ours, theirs) => {
+                let text = |news: io::Result<News>| news.err().map_or("news".into(), |e| e.to_string());
+                return Some(Difference { argv: vec![b"news".to_vec()], ours: text(ours), theirs: text(theirs) });
+            }
+        };
+        for (what, ours, theirs) in
+            [("events", &ours.events, &theirs.events), ("invalidations", &ours.invalid, &theirs.invalid)]
+        {
+            let same = ours.iter().zip(theirs).take_while(|(a, b)| a == b).count();
+            if same < ours.len().max(theirs.len()) {
+                let show = |list: &[String]| list.iter().skip(same).take(6).cloned().collect::<Vec<_>>().join("; ");
+                let name = |list: &[String]| {
+                    list.get(same).map_or("nothing".into(), |e| e.split(' ').next_back().unwrap_or("").to_owned())
+                };
+                let argv = vec![format!("news: {what}: {} for {} at {same}", name(ours), name(theirs)).into_bytes()];
+                return Some(Difference { argv, ours: show(ours), theirs: show(theirs) });
+            }
+        }
+        None
     }
 
     fn compare(&mut self, conn: usize, step: &Step, ours: &Value, theirs: &Value) -> Option<Difference> {
@@ -292,6 +342,7 @@ impl Pair {
                     ("hgetall @", Check::Pairs)
                 }
                 "zset" => ("zrange @ 0 -1 withscores", Check::Exact),
+                "stream" => ("xrange @ - +", Check::Exact),
                 _ => continue,
             };
             lines.push(labelled(line, key, check, &format!("state of {kind}")));

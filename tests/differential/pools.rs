@@ -67,7 +67,9 @@ const POOLS: &[(&str, Pool)] = &[
 pub fn named(name: &str) -> Pool {
     POOLS
         .iter()
+        .chain(super::forms_bits::POOLS)
         .chain(super::forms_geo::POOLS)
+        .chain(super::streams::POOLS)
         .find(|(n, _)| *n == name)
         .unwrap_or_else(|| panic!("no pool <{name}>"))
         .1
@@ -117,9 +119,9 @@ fn key(random: &mut Random, kind: &str, count: usize) -> Vec<u8> {
     if random.chance(96) { format!("{kind}{}", random.below(count)).into_bytes() } else { any_key(random) }
 }
 
-fn any_key(random: &mut Random) -> Vec<u8> {
+pub fn any_key(random: &mut Random) -> Vec<u8> {
     const ODD: &[&[u8]] = &[b"", b"k\r\n\0\xff", b"{tag}a", b"12345", b"none0", b"none1", b"-7", b"a key with blanks"];
-    const KINDS: &[(&str, usize)] = &[("s", 4), ("n", 3), ("l", 3), ("t", 4), ("h", 3), ("z", 4)];
+    const KINDS: &[(&str, usize)] = &[("s", 4), ("n", 3), ("l", 3), ("t", 4), ("h", 3), ("z", 4), ("e", 3)];
     match random.below(20) {
         0 => random.pick(ODD).to_vec(),
         1 => vec![b'k'; 100],

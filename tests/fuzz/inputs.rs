@@ -21,8 +21,13 @@ const TARGETS: &[Target] = &[
     ("glob", redstart::base::glob::fuzz_glob),
     ("text", redstart::base::text::fuzz_text),
     ("float", redstart::base::float::fuzz_float),
+    ("regex", redstart::base::regex::fuzz_regex),
     ("listpack", redstart::ds::listpack::fuzz_listpack),
     ("intset", redstart::ds::intset::fuzz_intset),
+    ("lzf", redstart::base::lzf::fuzz_lzf),
+    ("rdb-value", redstart::persist::rdb::fuzz_value),
+    ("stream", redstart::types::fuzz_stream),
+    ("filter", redstart::types::fuzz_filter),
 ];
 
 /// The folder of the corpora.

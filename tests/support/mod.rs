@@ -7,9 +7,10 @@ pub mod random;
 pub mod transcript;
 
 use std::fs::{self, File};
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -65,9 +66,23 @@ pub fn env_number(name: &str, default: u64) -> u64 {
     }
 }
 
-/// A TCP port of this machine that nobody listens on now.
+/// A TCP port of this machine that nobody listens on now, and that no other test takes while this process lives: whoever
+/// wants a port first takes the UDP port of the same number. Outside the range from which the kernel gives ports to clients.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("the machine has a free port").port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    static TAKEN: Mutex<Vec<UdpSocket>> = Mutex::new(Vec::new());
+    const PORTS: std::ops::Range<u32> = 20_000..32_000;
+    let begin = std::process::id().wrapping_mul(61);
+    for _ in PORTS {
+        let nth = begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = (PORTS.start + nth % (PORTS.end - PORTS.start)) as u16;
+        let Ok(taken) = UdpSocket::bind(("127.0.0.1", port)) else { continue };
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            TAKEN.lock().expect("nobody panics with it").push(taken);
+            return port;
+        }
+    }
+    panic!("the machine has no free port");
 }
 
 /// An own folder, removed at the end.

@@ -21,7 +21,7 @@ const LONG_DOUBLE_TEXT_MAX: usize = 5 * 1024 - 1;
 /// An 80-bit extended float, the `long double` that the reference server adds in: 0.1 + 0.2 is 0.3.
 ///
 /// Infinite values can be read (`SET key inf`), NaN cannot come to be: `LongDouble::add`.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct LongDouble(X87DoubleExtended);
 
 impl LongDouble {
@@ -67,6 +67,51 @@ impl LongDouble {
     pub fn add(self, other: Self) -> Option<Self> {
         let sum = (self.0 + other.0).value;
         sum.is_finite().then_some(Self(sum))
+    }
+
+    /// The sum, whatever it is.
+    pub fn sum(self, other: Self) -> Self {
+        Self((self.0 + other.0).value)
+    }
+
+    /// Without what is behind the point; `None` outside of 64 bits, and of what is not a number.
+    pub fn to_i64(self) -> Option<i64> {
+        if !self.0.is_finite() {
+            return None;
+        }
+        let (significand, exponent) = self.decompose();
+        let magnitude = match exponent {
+            0.. if exponent + 64 - significand.leading_zeros() as i32 <= 64 => i128::from(significand) << exponent,
+            0.. => return None,
+            _ => i128::from(significand.checked_shr(exponent.unsigned_abs()).unwrap_or(0)),
+        };
+        i64::try_from(if self.0.is_negative() { -magnitude } else { magnitude }).ok()
+    }
+
+    /// Its text as C's `%.17Lg`: 17 digits without trailing zeros, an exponent where it is shorter.
+    pub fn format_general(self) -> Vec<u8> {
+        let sign: &[u8] = if self.0.is_negative() { b"-" } else { b"" };
+        if !self.0.is_finite() {
+            return [sign, if self.0.is_nan() { b"nan" } else { b"inf" }].concat();
+        }
+        let (significand, exponent) = self.decompose();
+        if significand == 0 {
+            return [sign, b"0"].concat();
+        }
+        let mut out = sign.to_vec();
+        let (digits, point) = digits_17(significand, exponent);
+        super::print::push_general(&mut out, &digits, point);
+        out
+    }
+
+    /// The largest finite one.
+    pub fn largest() -> Self {
+        Self(X87DoubleExtended::largest())
+    }
+
+    /// The same with the other sign.
+    pub fn negated(self) -> Self {
+        self.signed(true)
     }
 
     /// Its text as [`LongDouble::push_human`] writes it.
@@ -182,6 +227,55 @@ impl LongDouble {
         let biased = (bits >> 64 & 0x7fff) as i32;
         (bits as u64, biased.max(1) - 1 + EXTENDED.exponent_min)
     }
+}
+
+/// The 17 most significant digits, correctly rounded, of `significand * 2^exponent`, and the decimal exponent of the first.
+fn digits_17(significand: u64, exponent: i32) -> ([u8; 17], i32) {
+    // Exact decimal digits by schoolbook doubling or halving; such numbers are few, and most have small exponents.
+    let mut digits: Vec<u8> = significand.to_string().bytes().map(|byte| byte - b'0').collect();
+    let mut behind_point = 0;
+    for _ in 0..exponent.max(0) {
+        let mut carry = 0;
+        for digit in digits.iter_mut().rev() {
+            let doubled = *digit * 2 + carry;
+            (*digit, carry) = (doubled % 10, doubled / 10);
+        }
+        if carry > 0 {
+            digits.insert(0, carry);
+        }
+    }
+    for _ in 0..exponent.min(0).unsigned_abs() {
+        let mut rest = 0;
+        for digit in &mut digits {
+            let whole = rest * 10 + *digit;
+            (*digit, rest) = (whole / 2, whole % 2);
+        }
+        if rest > 0 {
+            digits.push(5);
+            behind_point += 1;
+        }
+    }
+    let first = digits.iter().position(|digit| *digit != 0).unwrap_or(0);
+    let mut point = (digits.len() - first) as i32 - 1 - behind_point;
+    let digits = &digits[first..];
+    let mut kept = [0u8; 17];
+    let count = digits.len().min(17);
+    kept[..count].copy_from_slice(&digits[..count]);
+    let rest = digits.get(17..).unwrap_or_default();
+    let half = rest.first().copied().unwrap_or(0);
+    let more = rest.iter().skip(1).any(|digit| *digit != 0);
+    if half > 5 || (half == 5 && (more || kept[16] % 2 == 1)) {
+        let nines = kept.iter().rev().take_while(|digit| **digit == 9).count();
+        kept[17 - nines..].fill(0);
+        match 17usize.checked_sub(nines + 1) {
+            Some(at) => kept[at] += 1,
+            None => {
+                kept[0] = 1;
+                point += 1;
+            }
+        }
+    }
+    (kept.map(|digit| digit + b'0'), point)
 }
 
 /// The integer part, and the rest in units of 10^-17, rounded to nearest, ties to even; `exponent` is at
@@ -321,6 +415,56 @@ mod tests {
     }
 
     /// Observed from INCRBYFLOAT of Redis 7.0.15 and 8.0.2.
+    #[test]
+    fn the_general_layout_is_that_of_printf() {
+        // Printed by C on a machine with 80-bit long doubles.
+        for (text, expected) in [
+            ("0", "0"),
+            ("-0", "-0"),
+            ("60.5", "60.5"),
+            ("0.1", "0.10000000000000000000"),
+            ("41015", "41015"),
+            ("1e16", "10000000000000000"),
+            ("1e17", "1e+17"),
+            ("123456789012345678", "1.2345678901234568e+17"),
+            ("99999999999999999.5", "1e+17"),
+            ("0.0001", "0.0001"),
+            ("0.00001", "1e-05"),
+            ("-1.5e-7", "-1.5e-07"),
+            ("1e300", "1.0000000000000000000e+300"),
+            ("inf", "inf"),
+        ] {
+            let got = String::from_utf8(LongDouble::parse(text.as_bytes()).unwrap().format_general()).unwrap();
+            let expected = match expected.split_once('e') {
+                Some((digits, exponent)) if digits.contains('.') => {
+                    format!("{}e{exponent}", digits.trim_end_matches('0').trim_end_matches('.'))
+                }
+                None if expected.contains('.') => expected.trim_end_matches('0').to_owned(),
+                _ => expected.to_owned(),
+            };
+            assert_eq!(got, expected, "{text}");
+        }
+        let parts = ["0.1", "0.2"].map(|text| LongDouble::parse(text.as_bytes()).unwrap());
+        assert_eq!(parts[0].sum(parts[1]).format_general(), b"0.3");
+    }
+
+    #[test]
+    fn whole_parts_are_taken_where_they_fit() {
+        for (text, expected) in [
+            ("7.9", Some(7)),
+            ("-7.9", Some(-7)),
+            ("0.5", Some(0)),
+            ("9223372036854775807", Some(i64::MAX)),
+            ("9223372036854775808", None),
+            ("-9223372036854775808", Some(i64::MIN)),
+            ("1e30", None),
+            ("1e-30", Some(0)),
+            ("inf", None),
+        ] {
+            assert_eq!(LongDouble::parse(text.as_bytes()).unwrap().to_i64(), expected, "{text}");
+        }
+    }
+
     #[test]
     fn sums_are_those_of_the_reference() {
         let good = [

@@ -89,11 +89,16 @@ pub fn push_double_17(out: &mut Vec<u8>, value: f64) {
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
     let digits: Vec<u8> = mantissa.bytes().filter(|&b| b != b'.').collect();
-    let significant = digits.iter().rposition(|&b| b != b'0').map_or(1, |last| last + 1);
-    let digits = &digits[..significant];
     if value < 0.0 {
         out.push(b'-');
     }
+    push_general(out, &digits, exponent);
+}
+
+/// 17 digits, the first of them worth 10^exponent, in the layout of C's `%.17g`.
+pub(super) fn push_general(out: &mut Vec<u8>, digits: &[u8], exponent: i32) {
+    let significant = digits.iter().rposition(|&b| b != b'0').map_or(1, |last| last + 1);
+    let digits = &digits[..significant];
     if !(-4..17).contains(&exponent) {
         push_scientific(out, digits, exponent);
     } else if exponent < 0 {

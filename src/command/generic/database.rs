@@ -3,6 +3,7 @@
 use super::super::args::Args;
 use super::super::ctx::{Ctx, Flow, Outcome};
 use super::super::error::CmdError;
+use super::super::server::persistence;
 use super::{db_arg, db_index};
 use crate::base::number;
 use crate::keyspace::DbIndex;
@@ -61,7 +62,17 @@ pub(super) fn dropdb(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
 /// FLUSHALL.
 pub(super) fn flushall(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let lazy = is_lazy(cx, args)?;
-    flush(cx, None, lazy)
+    // What a snapshot would hold is wanted no more; and it should be over before the memory is free.
+    if cx.facts.saving.is_some() {
+        log::warn!("The snapshot that is being written is given up: all data are being deleted");
+        persistence::end_save(cx.db.space, cx.stats, cx.facts);
+    }
+    let done = flush(cx, None, lazy)?;
+    if !cx.config.save.is_empty() {
+        // The file must not bring back what was deleted. A failure is in the log and in INFO.
+        drop(cx.save_snapshot());
+    }
+    Ok(done)
 }
 
 /// SWAPDB.

@@ -5,16 +5,20 @@ use super::super::ctx::{Ctx, Flow, Outcome};
 use super::super::error::CmdError;
 use super::db_arg;
 use crate::keyspace::{DbIndex, DbView, Event, Key};
-use crate::types::{self, Entry};
+use crate::types::{self, Entry, Kind, Type};
 
-/// Puts an entry under the name that it bears, in place of what may be there.
-fn settle(view: &mut DbView<'_>, key: Key<'_>, entry: Entry, lazy: bool) {
-    if let Some(old) = view.take(key) {
+/// Puts an entry under the name that it bears, in place of what may be there; the types of both, if there was something.
+fn settle(view: &mut DbView<'_>, key: Key<'_>, entry: Entry, lazy: bool) -> Option<[Type; 2]> {
+    let type_of = |entry: &Entry| Kind::of(entry.view().kind()).type_of();
+    let old = view.take(key);
+    let types = old.as_ref().map(|old| [type_of(old), type_of(&entry)]);
+    if let Some(old) = old {
         view.space.book.free(old, lazy);
     }
     view.insert(entry);
     view.space.book.announce(view.index, key.bytes, Event::NEW_KEY);
     view.space.book.dirty += 1;
+    types
 }
 
 /// Renames; false if the new name is taken and must not be.
@@ -32,9 +36,12 @@ fn rename_key(cx: &mut Ctx<'_>, args: &mut Args<'_>, only_new: bool) -> Result<b
     let Some(mut entry) = cx.db.take(from) else { return Err(CmdError::NO_SUCH_KEY) };
     entry.rename(to.bytes);
     let lazy = cx.config.lazyfree_lazy_server_del;
-    settle(&mut cx.db, to, entry, lazy);
+    let overwritten = settle(&mut cx.db, to, entry, lazy);
     cx.announce(from.bytes, Event::generic("rename_from"));
     cx.announce(to.bytes, Event::generic("rename_to"));
+    if let Some([before, after]) = overwritten {
+        cx.db.space.book.announce_overwrite(cx.db.index, to.bytes, before, after);
+    }
     Ok(true)
 }
 
@@ -102,8 +109,12 @@ pub(super) fn copy(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         if let Some(entry) = cx.db.peek(from) {
             let copy = types::copy_of(entry, to.bytes);
             let lazy = cx.config.lazyfree_lazy_server_del;
-            settle(&mut cx.db.other(options.db), to, copy, lazy);
-            cx.db.space.book.announce(options.db, to.bytes, Event::generic("copy_to"));
+            let overwritten = settle(&mut cx.db.other(options.db), to, copy, lazy);
+            let book = &mut cx.db.space.book;
+            book.announce(options.db, to.bytes, Event::generic("copy_to"));
+            if let Some([before, after]) = overwritten {
+                book.announce_overwrite(options.db, to.bytes, before, after);
+            }
         }
     }
     cx.reply.int(i64::from(copied));

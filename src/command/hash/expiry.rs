@@ -259,8 +259,10 @@ fn set_expiry(cx: &mut Ctx<'_>, args: &mut Args<'_>, unit: Unit) -> Outcome {
         Ok((at_ms, condition))
     };
     let parsed = parse();
-    // A key of another type is told of before all other mistakes.
-    super::check_type(cx, key, parsed.is_err())?;
+    if parsed.is_err() {
+        // A key of another type is told of before all other mistakes.
+        super::check_type(&mut cx.db, key)?;
+    }
     let (at_ms, condition) = parsed?;
     let mut codes = Vec::with_capacity(args.left());
     give_deadline(cx, key, at_ms, condition, words(args), &mut codes)?;

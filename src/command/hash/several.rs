@@ -287,19 +287,16 @@ fn hsetex(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     }
     let mut hash = edit.value();
     hash.reserve(pairs, words(args));
+    let past = matches!(options.deadline, Deadline::At(at_ms) if at_ms <= now_ms);
     for (field, value) in fields().zip(words(args).skip(1).step_by(2)) {
-        if options.deadline == Deadline::Keep {
-            hash.set_value(field, value);
-        } else {
-            hash.set(field, value);
-        }
+        match options.deadline {
+            // As if it had been set and deleted.
+            Deadline::At(_) if past => hash.remove(field),
+            Deadline::At(at_ms) => hash.set_dated(field, value, at_ms),
+            Deadline::Keep => hash.set_value(field, value),
+            Deadline::Unsaid | Deadline::Persist => hash.set(field, value),
+        };
     }
-    let past = if let Deadline::At(at_ms) = options.deadline {
-        fields().for_each(|field| _ = change_deadline(&mut hash, field, options.deadline, now_ms));
-        at_ms <= now_ms
-    } else {
-        false
-    };
     drop(hash);
     cx.reply.int(1);
     match options.deadline {

@@ -146,7 +146,7 @@ fn move_or_wait(
     [take, put]: [End; 2],
     deadline_ms: Option<u64>,
 ) -> Outcome {
-    if cx.db.read::<List>(from)?.is_none() {
+    if cx.db.read_to_change::<List>(from)?.is_none() {
         return Ok(wait(cx, std::iter::once(from.bytes), deadline_ms).unwrap_or_else(|| {
             cx.reply.null();
             Flow::Done

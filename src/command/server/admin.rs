@@ -126,8 +126,9 @@ fn shutdown(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         // An end waits for nothing that could be given up: it is over before the next command.
         return Err(if alone { CmdError::text("ERR No shutdown in progress.") } else { CmdError::SYNTAX });
     }
-    if how.save == Some(true) && !how.force {
-        log::warn!("SHUTDOWN SAVE is refused: this version writes no snapshots yet. SHUTDOWN NOSAVE ends the server.");
+    let failed = how.saves(cx.config) && cx.save_snapshot().is_err();
+    if failed && !how.force {
+        log::warn!("Error trying to save the DB, can't exit.");
         return Err(CmdError::text("ERR Errors trying to SHUTDOWN. Check logs."));
     }
     if how.save != Some(false) {

@@ -2,6 +2,7 @@
 //! (persistence, replication, scripts, cluster) has none.
 
 use super::SERVER;
+use super::persistence;
 use crate::base::clock::lru_idle_secs;
 use crate::base::number;
 use crate::command::args::Args;
@@ -11,11 +12,10 @@ use crate::command::table::{Arg, Command, flag};
 use crate::config::Rewrite;
 use crate::ds::listpack;
 use crate::ds::table::TableStats;
+use crate::persist::rdb::{Encoder, Sink};
 use crate::resp::Proto;
 use crate::sys::crash;
-use crate::types::{
-    self, Big, Digest, Elem, Encoded, EntryRef, Hash, Kind, List, Scratch, Set, Str, StrRef, Type, Value, ZSet,
-};
+use crate::types::{self, Big, Digest, Encoded, EntryRef, Kind, Str, Value};
 use std::time::Duration;
 
 /// The family.
@@ -103,6 +103,14 @@ const SUBS: &[Sub] = &[
         packed_threshold,
     ),
     sub(
+        "reload",
+        (0, 3),
+        "RELOAD [NOSAVE] [NOFLUSH] [MERGE]",
+        "Writes a snapshot, empties all databases and reads it again. NOSAVE takes the snapshot that is there, NOFLUSH \
+         empties nothing, MERGE replaces keys that are there.",
+        reload,
+    ),
+    sub(
         "replybuffer",
         (2, 2),
         "REPLYBUFFER <PEAK-RESET-TIME NEVER|RESET|<ms> | RESIZING 0|1>",
@@ -127,6 +135,13 @@ const SUBS: &[Sub] = &[
             cx.facts.debug.scripts_call_all = switch(args)?;
             done(cx)
         },
+    ),
+    sub(
+        "set-skip-checksum-validation",
+        (1, 1),
+        "SET-SKIP-CHECKSUM-VALIDATION <0|1>",
+        "Whether the checksums of RESTORE's payloads are left unchecked.",
+        skip_checksum,
     ),
     sub("sleep", (1, 1), "SLEEP <seconds>", "Holds the whole server up; decimals allowed.", sleep),
     sub("stringmatch-len", (2, 2), "STRINGMATCH-LEN <pattern> <text>", "Whether a glob matches a text.", string_match),
@@ -210,6 +225,47 @@ fn digest_value(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         cx.reply.simple(&digest.hex());
     }
     Ok(Flow::Done)
+}
+
+fn skip_checksum(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
+    cx.facts.debug.skip_checksum = switch(args)?;
+    done(cx)
+}
+
+fn reload(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
+    let (mut save, mut flush, mut merge) = (true, true, false);
+    while args.more() {
+        if args.accept("nosave") {
+            save = false;
+        } else if args.accept("noflush") {
+            flush = false;
+        } else if args.accept("merge") {
+            merge = true;
+        } else {
+            return Err(CmdError::text("ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options."));
+        }
+    }
+    if save && cx.save_snapshot().is_err() {
+        return Err(CmdError::text("ERR"));
+    }
+    if flush {
+        cx.db.space.flush(None, false);
+        cx.scripts.flush_libraries();
+    }
+    match persistence::load_now(cx.config, cx.db.space, cx.stats, cx.now, merge) {
+        Ok(Some(loaded)) => {
+            if crate::command::adopt_libraries(cx.scripts, &loaded.libraries, merge).is_err() {
+                return Err(CmdError::text("ERR Error trying to load the RDB dump"));
+            }
+            log::warn!("DB reloaded by DEBUG RELOAD");
+            done(cx)
+        }
+        Ok(None) => Err(CmdError::text("ERR Error trying to load the RDB dump")),
+        Err(fault) => {
+            log::warn!("{}: {fault}", cx.config.dbfilename.lossy());
+            Err(CmdError::text("ERR Error trying to load the RDB dump"))
+        }
+    }
 }
 
 fn htstats(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
@@ -296,13 +352,13 @@ fn object(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     if args.more() && !args.accept("fast") {
         return Err(CmdError::unknown_or_arity(b"object", "debug"));
     }
-    let now = cx.now;
+    let (now, compress) = (cx.now, cx.config.rdbcompression);
     let entry = cx.db.peek(key).ok_or(CmdError::NO_SUCH_KEY)?;
     let mut text = format!(
         "Value at:{:p} refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{}",
         entry.key().as_ptr(),
         types::encoding(entry),
-        serialized_bytes(entry),
+        serialized_bytes(entry, compress),
         entry.lru(),
         lru_idle_secs(entry.lru(), now)
     );
@@ -321,37 +377,20 @@ fn object(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     Ok(Flow::Done)
 }
 
-/// Bytes of a value in a snapshot, without compression.
-fn serialized_bytes(entry: EntryRef<'_>) -> usize {
-    let header = |len: usize| match len {
-        0..64 => 1,
-        64..16384 => 2,
-        _ => 5,
-    };
-    let text = |len: usize| header(len) + len;
-    let elem = |elem: Elem<'_>| match elem {
-        Elem::Int(n) => text(number::i64_text_len(n)),
-        Elem::Str(bytes) => text(bytes.len()),
-    };
-    let mut bytes = 0;
-    match Kind::of(entry.kind()).type_of() {
-        Type::String => match Str::view(entry) {
-            StrRef::Int(n) if i8::try_from(n).is_ok() => bytes = 2,
-            StrRef::Int(n) if i16::try_from(n).is_ok() => bytes = 3,
-            StrRef::Int(n) if i32::try_from(n).is_ok() => bytes = 5,
-            other => bytes = text(other.bytes(&mut Scratch::default()).len()),
-        },
-        // The packed forms are written as they are, behind four bytes of length.
-        _ if entry.big().is_none() => bytes = text(entry.value().len() + 4),
-        Type::List => match entry.big() {
-            Some(Big::List(list)) => bytes = header(list.node_count()) + list.facts().uncompressed_bytes,
-            _ => List::view(entry).range(0, usize::MAX, |e| bytes += elem(e)),
-        },
-        Type::Set => Set::view(entry).for_each(|e| bytes += elem(e)),
-        Type::Hash => Hash::view(entry).for_each(|field, value| bytes += elem(field) + elem(value)),
-        Type::ZSet => ZSet::view(entry).range(0, usize::MAX, |member, _| bytes += elem(member) + 8),
+/// Counts bytes.
+struct Count(usize);
+
+impl Sink for Count {
+    fn put(&mut self, bytes: &[u8]) {
+        self.0 += bytes.len();
     }
-    bytes
+}
+
+/// Bytes of a value in a snapshot.
+fn serialized_bytes(entry: EntryRef<'_>, compress: bool) -> usize {
+    let mut encoder = Encoder::new(Count(0), compress);
+    encoder.value(entry);
+    encoder.sink.0
 }
 
 fn pause_cron(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {

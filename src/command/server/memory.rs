@@ -8,7 +8,7 @@ use crate::command::help;
 use crate::command::table::{Arg, Command, KeySpec, flag, key_flag as kf};
 use crate::stats::MemoryFigures;
 use crate::sys::alloc;
-use crate::types::{Big, EntryRef, Hash, Kind, List, Set, Type, Value, ZSet};
+use crate::types::{Array, Big, EntryRef, Hash, Kind, List, Set, Stream, Type, Value, VectorSet, ZSet};
 
 /// Elements of a collection that MEMORY USAGE measures when it is not told how many.
 const DEFAULT_SAMPLES: usize = 5;
@@ -102,6 +102,9 @@ fn bytes_of(entry: EntryRef<'_>, samples: usize) -> usize {
         Type::Set => Set::view(entry).alloc_bytes(samples),
         Type::Hash => Hash::view(entry).alloc_bytes(samples),
         Type::ZSet => ZSet::view(entry).alloc_bytes(samples),
+        Type::Stream => Stream::view(entry).alloc_bytes(samples),
+        Type::Array => Array::view(entry).alloc_bytes(samples),
+        Type::VectorSet => VectorSet::view(entry).alloc_bytes(samples),
     };
     let boxed = entry.big().map_or(0, |_| alloc::size_class(size_of::<Big>()));
     SLOT_BYTES + entry.alloc_bytes() + boxed + beyond

@@ -8,6 +8,7 @@ mod describe;
 pub(super) mod info;
 pub(super) mod latency;
 pub(super) mod memory;
+pub mod persistence;
 pub(super) mod slowlog;
 
 use super::table::Command;

@@ -145,7 +145,9 @@ impl Weights {
         if count == 0 {
             return Vec::new();
         }
-        let mut all: Vec<(u64, usize)> = self.keys.iter().copied().zip(0..).collect();
+        // Downward the keys ascend as well: turned over.
+        let turn = if descending { u64::MAX } else { 0 };
+        let mut all: Vec<(u64, usize)> = self.keys.iter().map(|key| key ^ turn).zip(0..).collect();
         let compare = |one: &(u64, usize), other: &(u64, usize)| {
             let tied = || match self.tie {
                 Tie::Elements => elements.compare(one.1, other.1),
@@ -154,9 +156,8 @@ impl Weights {
                     has_other.then_with(|| self.others.compare(one.1, other.1))
                 }
             };
-            let order = one.0.cmp(&other.0).then_with(tied);
-            let order = if descending { order.reverse() } else { order };
-            order.then(one.1.cmp(&other.1))
+            let tied = || if descending { tied().reverse() } else { tied() };
+            one.0.cmp(&other.0).then_with(tied).then(one.1.cmp(&other.1))
         };
         let end = first + count;
         if end < all.len() {
@@ -166,7 +167,13 @@ impl Weights {
         if first > 0 {
             all.select_nth_unstable_by(first, compare);
         }
-        all[first..].sort_unstable_by(compare);
+        // Keys alone are sorted much faster; then those that are equal.
+        all[first..].sort_unstable_by_key(|(key, _)| *key);
+        all[first..].chunk_by_mut(|one, other| one.0 == other.0).for_each(|run| {
+            if run.len() > 1 {
+                run.sort_unstable_by(compare);
+            }
+        });
         all[first..].iter().map(|(_, nth)| *nth).collect()
     }
 }

@@ -20,6 +20,8 @@ use super::value::{Value, canonical_i64};
 /// Longest string that an entry can hold, in bytes.
 pub const MAX_ELEMENT_BYTES: usize = u32::MAX as usize;
 
+/// The greatest number that is its entry's one byte of head and data.
+pub(super) const MAX_SMALL: u8 = 0x7F;
 const STR6: u8 = 0x80;
 const INT13: u8 = 0xC0;
 const STR12: u8 = 0xE0;

@@ -3,7 +3,7 @@
 //! ```text
 //! narrow:  [tag u8][lru u24][key_len u8 ][value_len u8 ][deadline i64, if dated][key][value]        both lengths <= 255
 //! wide:    [tag u8][lru u24][key_len u32][value_len u32][deadline i64, if dated][key][value]
-//! tag:     bits 4..0 kind, 5 dated, 6 wide, 7 indexed                       numbers are little-endian, not aligned
+//! tag:     bits 4..0 kind, 5 dated, 6 wide, 7 marked                        numbers are little-endian, not aligned
 //! value:   bytes; or, if bit 4 of the kind (BOXED) is set, 8 bytes: the address of a Box<B> that the record owns
 //! ```
 //! A 16-byte key with a 10-byte value takes 32 bytes. Invariant: wide exactly if a length exceeds 255; the allocation is
@@ -27,7 +27,7 @@ pub const LRU_LIMIT: u32 = 1 << 24;
 const KIND: u8 = KIND_LIMIT - 1;
 const DATED: u8 = 0x20;
 const WIDE: u8 = 0x40;
-const INDEXED: u8 = 0x80;
+const MARKED: u8 = 0x80;
 
 const NARROW_HEAD: usize = 6;
 const WIDE_HEAD: usize = 12;
@@ -198,9 +198,9 @@ impl<B> Record<B> {
         self.view().lru()
     }
 
-    /// Whether `set_indexed(true)` was the last said.
-    pub fn indexed(&self) -> bool {
-        self.view().indexed()
+    /// Whether `set_mark(true)` was the last said.
+    pub fn is_marked(&self) -> bool {
+        self.view().is_marked()
     }
 
     /// Bytes of the allocation, without what a box owns.
@@ -230,10 +230,9 @@ impl<B> Record<B> {
         self.view().touch(lru);
     }
 
-    /// Marks the record as known to an index of deadlines; means nothing here.
-    pub fn set_indexed(&mut self, indexed: bool) {
-        let tag = self.tag() & !INDEXED;
-        self.set_tag(if indexed { tag | INDEXED } else { tag });
+    /// Marks the record; what the mark says is the owner's matter.
+    pub fn set_mark(&mut self, marked: bool) {
+        self.view().set_mark(marked);
     }
 
     /// Changes the kind.
@@ -331,7 +330,7 @@ impl<B> Record<B> {
         self.set_tag(self.tag() & !KIND | kind);
     }
 
-    /// Moves into a new block with this deadline, key and value (kind, clock and index mark stay). A box's address goes over if
+    /// Moves into a new block with this deadline, key and value (kind, clock and mark stay). A box's address goes over if
     /// it is in `value`.
     fn replace(&mut self, deadline: Option<i64>, key: &[u8], value: &[u8]) {
         let old = self.shape();
@@ -441,7 +440,7 @@ impl<B> Record<B> {
         self.replace(self.deadline(), key, value);
     }
 
-    /// A copy under another key, not marked as indexed.
+    /// A copy under another key, not marked.
     pub fn clone_with_key(&self, key: &[u8]) -> Self
     where
         B: Clone,
@@ -608,9 +607,35 @@ impl<'a, B> RecordRef<'a, B> {
         unsafe { AtomicU32::from_ptr(self.p.as_ptr().cast()).store(word.to_le(), Ordering::Relaxed) }
     }
 
-    /// Whether the record is marked as indexed.
-    pub fn indexed(self) -> bool {
-        self.word() as u8 & INDEXED != 0
+    /// Marks the record, or takes the mark away: one store, for those who only look at it.
+    #[inline(always)]
+    pub fn set_mark(self, marked: bool) {
+        let tag = self.word() as u8 & !MARKED | if marked { MARKED } else { 0 };
+        // SAFETY: as `touch`; nobody else writes between the read and the store, for a record is not `Sync`.
+        unsafe {
+            AtomicU32::from_ptr(self.p.as_ptr().cast())
+                .store((self.lru() << 8 | u32::from(tag)).to_le(), Ordering::Relaxed)
+        }
+    }
+
+    /// The record's bytes, if its value is no box: what a copy of it needs.
+    pub(super) fn raw(self) -> Option<&'a [u8]> {
+        let len = self.shape().len();
+        // SAFETY: the block has its parts' length, live and unchanged during 'a.
+        (self.kind() & BOXED == 0).then(|| unsafe { block::slice(self.p.as_ptr(), len) })
+    }
+
+    /// A look at a copy of a record's bytes.
+    ///
+    /// # Safety
+    /// `p` is a multiple of 8, and behind it lie the bytes that `raw` gave, unchanged during 'a.
+    pub(super) unsafe fn of_copy(p: NonNull<u8>) -> Self {
+        RecordRef { p, borrows: PhantomData }
+    }
+
+    /// Whether the record is marked.
+    pub fn is_marked(self) -> bool {
+        self.word() as u8 & MARKED != 0
     }
 
     /// Bytes of the allocation, without what a box owns.
@@ -667,7 +692,7 @@ mod tests {
         assert_eq!(real.kind(), model.kind);
         assert_eq!(real.value(), model.value);
         assert_eq!(real.big(), model.big.as_ref());
-        assert_eq!((real.lru(), real.deadline(), real.indexed()), (model.lru, model.deadline, model.indexed));
+        assert_eq!((real.lru(), real.deadline(), real.is_marked()), (model.lru, model.deadline, model.indexed));
         let shape = real.shape();
         assert_eq!(shape.wide, shape.key_len.max(shape.value_len) > 255);
         // SAFETY: live.
@@ -729,7 +754,7 @@ mod tests {
         }
         real.set_lru(model.lru);
         real.set_deadline(model.deadline);
-        real.set_indexed(model.indexed);
+        real.set_mark(model.indexed);
         if real.key() != model.key {
             real.rename(&model.key);
         }

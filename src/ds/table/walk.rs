@@ -235,6 +235,12 @@ impl<'a, T: Item> SegmentView<'a, T> {
         self.segment.epoch()
     }
 
+    /// Calls `f` with every item; those to come are prefetched.
+    pub fn for_each_fetched(&self, mut f: impl FnMut(T::Ref<'a>)) {
+        // SAFETY: the table is borrowed for 'a, so segment and items stay.
+        unsafe { self.segment.each_fetched(|slot| slot.item().into_iter().for_each(|item| f(T::view(item)))) }
+    }
+
     /// The items.
     pub fn iter(&self) -> impl Iterator<Item = T::Ref<'a>> + use<'a, T> {
         // SAFETY: the table is borrowed for 'a, so segment and items stay.

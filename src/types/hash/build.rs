@@ -20,7 +20,7 @@ impl<'l> HashBuilder<'l> {
     /// Without fields. `expected` fields will come, about: too many for a listpack go into a table at once.
     pub fn new(limits: &'l Limits, expected: usize) -> HashBuilder<'l> {
         let table = (expected > limits.hash_entries).then(|| DatedHash::of(Table::new(limits.hasher)));
-        HashBuilder { limits, pack: Vec::new(), is_dated: false, table, len: 0 }
+        HashBuilder { limits, pack: listpack::EMPTY.to_vec(), is_dated: false, table, len: 0 }
     }
 
     /// Number of fields.
@@ -55,9 +55,10 @@ impl<'l> HashBuilder<'l> {
             self.pack = packed::from_pairs(&self.pack);
             self.is_dated = true;
         }
-        if self.is_dated {
+        if let Some(deadline) = deadline {
+            packed::set_dated(&mut self.pack, field, value, deadline);
+        } else if self.is_dated {
             packed::set(&mut self.pack, field, value, false);
-            packed::set_deadline(&mut self.pack, field, deadline);
         } else {
             listpack::push_back_all(&mut self.pack, &[Elem::Str(field), Elem::Str(value)]);
         }

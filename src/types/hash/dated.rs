@@ -82,6 +82,33 @@ impl DatedHash {
         false
     }
 
+    /// Sets a field with a deadline; true if it is new.
+    pub(super) fn set_dated(&mut self, field: &[u8], value: &[u8], deadline: i64) -> bool {
+        let hash = self.table.hasher().hash(field);
+        let mut old = Some(deadline);
+        let new = match self.table.find(hash, field) {
+            Some(mut place) => {
+                old = place.get().deadline();
+                let mut field = place.get_mut();
+                field.set_value(value);
+                field.set_deadline(Some(deadline));
+                false
+            }
+            None => {
+                self.table.insert_new(hash, Field::new(field, value, Some(deadline)));
+                self.due.insert(deadline, hash);
+                true
+            }
+        };
+        if old != Some(deadline) {
+            if let Some(at) = old {
+                self.due.remove(at, hash);
+            }
+            self.due.insert(deadline, hash);
+        }
+        new
+    }
+
     /// Sets or takes away the deadline of a field; whether there is such a field.
     pub(super) fn set_deadline(&mut self, field: &[u8], deadline: Option<i64>) -> bool {
         let hash = self.table.hasher().hash(field);

@@ -99,6 +99,7 @@ pub fn is_valid(pack: &[u8]) -> bool {
 /// The triples of a hash that was without deadlines.
 pub(super) fn from_pairs(pack: &[u8]) -> Vec<u8> {
     let mut triples = Vec::with_capacity(pack.len() + listpack::count(pack));
+    triples.extend_from_slice(&listpack::EMPTY);
     let mut walk = listpack::iter(pack);
     while let (Some((_, field)), Some((_, value))) = (walk.next(), walk.next()) {
         listpack::push_back_all(&mut triples, &[field, value, Elem::Int(0)]);
@@ -124,11 +125,33 @@ pub(super) fn set(blob: &mut (impl Blob + ?Sized), field: &[u8], value: &[u8], k
     false
 }
 
-/// Where a triple with this deadline belongs, the one at `besides` left out: before the first that is due later.
+/// Where a triple with this deadline belongs, the one at `besides` left out: before the first that is due then or later.
 fn place_of(pack: &[u8], deadline: Option<i64>, besides: usize) -> usize {
     let Some(wanted) = deadline else { return pack.len() };
-    let later = |t: &Triple<'_>| t.at != besides && t.deadline.is_none_or(|at| at > wanted);
+    let later = |t: &Triple<'_>| t.at != besides && t.deadline.is_none_or(|at| at >= wanted);
     iter(pack).find(later).map_or(pack.len(), |triple| triple.at)
+}
+
+/// Sets a field with a deadline; true if it is new.
+pub(super) fn set_dated(blob: &mut (impl Blob + ?Sized), field: &[u8], value: &[u8], deadline: i64) -> bool {
+    let stored = Elem::Int(deadline);
+    let old = find(blob.bytes(), field).map(|triple| (triple.at, triple.deadline_at));
+    let mut place = place_of(blob.bytes(), Some(deadline), old.map_or(usize::MAX, |(at, _)| at));
+    if let Some((at, deadline_at)) = old {
+        let end = listpack::skip(blob.bytes(), deadline_at).unwrap_or(blob.bytes().len());
+        if place == at || place == end {
+            // The deadline first: it stands behind the value.
+            listpack::replace(blob, deadline_at, stored);
+            if let Some(value_at) = listpack::next(blob.bytes(), at) {
+                listpack::replace(blob, value_at, value);
+            }
+            return false;
+        }
+        listpack::remove_range(blob, at, STRIDE);
+        place -= if place > at { end - at } else { 0 };
+    }
+    listpack::insert_all(blob, place, &[field.into(), value.into(), stored]);
+    old.is_none()
 }
 
 /// Sets or takes away the deadline of a field; whether there is such a field.

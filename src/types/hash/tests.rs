@@ -40,6 +40,9 @@ fn agree(held: &Held<Hash>, model: &Model, now_ms: i64) {
     assert_eq!((seen.len(), seen.visible_len()), (model.len(), visible.len()));
     assert_eq!(seen.is_behind(), visible.len() < model.len());
     assert_eq!(all(seen), visible);
+    let mut rng = Rng::seeded(model.len() as u64);
+    let drawn = seen.random(&mut || rng.next_u64()).map(|(field, _)| text(field));
+    assert!(drawn.map_or(visible.is_empty(), |field| visible.contains_key(&field)));
     assert_eq!(scanned(seen), visible.iter().map(|(f, (v, _))| (f.clone(), v.clone())).collect());
     held.check_copy();
     check_built(held, model);
@@ -84,8 +87,14 @@ fn set(held: &mut Held<Hash>, model: &mut Model, field: Vec<u8>, value: Vec<u8>,
 fn change(held: &mut Held<Hash>, model: &mut Model, rng: &mut Rng, names: u64, dates: bool, now_ms: &mut i64) {
     let (field, value) = (element(rng, names), element(rng, 1_000_000));
     match rng.below(if dates { 20 } else { 12 }) {
-        0..=5 => set(held, model, field, value, false),
+        0..=4 => set(held, model, field, value, false),
         6 => set(held, model, field, value, true),
+        5 if dates => {
+            let deadline = *now_ms + 1 + rng.below(100) as i64;
+            let new = held.edit(|hash| hash.set_dated(&field, &value, deadline));
+            assert_eq!(new, model.insert(field, (value, Some(deadline))).is_none());
+        }
+        5 => set(held, model, field, value, false),
         7..=9 => assert_eq!(held.edit(|hash| hash.remove(&field)), model.remove(&field).is_some()),
         10 => {
             let found = held.view().random(&mut || rng.next_u64()).map(|(f, v)| (text(f), text(v)));
@@ -210,4 +219,19 @@ fn triples_from_files_are_checked() {
     assert!(!pack(&[a, a, int(0), b, a, int(5)]) && !pack(&[a, a, int(6), b, a, int(5)]), "in order");
     assert!(!pack(&[a, a, int(5), a, a, int(6)]), "no field twice");
     assert_eq!(packed::soonest(&[1]), None);
+}
+
+#[test]
+fn no_bytes_in_the_place_of_triples_do_harm() {
+    let mut rng = Rng::seeded(11);
+    for _ in 0..steps(20_000) {
+        let mut pack: Vec<u8> = (0..rng.below(40)).map(|_| rng.next_u64() as u8).collect();
+        if rng.below(2) == 0 {
+            crate::ds::listpack::push_back_all(&mut pack, &[(&b"f"[..]).into(), (&b"v"[..]).into(), 7.into()]);
+        }
+        is_valid_dated_pack(&pack);
+        let hash = HashRef::PackedDated(&pack, 100);
+        let _ = (hash.len(), hash.visible_len(), hash.is_behind(), hash.get_dated(b"f"));
+        hash.for_each(|_, _| {});
+    }
 }

@@ -1,0 +1,169 @@
+//! Cuts taken at random moments of random commands, against a copy of the whole state made at once.
+
+use super::*;
+use crate::base::clock::Now;
+use crate::base::hash::Hasher;
+use crate::base::rng::Rng;
+use crate::keyspace::{Deadline, Event, Missing};
+use crate::types::{Digest, Encoded, End, Hash, List, Set, digest};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+const DBS: u64 = 3;
+
+type Image = BTreeMap<(u32, Vec<u8>), (Digest, Option<i64>)>;
+
+#[derive(Default)]
+struct Seen {
+    image: Image,
+    ended: bool,
+}
+
+struct Recorder {
+    seen: Arc<Mutex<Seen>>,
+    full_every: u64,
+    asked: std::cell::Cell<u64>,
+    part: Option<(Vec<u8>, Digest, u64)>,
+}
+
+impl Sink for Recorder {
+    fn entry(&mut self, db: u32, entry: EntryRef<'_>) {
+        let mut seen = self.seen.lock().expect("no test panics with the lock");
+        let before = seen.image.insert((db, entry.key().to_vec()), (digest(entry), entry.deadline()));
+        assert!(before.is_none() && !seen.ended, "each entry comes once, before the end");
+    }
+
+    fn entry_part(&mut self, db: u32, entry: EntryRef<'_>, from: u64) -> Option<u64> {
+        let digest = digest(entry);
+        let part = self.part.get_or_insert((entry.key().to_vec(), digest, 0));
+        assert_eq!((&part.0[..], part.1, part.2), (entry.key(), digest, from), "parts come in order, of one state");
+        part.2 += 1;
+        if part.2 < 3 {
+            return Some(part.2);
+        }
+        self.part = None;
+        self.entry(db, entry);
+        None
+    }
+
+    fn forget_parts(&mut self) {
+        self.part = None;
+    }
+
+    fn is_full(&self) -> bool {
+        self.asked.set(self.asked.get() + 1);
+        self.asked.get() % self.full_every == 0
+    }
+
+    fn end(self: Box<Self>) {
+        self.seen.lock().expect("no test panics with the lock").ended = true;
+    }
+}
+
+fn image_of(space: &Keyspace) -> Image {
+    let of_db = |(index, db): (usize, &'_ crate::keyspace::Db)| -> Vec<_> {
+        db.table.iter().map(|entry| ((index as u32, entry.key().to_vec()), (digest(entry), entry.deadline()))).collect()
+    };
+    space.dbs.iter().enumerate().flat_map(of_db).collect()
+}
+
+fn change(space: &mut Keyspace, rng: &mut Rng, now_ms: i64) {
+    let db = DbIndex(rng.below(DBS) as u32);
+    let other = DbIndex(rng.below(DBS) as u32);
+    let name = format!("key{}", rng.below(600));
+    let element = format!("{}", rng.below(50));
+    let mut view = space.view(db, Now::at_unix_ms(now_ms));
+    let key = view.key(name.as_bytes());
+    match rng.below(40) {
+        0..=9 => {
+            let deadline =
+                if rng.below(3) == 0 { Deadline::At(Some(now_ms + rng.below(90) as i64)) } else { Deadline::Keep };
+            view.put(key, deadline, Event::string("set"), |old, access| {
+                Encoded::of(element.as_bytes(), None).store(name.as_bytes(), old, access)
+            });
+        }
+        10..=15 => {
+            if let Ok(mut edit) = view.edit_or_create::<List>(key) {
+                edit.value().push(End::Right, element.as_bytes());
+                edit.finish(Event::list("rpush"));
+            }
+        }
+        16..=21 => {
+            if let Ok(mut edit) = view.edit_or_create::<Hash>(key) {
+                edit.value().set(element.as_bytes(), &vec![b'v'; rng.below(90) as usize]);
+                edit.finish(Event::hash("hset"));
+            }
+        }
+        22..=25 => {
+            if let Ok(Some(mut edit)) = view.edit::<Set>(key, Missing::Create) {
+                edit.value().add(element.as_bytes());
+                edit.finish(Event::set("sadd"));
+            }
+        }
+        26..=29 => drop(view.delete(key, rng.below(2) == 0, Event::generic("del"))),
+        30..=31 => drop(view.set_deadline(key, Some(now_ms + rng.below(60) as i64))),
+        32..=33 => {
+            // As RENAME and MOVE do.
+            if let Some(mut entry) = view.take(key) {
+                let to = format!("key{}", rng.below(600));
+                let mut target = view.other(other);
+                drop(target.take(target.key(to.as_bytes())));
+                entry.rename(to.as_bytes());
+                target.insert(entry);
+            }
+        }
+        34..=36 => drop(view.exists(key)),
+        37 => drop(crate::keyspace::expire::step(space, Now::at_unix_ms(now_ms), 50)),
+        38 if rng.below(40) == 0 => drop(space.flush(Some(db), rng.below(2) == 0)),
+        39 if rng.below(20) == 0 => space.swap(db, other),
+        _ => {}
+    }
+}
+
+#[test]
+fn a_cut_is_the_state_at_its_beginning() {
+    let rounds = if cfg!(debug_assertions) { 10 } else { 60 };
+    for seed in 0..6 {
+        println!("seed {seed}");
+        let mut rng = Rng::seeded(seed);
+        let mut space = Keyspace::new(DBS as usize, Hasher::seeded([seed, 1, 2, 3]), Rng::seeded(seed));
+        let limits = &mut space.book.limits;
+        (limits.hash_entries, limits.set_entries, limits.set_ints, limits.list_max) = (4, 4, 4, 3);
+        let mut now_ms = 1_000;
+        for _ in 0..rounds {
+            for _ in 0..rng.below(1_500) {
+                now_ms += rng.below(2) as i64;
+                change(&mut space, &mut rng, now_ms);
+            }
+            let expected = image_of(&space);
+            let seen = Arc::new(Mutex::new(Seen::default()));
+            let recorder =
+                Recorder { seen: Arc::clone(&seen), full_every: 2 + rng.below(5), asked: 0.into(), part: None };
+            space.begin_cut(Box::new(recorder));
+            if rng.below(6) == 0 {
+                // Given up somewhere: the next one must not suffer from it.
+                for _ in 0..rng.below(200) {
+                    change(&mut space, &mut rng, now_ms);
+                    space.cut_step(Duration::ZERO);
+                }
+                space.abandon_cut();
+                continue;
+            }
+            let patience = rng.below(30) + 1;
+            while space.book.cut.is_some() {
+                for _ in 0..rng.below(60) {
+                    now_ms += rng.below(2) as i64;
+                    change(&mut space, &mut rng, now_ms);
+                }
+                if rng.below(patience) == 0 {
+                    space.cut_step(Duration::ZERO);
+                }
+            }
+            let seen = seen.lock().expect("no test panics with the lock");
+            assert!(seen.ended);
+            assert_eq!(seen.image.len(), expected.len());
+            assert!(seen.image == expected);
+            assert!(image_of(&space).len() == space.total_keys());
+        }
+    }
+}

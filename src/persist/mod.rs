@@ -1,0 +1,11 @@
+//! What outlives the process: RDB files and DUMP payloads, and the disk that they are written to. Knows entries and
+//! databases; no client, no command.
+
+pub mod rdb;
+pub mod snapshot;
+pub mod storage;
+
+#[cfg(test)]
+mod sim;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,322 @@
+//! Writes values. Knows no file.
+//!
+//! ```text
+//!  0 string             string
+//!  2 set                n string*n
+//!  4 hash               n (field value)*n
+//!  5 sorted set         n (member score-f64)*n            from the greatest to the least
+//! 11 intset, 16 hash, 17 sorted set, 20 set               one string: the packed value in its wire form
+//! 18 list               n (container string)*n            1 one large element, 2 a listpack
+//! 21 stream             drawn in stream.rs
+//! 24 hash               soonest-ms-u64 n (ttl field value)*n   ttl: deadline - soonest + 1, or 0 for none
+//! 25 hash               soonest-ms-u64 string             listpack of field, value, deadline or 0
+//! 200 array             next-of-ring n (index text)*n
+//! 201 vector set        drawn in vector.rs
+//! ```
+
+use super::{code, container, string_form as form};
+use crate::base::lzf::Compressor;
+use crate::base::number;
+use crate::ds::array::Array;
+use crate::ds::quicklist::NodeView;
+use crate::ds::record::FieldRef;
+use crate::ds::{intset, listpack};
+use crate::types::{self, Big, DatedHash, EntryRef, Hash, Kind, Scratch, Str, StrRef, Value};
+
+/// Strings up to here are not worth compressing, bytes.
+const COMPRESS_FROM_BYTES: usize = 20;
+/// What compressing must save, bytes.
+const SAVED_BYTES: usize = 4;
+/// Longest text of a number that is written as one.
+const INT_TEXT_MAX: usize = 11;
+
+/// Elements of a sorted set that are a part.
+const PART_ELEMENTS: usize = 1024;
+/// Nodes of a list that are a part.
+const PART_NODES: usize = 16;
+
+/// Where bytes go. A sink that can fail remembers it and is asked at the end.
+pub trait Sink {
+    /// Takes bytes.
+    fn put(&mut self, bytes: &[u8]);
+}
+
+impl Sink for Vec<u8> {
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
+/// Writes lengths, strings and values into a sink.
+pub struct Encoder<S> {
+    /// Where they go.
+    pub sink: S,
+    compressor: Option<Compressor>,
+}
+
+impl<S: Sink> Encoder<S> {
+    /// Into `sink`; `compress`: long strings by LZF.
+    pub fn new(sink: S, compress: bool) -> Self {
+        Encoder { sink, compressor: compress.then(Compressor::default) }
+    }
+
+    /// A byte.
+    #[inline]
+    pub fn byte(&mut self, byte: u8) {
+        self.sink.put(&[byte]);
+    }
+
+    /// A length or another whole number.
+    #[inline]
+    pub fn length(&mut self, length: u64) {
+        put_length(&mut self.sink, length);
+    }
+
+    /// A string in its shortest form.
+    #[inline]
+    pub fn string(&mut self, text: &[u8]) {
+        if text.len() <= INT_TEXT_MAX {
+            if let Some(number) = number::parse_i64(text).and_then(|n| i32::try_from(n).ok()) {
+                return self.small_int(number);
+            }
+        } else if text.len() > COMPRESS_FROM_BYTES {
+            let Encoder { sink, compressor } = self;
+            let packed = compressor.as_mut().and_then(|c| c.compress(text, text.len() - SAVED_BYTES));
+            if let Some(packed) = packed {
+                sink.put(&[form::LZF]);
+                put_length(sink, packed.len() as u64);
+                put_length(sink, text.len() as u64);
+                return sink.put(packed);
+            }
+        }
+        self.length(text.len() as u64);
+        self.sink.put(text);
+    }
+
+    /// The text of an integer.
+    pub fn int(&mut self, number: i64) {
+        match i32::try_from(number) {
+            Ok(small) => self.small_int(small),
+            Err(_) => {
+                let mut digits = itoa::Buffer::new();
+                let text = digits.format(number).as_bytes();
+                self.length(text.len() as u64);
+                self.sink.put(text);
+            }
+        }
+    }
+
+    fn small_int(&mut self, number: i32) {
+        let [b0, b1, ..] = number.to_le_bytes();
+        if i8::try_from(number).is_ok() {
+            self.sink.put(&[form::INT_8, b0]);
+        } else if i16::try_from(number).is_ok() {
+            self.sink.put(&[form::INT_16, b0, b1]);
+        } else {
+            self.sink.put(&[form::INT_32]);
+            self.sink.put(&number.to_le_bytes());
+        }
+    }
+
+    /// The value of an entry, without its type.
+    pub fn value(&mut self, entry: EntryRef<'_>) {
+        match Kind::of(entry.kind()) {
+            Kind::Int | Kind::Str | Kind::StrRaw | Kind::BigStr => match Str::view(entry) {
+                StrRef::Int(number) => self.int(number),
+                text => self.string(text.bytes(&mut Scratch::default())),
+            },
+            Kind::SetInts => self.string(&intset::to_wire(entry.value())),
+            Kind::SetPacked | Kind::HashPacked | Kind::ZSetPacked => self.string(&listpack::to_wire(entry.value())),
+            Kind::ListPacked => {
+                self.length(1);
+                self.length(container::PACKED);
+                self.string(&listpack::to_wire(entry.value()));
+            }
+            Kind::HashPackedTtl => self.dated_pack(entry),
+            Kind::BigList
+            | Kind::BigSet
+            | Kind::BigHash
+            | Kind::BigZSet
+            | Kind::BigStream
+            | Kind::BigArray
+            | Kind::BigVector => self.big(entry),
+        }
+    }
+
+    fn big(&mut self, entry: EntryRef<'_>) {
+        match entry.big() {
+            Some(Big::List(nodes)) => {
+                self.length(nodes.node_count() as u64);
+                nodes.nodes().for_each(|node| self.node(node));
+            }
+            Some(Big::Set(table)) => {
+                self.length(table.len() as u64);
+                table.iter().for_each(|member| self.string(member.bytes()));
+            }
+            Some(Big::Hash(table)) => {
+                self.length(table.len() as u64);
+                for field in table.iter() {
+                    self.string(field.field());
+                    self.string(field.value());
+                }
+            }
+            Some(Big::DatedHash(hash)) => {
+                self.dated_head(hash);
+                hash.table().iter().for_each(|field| self.dated_field(field, hash.soonest()));
+            }
+            Some(Big::ZSet(tree)) => {
+                self.length(tree.len() as u64);
+                let last = tree.len().saturating_sub(1);
+                for (member, score) in tree.range(last, true) {
+                    self.string(member);
+                    self.sink.put(&score.to_le_bytes());
+                }
+            }
+            Some(Big::Stream(stream)) => self.stream(stream),
+            Some(Big::Array(slots)) => self.array(slots),
+            Some(Big::Vector(vectors)) => self.vectors(vectors),
+            Some(Big::Str(text)) => self.string(text),
+            None => unreachable!("the kind says that there is a box"),
+        }
+    }
+
+    /// A part of the value of a large collection, from a place on that this gave before (0: the first part); nothing once that
+    /// was the last. All parts behind each other are the value.
+    pub fn value_part(&mut self, entry: EntryRef<'_>, from: u64) -> Option<u64> {
+        match entry.big() {
+            Some(Big::Set(table)) => {
+                self.count_first(from, table.len());
+                let segment = table.segment_at(from);
+                segment.for_each_fetched(|member| self.string(member.bytes()));
+                segment.last().checked_add(1)
+            }
+            Some(Big::Hash(table)) => {
+                self.count_first(from, table.len());
+                let segment = table.segment_at(from);
+                segment.for_each_fetched(|field| {
+                    self.string(field.field());
+                    self.string(field.value());
+                });
+                segment.last().checked_add(1)
+            }
+            Some(Big::DatedHash(hash)) => {
+                if from == 0 {
+                    self.dated_head(hash);
+                }
+                let segment = hash.table().segment_at(from);
+                segment.for_each_fetched(|field| self.dated_field(field, hash.soonest()));
+                segment.last().checked_add(1)
+            }
+            Some(Big::ZSet(tree)) => {
+                self.count_first(from, tree.len());
+                let done = from as usize;
+                let pairs = tree.range(tree.len().saturating_sub(done + 1), true).take(PART_ELEMENTS);
+                for (member, score) in pairs {
+                    self.string(member);
+                    self.sink.put(&score.to_le_bytes());
+                }
+                (done + PART_ELEMENTS < tree.len()).then_some(from + PART_ELEMENTS as u64)
+            }
+            Some(Big::List(nodes)) => {
+                self.count_first(from, nodes.node_count());
+                nodes.nodes().skip(from as usize).take(PART_NODES).for_each(|node| self.node(node));
+                let next = from as usize + PART_NODES;
+                (next < nodes.node_count()).then_some(next as u64)
+            }
+            Some(Big::Stream(stream)) => self.stream_part(stream, from),
+            Some(Big::Str(_) | Big::Array(_) | Big::Vector(_)) | None => {
+                self.value(entry);
+                None
+            }
+        }
+    }
+
+    fn array(&mut self, slots: &Array) {
+        self.length(slots.last_insert.map_or(0, |last| last.saturating_add(1)));
+        self.length(slots.count());
+        let mut digits = itoa::Buffer::new();
+        slots.walk(0, u64::MAX, false, |index, word| {
+            self.length(index);
+            word.read(|text| self.string(text.text(&mut digits)));
+            true
+        });
+    }
+
+    fn count_first(&mut self, from: u64, count: usize) {
+        if from == 0 {
+            self.length(count as u64);
+        }
+    }
+
+    fn node(&mut self, node: NodeView<'_>) {
+        self.length(if node.is_plain() { container::PLAIN } else { container::PACKED });
+        self.string(&node.wire());
+    }
+
+    fn dated_head(&mut self, hash: &DatedHash) {
+        if let Some(soonest) = hash.soonest() {
+            self.sink.put(&soonest.to_le_bytes());
+        }
+        self.length(hash.table().len() as u64);
+    }
+
+    fn dated_field(&mut self, field: FieldRef<'_>, soonest: Option<i64>) {
+        if let Some(soonest) = soonest {
+            let ttl = field.deadline().map_or(0, |at| at.saturating_sub(soonest).saturating_add(1));
+            self.length(u64::try_from(ttl).unwrap_or(0));
+        }
+        self.string(field.field());
+        self.string(field.value());
+    }
+
+    fn dated_pack(&mut self, entry: EntryRef<'_>) {
+        match types::soonest(entry) {
+            Some(soonest) => {
+                self.sink.put(&soonest.to_le_bytes());
+                self.string(&listpack::to_wire(entry.value()));
+            }
+            // Its fields had deadlines once: now it is a hash like others, which more readers know.
+            None => {
+                let mut pairs = listpack::EMPTY.to_vec();
+                Hash::view(entry).for_each(|field, value| listpack::push_back_all(&mut pairs, &[field, value]));
+                self.string(&listpack::to_wire(&pairs));
+            }
+        }
+    }
+}
+
+fn put_length(sink: &mut impl Sink, length: u64) {
+    let [.., b3, b2, b1, b0] = length.to_be_bytes();
+    if length < 1 << 6 {
+        sink.put(&[b0]);
+    } else if length < 1 << 14 {
+        sink.put(&[form::BITS_14 | b1, b0]);
+    } else if length <= u64::from(u32::MAX) {
+        sink.put(&[form::BITS_32, b3, b2, b1, b0]);
+    } else {
+        sink.put(&[form::BITS_64]);
+        sink.put(&length.to_be_bytes());
+    }
+}
+
+/// The code of the type that an entry's value is written as.
+pub fn code_of(entry: EntryRef<'_>) -> u8 {
+    match Kind::of(entry.kind()) {
+        Kind::Int | Kind::Str | Kind::StrRaw | Kind::BigStr => code::STRING,
+        Kind::ListPacked | Kind::BigList => code::LIST_QUICKLIST_2,
+        Kind::SetInts => code::SET_INTSET,
+        Kind::SetPacked => code::SET_LISTPACK,
+        Kind::BigSet => code::SET,
+        Kind::HashPacked => code::HASH_LISTPACK,
+        Kind::HashPackedTtl if types::soonest(entry).is_some() => code::HASH_LISTPACK_EX,
+        Kind::HashPackedTtl => code::HASH_LISTPACK,
+        Kind::BigHash if types::soonest(entry).is_some() => code::HASH_METADATA,
+        Kind::BigHash => code::HASH,
+        Kind::ZSetPacked => code::ZSET_LISTPACK,
+        Kind::BigStream => code::STREAM_LISTPACKS_3,
+        Kind::BigArray => code::ARRAY,
+        Kind::BigVector => code::VECTORS,
+        Kind::BigZSet => code::ZSET_2,
+    }
+}

@@ -1,0 +1,444 @@
+//! Reads RDB files: one thread reads, checks and decodes, the owner of the databases puts the entries in. Knows databases; the
+//! file is only bytes to it. What the bytes mean is drawn in `write.rs`; besides those, read are
+//!
+//! ```text
+//! FD unix-seconds u32     an expiry of versions 1 and 2
+//! F4 slot keys expires    the size of a cluster slot: skipped
+//! F7 module ...           what a module kept beside the keys: skipped
+//! ```
+
+use super::decode::{Decode, decode_value};
+use super::input::{Fault, Input, Reader};
+use super::{NEWEST_VERSION, opcode};
+use crate::base::clock::{self, Now};
+use crate::base::crc::Crc64;
+use crate::base::hash::Hasher;
+use crate::keyspace::{DbIndex, Keyspace, Touch};
+use crate::persist::storage::ReadFile;
+use crate::types::{Entry, Limits};
+use std::io::{ErrorKind, Read};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+/// Bytes asked of the file at once.
+const CHUNK_BYTES: usize = 256 * 1024;
+/// Most bytes that room is made for before any of them has come.
+const TRUST_BYTES: usize = 1 << 20;
+/// Entries handed over at once.
+const BATCH: usize = 256;
+/// Batches that may wait to be put in.
+const BATCHES: usize = 16;
+/// From this size on a file is read by a thread of its own, bytes.
+const THREAD_FROM_BYTES: u64 = 1 << 20;
+/// Longest key, bytes: what a request may bear.
+const MAX_KEY_BYTES: usize = 512 << 20;
+
+/// How a file is read.
+#[derive(Debug, Clone, Copy)]
+pub struct LoadOptions {
+    /// The moment: keys whose time has come by then are left out.
+    pub now: Now,
+    /// Whether the file's checksum counts.
+    pub checksum: bool,
+    /// Whether packed values are searched for what is there twice.
+    pub deep: bool,
+    /// Whether keys that are there already are replaced; else they are an error.
+    pub merge: bool,
+}
+
+/// What came out of a file.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Loaded {
+    /// Keys that are in the databases now.
+    pub keys: u64,
+    /// Keys that were left out because their time had come.
+    pub expired: u64,
+    /// Collections of nothing that were left out.
+    pub empty: u64,
+    /// Libraries of functions, as they stand in the file.
+    pub libraries: Vec<Box<[u8]>>,
+    /// The file's version.
+    pub version: u16,
+    /// The fields that say something about the file, as text, with the offsets behind them.
+    pub aux: Vec<(u64, String, String)>,
+    /// Keys with a deadline, those left out among them.
+    pub expires: u64,
+    /// Bytes read.
+    pub bytes: u64,
+}
+
+/// Bytes of a file as they come.
+pub struct FileInput {
+    bytes: Box<dyn Read + Send>,
+    buf: Vec<u8>,
+    at: usize,
+    /// Offset in the file of the buffer's first byte.
+    base: u64,
+    crc: Option<Crc64>,
+    /// Up to where in the buffer the checksum goes.
+    summed: usize,
+}
+
+impl FileInput {
+    /// From the file's beginning.
+    pub fn new(bytes: Box<dyn Read + Send>, checksum: bool) -> Self {
+        let crc = checksum.then(Crc64::default);
+        FileInput { bytes, buf: Vec::with_capacity(CHUNK_BYTES), at: 0, base: 0, crc, summed: 0 }
+    }
+
+    /// The checksum of all bytes that were taken; `None` if nobody wants it.
+    fn sum(&mut self) -> Option<u64> {
+        let crc = self.crc.as_mut()?;
+        crc.update(&self.buf[self.summed..self.at]);
+        self.summed = self.at;
+        Some(crc.value())
+    }
+
+    /// Whether no byte is left.
+    fn is_at_end(&mut self) -> Result<bool, Fault> {
+        match self.take(1) {
+            Ok(_) => Ok(false),
+            Err(Fault::Truncated { .. }) => Ok(true),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    #[cold]
+    fn fill(&mut self, n: usize) -> Result<(), Fault> {
+        self.sum();
+        self.buf.drain(..self.at);
+        self.base += self.at as u64;
+        (self.at, self.summed) = (0, 0);
+        while self.buf.len() < n {
+            // A length may be a lie: room is made as bytes come.
+            let wanted = n.max(CHUNK_BYTES).min(self.buf.len() + TRUST_BYTES.max(self.buf.len()));
+            let more = (wanted - self.buf.len()) as u64;
+            match self.bytes.by_ref().take(more).read_to_end(&mut self.buf) {
+                Ok(0) => return Err(Fault::Truncated { offset: self.base + self.buf.len() as u64 }),
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(Fault::Io(error)),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Input for FileInput {
+    fn offset(&self) -> u64 {
+        self.base + self.at as u64
+    }
+
+    #[inline]
+    fn take(&mut self, n: usize) -> Result<&[u8], Fault> {
+        if self.buf.len() - self.at < n {
+            self.fill(n)?;
+        }
+        let taken = &self.buf[self.at..self.at + n];
+        self.at += n;
+        Ok(taken)
+    }
+}
+
+/// Entries of one database, with the hashes of their keys.
+struct Batch {
+    db: u32,
+    entries: Vec<(u64, Entry)>,
+    /// How far the file was read.
+    offset: u64,
+}
+
+/// What stands before a key.
+#[derive(Default)]
+struct Prefix {
+    deadline: Option<i64>,
+    idle_secs: Option<u64>,
+    frequency: Option<u8>,
+}
+
+/// Reads a file's parts in order.
+struct Parser<'a, I> {
+    reader: Reader<I>,
+    options: LoadOptions,
+    limits: &'a Limits,
+    hasher: Hasher,
+    touch: Touch,
+    databases: u32,
+    loaded: Loaded,
+    read_keys: u64,
+    /// Room for the key that is being read.
+    key: Vec<u8>,
+    batch: Batch,
+}
+
+impl<I: Input> Parser<'_, I> {
+    fn corrupt(&self, what: &'static str) -> Fault {
+        self.reader.corrupt(what)
+    }
+
+    #[cold]
+    fn unsupported(&self, what: String) -> Fault {
+        Fault::Unsupported { offset: self.reader.input.offset(), what }
+    }
+
+    fn header(&mut self) -> Result<(), Fault> {
+        let header: [u8; 9] = self.reader.array()?;
+        let digits = header.strip_prefix(b"REDIS").ok_or(Fault::Corrupt { offset: 0, what: WRONG_SIGNATURE })?;
+        let version = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse::<u16>().ok());
+        match version {
+            Some(version @ 1..=NEWEST_VERSION) => self.loaded.version = version,
+            _ => {
+                let shown = String::from_utf8_lossy(digits).into_owned();
+                return Err(self.unsupported(format!("Can't handle RDB format version {shown}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything up to the end mark. `full`: takes a batch; what it says ends the reading.
+    fn parts(&mut self, full: &mut dyn FnMut(Batch) -> Result<(), Fault>) -> Result<(), Fault> {
+        self.header()?;
+        let mut prefix = Prefix::default();
+        loop {
+            match self.reader.byte()? {
+                opcode::EOF => break,
+                opcode::EXPIRE_MS => prefix.deadline = Some(i64::from_le_bytes(self.reader.array()?)),
+                opcode::EXPIRE_SECS => {
+                    prefix.deadline = Some(i64::from(i32::from_le_bytes(self.reader.array()?)) * 1000);
+                }
+                opcode::IDLE => prefix.idle_secs = Some(self.reader.length()?),
+                opcode::FREQ => prefix.frequency = Some(self.reader.byte()?),
+                opcode::SELECT_DB => {
+                    self.hand_over(full)?;
+                    let index = self.reader.length()?;
+                    let found = u32::try_from(index).ok().filter(|index| *index < self.databases);
+                    self.batch.db = found.ok_or_else(|| {
+                        self.unsupported(format!("a key of database {index}, more databases than are configured"))
+                    })?;
+                }
+                opcode::RESIZE_DB => {
+                    self.reader.length()?;
+                    self.reader.length()?;
+                }
+                opcode::SLOT_INFO => {
+                    for _ in 0..3 {
+                        self.reader.length()?;
+                    }
+                }
+                opcode::AUX => self.aux()?,
+                opcode::FUNCTION2 => {
+                    let library = self.reader.owned_string()?;
+                    self.loaded.libraries.push(library.into_boxed_slice());
+                }
+                opcode::FUNCTION_PRE_GA => {
+                    return Err(self.unsupported("a function in the form of a preview of Redis 7.0".to_owned()));
+                }
+                opcode::MODULE_AUX => self.module_aux()?,
+                code => {
+                    self.entry(code, std::mem::take(&mut prefix))?;
+                    if self.batch.entries.len() >= BATCH {
+                        self.hand_over(full)?;
+                    }
+                }
+            }
+        }
+        self.hand_over(full)
+    }
+
+    fn hand_over(&mut self, full: &mut dyn FnMut(Batch) -> Result<(), Fault>) -> Result<(), Fault> {
+        let next = Batch { db: self.batch.db, entries: Vec::with_capacity(BATCH), offset: 0 };
+        let mut batch = std::mem::replace(&mut self.batch, next);
+        batch.offset = self.reader.input.offset();
+        if batch.entries.is_empty() { Ok(()) } else { full(batch) }
+    }
+
+    fn aux(&mut self) -> Result<(), Fault> {
+        let name = String::from_utf8_lossy(self.reader.string()?).into_owned();
+        let value = String::from_utf8_lossy(self.reader.string()?).into_owned();
+        self.loaded.aux.push((self.reader.input.offset(), name, value));
+        Ok(())
+    }
+
+    /// Values of known forms up to an end mark.
+    fn module_aux(&mut self) -> Result<(), Fault> {
+        let module = self.reader.length()?;
+        log::warn!("The data of a module in the RDB file are left out: this server has no modules (id {module:#x})");
+        for _ in 0..2 {
+            self.reader.length()?;
+        }
+        loop {
+            match self.reader.length()? {
+                0 => return Ok(()),
+                1 | 2 => drop(self.reader.length()?),
+                3 => drop(self.reader.array::<4>()?),
+                4 => drop(self.reader.array::<8>()?),
+                5 => drop(self.reader.string()?.len()),
+                _ => return Err(self.corrupt("module data of no known form")),
+            }
+        }
+    }
+
+    fn access(&self, prefix: &Prefix) -> u32 {
+        let now = self.options.now;
+        match (self.touch, prefix.idle_secs, prefix.frequency) {
+            (Touch::Lfu { .. }, _, frequency) => {
+                clock::lfu_pack(clock::lfu_minutes(now), frequency.unwrap_or(clock::LFU_INIT))
+            }
+            (Touch::Lru, Some(secs), _) => clock::lru_pack_idle(i64::try_from(secs).unwrap_or(i64::MAX), now),
+            (Touch::Lru, None, _) => clock::lru_pack(now, false),
+        }
+    }
+
+    fn entry(&mut self, code: u8, prefix: Prefix) -> Result<(), Fault> {
+        self.read_keys += 1;
+        let mut key = std::mem::take(&mut self.key);
+        self.reader.string_into(&mut key)?;
+        let read = self.entry_of(&key, code, prefix);
+        self.key = key;
+        read
+    }
+
+    fn entry_of(&mut self, key: &[u8], code: u8, prefix: Prefix) -> Result<(), Fault> {
+        if key.len() > MAX_KEY_BYTES {
+            return Err(self.corrupt("a key too long"));
+        }
+        let how = Decode { limits: self.limits, deep: self.options.deep, access: self.access(&prefix) };
+        let mut entry = match decode_value(&mut self.reader, code, key, &how) {
+            Ok(entry) => entry,
+            Err(Fault::Empty) => {
+                self.loaded.empty += 1;
+                if self.loaded.empty <= 10 {
+                    log::info!("RDB file: skipping empty key: {}", String::from_utf8_lossy(key));
+                }
+                return Ok(());
+            }
+            Err(fault) => {
+                // Here and not only at the end: this is the place that knows which of the keys it is.
+                log::warn!("Key number {} of the RDB file, type {code}: {fault}", self.read_keys);
+                return Err(fault);
+            }
+        };
+        if let Some(deadline) = prefix.deadline {
+            self.loaded.expires += 1;
+            if deadline <= self.options.now.unix_ms.0 {
+                self.loaded.expired += 1;
+                return Ok(());
+            }
+            entry.set_deadline(Some(deadline));
+        }
+        self.batch.entries.push((self.hasher.hash(key), entry));
+        Ok(())
+    }
+}
+
+const WRONG_SIGNATURE: &str = "Wrong signature trying to load DB from file: it does not begin with REDIS";
+const WRONG_SUM: &str = "Wrong RDB checksum (RDB CRC error): the file was changed or damaged";
+const TWICE: &str = "a key that is there twice (RDB has duplicated key)";
+
+impl Parser<'_, FileInput> {
+    /// A whole file with its checksum.
+    fn file(mut self, full: &mut dyn FnMut(Batch) -> Result<(), Fault>) -> Result<Loaded, Fault> {
+        self.parts(full)?;
+        if self.loaded.version >= 5 {
+            let expected = self.reader.input.sum();
+            let stored = u64::from_le_bytes(self.reader.array()?);
+            if stored == 0 && expected.is_some() {
+                log::info!("The RDB file was saved with checksum disabled: no check performed.");
+            } else if expected.is_some_and(|expected| expected != stored) {
+                return Err(self.corrupt(WRONG_SUM));
+            }
+        }
+        if self.loaded.version < 5 && !self.reader.input.is_at_end()? {
+            return Err(self.corrupt("bytes behind the end of a file of an old version"));
+        }
+        self.loaded.bytes = self.reader.input.offset();
+        Ok(self.loaded)
+    }
+}
+
+/// Reads a whole file and keeps nothing of it: whether it is good.
+///
+/// # Errors
+/// What is wrong with the file.
+pub fn check(file: ReadFile, now: Now) -> Result<Loaded, Fault> {
+    let hasher = Hasher::seeded([0; 4]);
+    let parser = Parser {
+        reader: Reader::new(FileInput::new(file.bytes, true)),
+        options: LoadOptions { now, checksum: true, deep: true, merge: true },
+        limits: &Limits::new(hasher),
+        hasher,
+        touch: Touch::Lru,
+        databases: u32::MAX,
+        loaded: Loaded::default(),
+        read_keys: 0,
+        key: Vec::new(),
+        batch: Batch { db: 0, entries: Vec::new(), offset: 0 },
+    };
+    let mut keys = 0;
+    let loaded = parser.file(&mut |batch| {
+        keys += batch.entries.len() as u64;
+        Ok(())
+    })?;
+    Ok(Loaded { keys, ..loaded })
+}
+
+/// Puts a batch into its database.
+fn settle(space: &mut Keyspace, batch: Batch, options: &LoadOptions) -> Result<u64, Fault> {
+    let mut view = space.view(DbIndex(batch.db), options.now);
+    let count = batch.entries.len() as u64;
+    view.prefetch(batch.entries.iter().map(|(hash, _)| *hash));
+    for (hash, entry) in batch.entries {
+        if !view.settle(hash, entry, options.merge) {
+            return Err(Fault::Corrupt { offset: batch.offset, what: TWICE });
+        }
+    }
+    Ok(count)
+}
+
+/// Reads a whole file into databases. `progress` is told now and then how many bytes were read.
+///
+/// # Errors
+/// What is wrong with the file; the databases hold what was read before that.
+pub fn load(
+    space: &mut Keyspace,
+    file: ReadFile,
+    options: LoadOptions,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Loaded, Fault> {
+    let limits = space.book.limits;
+    let parser = Parser {
+        reader: Reader::new(FileInput::new(file.bytes, options.checksum)),
+        options,
+        limits: &limits,
+        hasher: space.hasher(),
+        touch: space.book.touch,
+        databases: u32::try_from(space.dbs.len()).unwrap_or(u32::MAX),
+        loaded: Loaded::default(),
+        read_keys: 0,
+        key: Vec::new(),
+        batch: Batch { db: 0, entries: Vec::new(), offset: 0 },
+    };
+    let mut keys = 0;
+    let mut put = |batch: Batch| -> Result<(), Fault> {
+        let offset = batch.offset;
+        keys += settle(space, batch, &options)?;
+        progress(offset);
+        Ok(())
+    };
+    let loaded = if file.len < THREAD_FROM_BYTES { parser.file(&mut put) } else { read_ahead(parser, &mut put) };
+    loaded.map(|loaded| Loaded { keys, ..loaded })
+}
+
+/// The parser runs on a thread of its own, some batches ahead of those who put its entries in.
+fn read_ahead(parser: Parser<'_, FileInput>, put: &mut dyn FnMut(Batch) -> Result<(), Fault>) -> Result<Loaded, Fault> {
+    std::thread::scope(|scope| {
+        let (to_owner, batches): (SyncSender<Batch>, Receiver<Batch>) = sync_channel(BATCHES);
+        let thread = std::thread::Builder::new().name("rdb-reader".into()).spawn_scoped(scope, move || {
+            let _metered = crate::sys::alloc::register_thread();
+            // Who receives no more has found a fault of its own, and tells that one.
+            parser.file(&mut |batch| to_owner.send(batch).map_err(|_| Fault::Empty))
+        })?;
+        let settled = batches.into_iter().try_for_each(put);
+        let read = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        settled.and(read)
+    })
+}

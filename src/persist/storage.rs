@@ -1,0 +1,171 @@
+//! The disk behind a trait, so that tests can let the n-th write, sync or rename fail, or cut the power in between.
+//! Knows no format.
+//!
+//! Invariant of what is written through [`Replacement`]: under the file's name stands the old file whole or the new one whole,
+//! at every moment, power cuts included; a file that could not be finished is removed.
+
+use std::fs;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// A file being written.
+pub trait WriteFile: Send {
+    /// Adds bytes at the end.
+    ///
+    /// # Errors
+    /// The system's.
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Overwrites bytes that were written.
+    ///
+    /// # Errors
+    /// The system's.
+    fn overwrite(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+
+    /// What was written is on the disk when this returns.
+    ///
+    /// # Errors
+    /// The system's; what was written may be lost then.
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+/// A file being read, and how long it is.
+pub struct ReadFile {
+    /// Its bytes from the first on.
+    pub bytes: Box<dyn Read + Send>,
+    /// Its length when it was opened, bytes.
+    pub len: u64,
+}
+
+/// Where files are.
+pub trait Storage: Send + Sync {
+    /// A new file, in place of one of that name.
+    ///
+    /// # Errors
+    /// The system's.
+    fn create(&self, path: &Path) -> io::Result<Box<dyn WriteFile>>;
+
+    /// A file to read; `None` if there is none of that name.
+    ///
+    /// # Errors
+    /// The system's.
+    fn open(&self, path: &Path) -> io::Result<Option<ReadFile>>;
+
+    /// Gives a file another name, in place of one that has it.
+    ///
+    /// # Errors
+    /// The system's.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// The system's.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// The names in a folder are on the disk when this returns.
+    ///
+    /// # Errors
+    /// The system's.
+    fn sync_folder(&self, folder: &Path) -> io::Result<()>;
+}
+
+/// The machine's file system.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Disk;
+
+struct DiskFile(fs::File);
+
+impl WriteFile for DiskFile {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all(bytes)
+    }
+
+    fn overwrite(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.seek(SeekFrom::Start(offset))?;
+        self.0.write_all(bytes)?;
+        self.0.seek(SeekFrom::End(0)).map(drop)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+}
+
+impl Storage for Disk {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn WriteFile>> {
+        let file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        Ok(Box::new(DiskFile(file)))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Option<ReadFile>> {
+        match fs::File::open(path) {
+            Ok(file) => {
+                let len = file.metadata()?.len();
+                Ok(Some(ReadFile { bytes: Box::new(file), len }))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        fs::File::open(folder)?.sync_all()
+    }
+}
+
+/// A new file that takes another's place once it is whole.
+pub struct Replacement<'s> {
+    storage: &'s dyn Storage,
+    temporary: PathBuf,
+    target: PathBuf,
+    file: Option<Box<dyn WriteFile>>,
+}
+
+impl<'s> Replacement<'s> {
+    /// Begins a file under a temporary name in the folder of `target`.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn begin(storage: &'s dyn Storage, target: &Path, temporary_name: &str) -> io::Result<Replacement<'s>> {
+        let temporary = target.with_file_name(temporary_name);
+        let file = storage.create(&temporary)?;
+        Ok(Replacement { storage, temporary, target: target.to_owned(), file: Some(file) })
+    }
+
+    /// The file, to be written.
+    pub fn file(&mut self) -> &mut dyn WriteFile {
+        self.file.as_mut().expect("the file is there until it is committed").as_mut()
+    }
+
+    /// The file is whole: it is put on the disk, under its name.
+    ///
+    /// # Errors
+    /// The system's; then the old file is still the one of that name, unless the very last step failed.
+    pub fn commit(mut self) -> io::Result<()> {
+        self.file().sync()?;
+        self.storage.rename(&self.temporary, &self.target)?;
+        self.file = None;
+        let folder = self.target.parent().filter(|folder| !folder.as_os_str().is_empty());
+        self.storage.sync_folder(folder.unwrap_or(Path::new(".")))
+    }
+}
+
+impl Drop for Replacement<'_> {
+    fn drop(&mut self) {
+        if self.file.take().is_some() {
+            if let Err(error) = self.storage.remove(&self.temporary) {
+                log::debug!("The unfinished file {} could not be removed: {error}", self.temporary.display());
+            }
+        }
+    }
+}

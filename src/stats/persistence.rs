@@ -1,0 +1,61 @@
+//! What INFO tells about files. Knows no file.
+
+use crate::base::clock::Now;
+
+/// Snapshots and loads since the start.
+#[derive(Debug, Clone)]
+pub struct Persistence {
+    /// When the last snapshot succeeded, Unix seconds; the start counts as one.
+    pub last_save_secs: i64,
+    /// Snapshots that succeeded.
+    pub saves: u64,
+    /// Whether the last snapshot succeeded.
+    pub last_save_ok: bool,
+    /// How long the last snapshot beside the loop took, seconds.
+    pub last_bgsave_secs: Option<u64>,
+    /// When the last one was begun, Unix seconds.
+    pub last_try_secs: i64,
+    /// Bytes of memory that the last one needed.
+    pub last_extra_bytes: u64,
+    /// The one that is being written.
+    pub running: Option<Running>,
+    /// Keys that the last load left out because their time had come.
+    pub load_expired: u64,
+    /// Keys that the last load put in.
+    pub load_keys: u64,
+    /// Libraries of functions that a file held; they are written back as they are.
+    pub libraries: Vec<Box<[u8]>>,
+}
+
+/// A snapshot that is being written beside the loop.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Running {
+    /// When it began, Unix seconds.
+    pub since_secs: i64,
+    /// Keys at the beginning.
+    pub keys_total: u64,
+    /// Keys that are written.
+    pub keys_done: u64,
+    /// Memory of copies on their way, bytes.
+    pub extra_bytes: u64,
+    /// The most of it so far.
+    pub extra_bytes_most: u64,
+}
+
+impl Persistence {
+    /// Nothing was saved yet.
+    pub fn new(now: Now) -> Persistence {
+        Persistence {
+            last_save_secs: now.unix_secs(),
+            saves: 0,
+            last_save_ok: true,
+            last_bgsave_secs: None,
+            last_try_secs: 0,
+            last_extra_bytes: 0,
+            running: None,
+            load_expired: 0,
+            load_keys: 0,
+            libraries: Vec::new(),
+        }
+    }
+}
