@@ -106,7 +106,7 @@ fn whole(value: Option<&Value>) -> Option<i64> {
 }
 
 fn error_reply(lua: &Lua, args: &MultiValue) -> Returned {
-    let (Some(Value::String(text)), 1) = (args.get(0), args.len()) else {
+    let (Some(Value::String(text)), 1) = (args.front(), args.len()) else {
         return one(tagged(lua, "err", b"ERR wrong number or type of arguments")?);
     };
     let text = text.as_bytes();
@@ -122,7 +122,7 @@ fn error_reply(lua: &Lua, args: &MultiValue) -> Returned {
 }
 
 fn status_reply(lua: &Lua, args: &MultiValue) -> Returned {
-    match (args.get(0), args.len()) {
+    match (args.front(), args.len()) {
         (Some(Value::String(text)), 1) => one(tagged(lua, "ok", &text.as_bytes())?),
         _ => one(tagged(lua, "err", b"ERR wrong number or type of arguments")?),
     }
@@ -143,7 +143,7 @@ fn sha1hex(lua: &Lua, args: &MultiValue) -> Returned {
     if args.len() != 1 {
         return Err(Raised::Reply("ERR wrong number of arguments".to_owned()));
     }
-    let bytes = args.get(0).and_then(text).unwrap_or_default();
+    let bytes = args.front().and_then(text).unwrap_or_default();
     one(string(lua, &sha1_hex(&bytes))?)
 }
 
@@ -151,10 +151,10 @@ fn log(shared: &Shared, args: &MultiValue) -> Returned {
     if args.len() < 2 {
         return Err(Raised::Reply("ERR redis.log() requires two arguments or more.".to_owned()));
     }
-    let Some(Value::Integer(_) | Value::Number(_)) = args.get(0) else {
+    let Some(Value::Integer(_) | Value::Number(_)) = args.front() else {
         return Err(Raised::Reply("ERR First argument must be a number (log level).".to_owned()));
     };
-    let level = whole(args.get(0)).and_then(|level| u8::try_from(level).ok()).filter(|level| *level <= 3);
+    let level = whole(args.front()).and_then(|level| u8::try_from(level).ok()).filter(|level| *level <= 3);
     let Some(level) = level else { return Err(Raised::Reply("ERR Invalid debug level.".to_owned())) };
     let words: Vec<Vec<u8>> = args.iter().skip(1).filter_map(text).collect();
     shared.host.borrow(|host| host.log(level, &words.join(&b' ')));
@@ -165,7 +165,7 @@ fn set_resp(shared: &Shared, args: &MultiValue) -> Returned {
     if args.len() != 1 {
         return Err(Raised::Reply("ERR redis.setresp() requires one argument.".to_owned()));
     }
-    let proto = match whole(args.get(0)) {
+    let proto = match whole(args.front()) {
         Some(2) => Proto::Resp2,
         Some(3) => Proto::Resp3,
         _ => return Err(Raised::Reply("ERR RESP version must be 2 or 3.".to_owned())),
@@ -178,7 +178,7 @@ fn set_effects(shared: &Shared, args: &MultiValue) -> Returned {
     if args.len() != 1 {
         return Err(Raised::Reply("ERR redis.set_repl() requires two arguments.".to_owned()));
     }
-    let mask = whole(args.get(0)).and_then(|mask| u8::try_from(mask).ok()).filter(|mask| *mask <= 3);
+    let mask = whole(args.front()).and_then(|mask| u8::try_from(mask).ok()).filter(|mask| *mask <= 3);
     let Some(mask) = mask else {
         let text = "ERR Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.";
         return Err(Raised::Reply(text.to_owned()));
@@ -213,7 +213,7 @@ fn acl_check(shared: &Shared, args: &MultiValue) -> Returned {
 fn register(shared: &Shared, args: &MultiValue) -> Returned {
     let refuse = |text: &str| Err(Raised::Reply(format!("ERR {text}")));
     let mut function = Registered { name: Vec::new(), body: 0, description: None, flags: 0 };
-    let body = match (args.get(0), args.get(1), args.len()) {
+    let body = match (args.front(), args.get(1), args.len()) {
         (Some(Value::Table(table)), None, 1) => named_arguments(table, &mut function)?,
         (_, _, 1) => {
             return refuse(

@@ -116,7 +116,7 @@ fn depth(cell: &Cell<u32>, args: &MultiValue, function: &str) -> Returned {
 
 /// Sets a switch if it is given: a boolean, `on` or `off`.
 fn switch(cell: &Cell<bool>, args: &MultiValue, function: &str) -> std::result::Result<(), Raised> {
-    match args.get(0) {
+    match args.front() {
         None | Some(Value::Nil) => {}
         Some(Value::Boolean(yes)) => cell.set(*yes),
         Some(Value::String(word)) if *word.as_bytes() == *b"on" => cell.set(true),
@@ -153,12 +153,12 @@ fn sparse_array(_: &Lua, settings: &Settings, args: &MultiValue) -> Returned {
 }
 
 fn encode_invalid(lua: &Lua, settings: &Settings, args: &MultiValue) -> Returned {
-    if matches!(args.get(0), Some(Value::String(word)) if *word.as_bytes() == *b"null") {
+    if matches!(args.front(), Some(Value::String(word)) if *word.as_bytes() == *b"null") {
         settings.encode_invalid.set(Invalid::Null);
     } else {
         let written = Cell::new(settings.encode_invalid.get() == Invalid::Written);
         switch(&written, args, "encode_invalid_numbers")?;
-        if args.get(0).is_some_and(|v| !v.is_nil()) {
+        if args.front().is_some_and(|v| !v.is_nil()) {
             settings.encode_invalid.set(if written.get() { Invalid::Written } else { Invalid::Refused });
         }
     }
@@ -170,7 +170,7 @@ fn encode_invalid(lua: &Lua, settings: &Settings, args: &MultiValue) -> Returned
 }
 
 fn encode(lua: &Lua, settings: &Settings, args: &MultiValue) -> Returned {
-    let (Some(value), 1) = (args.get(0), args.len()) else {
+    let (Some(value), 1) = (args.front(), args.len()) else {
         return Err(Raised::argument(1, "encode", "expected 1 argument"));
     };
     let mut out = Vec::new();

@@ -147,8 +147,8 @@ fn load_string(lua: &Lua, args: &MultiValue) -> Returned {
 }
 
 fn load(lua: &Lua, args: &MultiValue) -> Returned {
-    let Some(Value::Function(reader)) = args.get(0) else {
-        let got = super::native::kind(args.get(0));
+    let Some(Value::Function(reader)) = args.front() else {
+        let got = super::native::kind(args.front());
         return Err(Raised::argument(1, "load", &format!("function expected, got {got}")));
     };
     let name = if args.get(1).is_some_and(|v| !v.is_nil()) { bytes_arg(args, 1, "load")? } else { b"=(load)".to_vec() };

@@ -308,7 +308,7 @@ fn escape(text: &[u8], out: &mut Vec<u8>) -> Result<usize, &'static str> {
     Ok(2)
 }
 
-/// Reads `\uXXXX`, or the two of a surrogate pair.
+/// Reads the four digits of one code unit, or the two units of a surrogate pair.
 fn unicode(text: &[u8], out: &mut Vec<u8>) -> Option<usize> {
     let unit = code_unit(text.get(2..)?)?;
     let (code, len) = match unit {
