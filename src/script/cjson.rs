@@ -276,12 +276,15 @@ fn push_object(out: &mut Vec<u8>, settings: &Settings, table: &Table, depth: u32
 
 fn push_number(out: &mut Vec<u8>, settings: &Settings, n: f64) -> std::result::Result<(), Raised> {
     if !n.is_finite() {
-        match settings.encode_invalid.get() {
+        let text: Option<&[u8]> = match settings.encode_invalid.get() {
             Invalid::Refused => return Err(refuse("number", "must not be NaN or Inf")),
-            Invalid::Null => return Ok(out.extend_from_slice(b"null")),
+            Invalid::Null => Some(b"null"),
             // Without a sign, which says nothing.
-            Invalid::Written if n.is_nan() => return Ok(out.extend_from_slice(b"nan")),
-            Invalid::Written => {}
+            Invalid::Written => n.is_nan().then_some(b"nan"),
+        };
+        if let Some(text) = text {
+            out.extend_from_slice(text);
+            return Ok(());
         }
     }
     if n == n.trunc() && n.abs() < 1e14 && settings.precision.get() == 14 && (n != 0.0 || n.is_sign_positive()) {

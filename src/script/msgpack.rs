@@ -67,7 +67,7 @@ fn push_len(out: &mut Vec<u8>, kind: u8, len: usize) {
 }
 
 fn push_number(out: &mut Vec<u8>, n: f64) {
-    if n == n.trunc() && (-9.223_372_036_854_775_8e18..9.223_372_036_854_775_8e18).contains(&n) {
+    if n == n.trunc() && (i64::MIN as f64..-(i64::MIN as f64)).contains(&n) {
         return push_integer(out, n as i64);
     }
     if f64::from(n as f32) == n {

@@ -30,9 +30,8 @@ impl Pump for SocketPump {
         let now = cx.now;
         let mut service = Busy { cx, outputs: Vec::new(), closes: Vec::new() };
         self.turn.borrow(|turn| service.drain(turn, now));
-        match self.reactor.borrow(|reactor| reactor.turn_within(&mut service)) {
-            Some(Err(error)) => log::warn!("Serving clients while a script runs: {error}"),
-            Some(Ok(())) | None => {}
+        if let Some(Err(error)) = self.reactor.borrow(|reactor| reactor.turn_within(&mut service)) {
+            log::warn!("Serving clients while a script runs: {error}");
         }
     }
 }

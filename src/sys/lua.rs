@@ -347,12 +347,12 @@ pub struct Entry {
 ///
 /// # Errors
 /// Memory.
-pub fn run<'a>(
+pub fn run(
     lua: &Lua,
     entry: &Entry,
     id: i64,
     as_arguments: bool,
-    words: [&mut dyn ExactSizeIterator<Item = &'a [u8]>; 2],
+    words: [&mut dyn ExactSizeIterator<Item = &[u8]>; 2],
 ) -> Result<(bool, Value)> {
     // SAFETY: 1, 2 and 3 are the entry's values; what is pushed is what each next call takes. The stack is checked for
     // it: a fresh frame has room for 20 values. The frame owns nothing: the words are borrowed.
