@@ -31,11 +31,11 @@ fn pfdebug_with_a_key_alone_describes_it() {
 fn a_watch_breaks_when_a_register_or_the_count_changes() {
     let server = Process::start(&our_binary(), &[]);
     let (mut client, mut other) = (server.client(), server.client());
-    for request in ["PFADD k", "PFADD k a b", "PFCOUNT k", "PFMERGE k", "PFDEBUG TODENSE k"] {
+    for request in ["PFADD k", "PFADD k a b", "PFCOUNT k", "PFMERGE k"] {
         assert!(breaks_watch(&mut client, &mut other, "k", request), "{request} changes the key");
     }
     follow(&mut client, 2, "PFCOUNT k => :2");
-    for request in ["PFADD k a", "PFADD k", "PFCOUNT k", "PFCOUNT k k", "PFDEBUG GETREG k"] {
+    for request in ["PFADD k a", "PFADD k", "PFCOUNT k", "PFCOUNT k k", "PFDEBUG GETREG k", "PFDEBUG TODENSE k"] {
         assert!(!breaks_watch(&mut client, &mut other, "k", request), "{request} changes nothing");
     }
 }

@@ -265,7 +265,7 @@ fn make_dense(cx: &mut Ctx<'_>, key: Key<'_>) -> Result<bool, CmdError> {
     let Some(mut edit) = cx.db.edit::<Str>(key, Missing::Skip)? else { return Ok(false) };
     let was_sparse = hll::make_dense(&mut edit.value())?;
     if was_sparse {
-        edit.finish(NOTED);
+        edit.finish(Event::SILENT);
     }
     Ok(was_sparse)
 }

@@ -257,8 +257,10 @@ fn getkeysandflags(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     for (index, flags) in found {
         cx.reply.array(2);
         cx.reply.bulk(request.get(index).unwrap_or_default());
+        // That a specification may miss keys says nothing of those that were found.
+        let shown = flags & !key_flag::INCOMPLETE;
         let names: Vec<&str> =
-            key_flag::NAMES.iter().filter(|(bit, _)| flags & bit != 0).map(|(_, name)| *name).collect();
+            key_flag::NAMES.iter().filter(|(bit, _)| shown & bit != 0).map(|(_, name)| *name).collect();
         cx.reply.set(names.len());
         for name in names {
             cx.reply.simple(name);
