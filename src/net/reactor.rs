@@ -332,7 +332,7 @@ impl Reactor {
             self.read_signals(service, now);
         }
         // Who ended the server sees it go, not its connection alone.
-        while let Some(id) = self.inner.closes.pop().filter(|_| !service.is_done()) {
+        while let Some(id) = self.inner.closes.pop().filter(|_| service.is_accepting()) {
             self.close(service, id, now);
         }
     }
