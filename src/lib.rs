@@ -13,6 +13,7 @@ pub mod keyspace;
 pub mod net;
 pub mod persist;
 pub mod resp;
+pub mod script;
 pub mod server;
 pub mod session;
 pub mod stats;

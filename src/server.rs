@@ -8,6 +8,7 @@
 //! Execution order per connection is the order of arrival; a batch only brings cache misses forward.
 
 mod batch;
+mod busy;
 mod check;
 mod cron;
 mod limits;
@@ -25,19 +26,22 @@ pub use start::{StartError, run};
 use crate::base::clock::Now;
 use crate::base::hash::Hasher;
 use crate::base::rng::Rng;
-use crate::command::{Ask, Ctx, Facts, Handled, Row, Table, broadcast, derived, execute, interest};
+use crate::command::{Ask, Ctx, Facts, Handled, Pump, Row, Table, broadcast, derived, execute, interest};
 use crate::config::Config;
 use crate::hub::Hub;
 use crate::journal::{Effects, Journal};
 use crate::keyspace::Keyspace;
-use crate::net::{Input, Peer, Service};
+use crate::net::{Input, LentReactor, Peer, Service};
 use crate::resp::{Argv, Outbox, Reply};
+use crate::script::Scripts;
 use crate::session::{ConnId, Session, Sessions, mode};
 use crate::stats::{Hidden, Stats};
+use crate::sys::loan::Loan;
 use crate::sys::logging::Logging;
 use crate::sys::{alloc, ticks};
 use batch::Batch;
 use std::net::TcpListener;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// Empty reply buffers kept for the next client that needs one.
@@ -58,6 +62,11 @@ pub struct Server {
     stats: Stats,
     table: Table,
     facts: Facts,
+    scripts: Scripts,
+    /// The way to the sockets while a script runs for long.
+    pump: Option<busy::SocketPump>,
+    /// What is left of the turn's requests, for the same.
+    open_turn: Rc<Loan<batch::LentTurn>>,
     rng: Rng,
     asks: Vec<Ask>,
     batch: Batch,
@@ -113,6 +122,9 @@ impl Server {
             table,
             config,
             facts,
+            scripts: Scripts::default(),
+            pump: None,
+            open_turn: Rc::default(),
             rng,
             asks: Vec::new(),
             batch: Batch::default(),
@@ -166,6 +178,8 @@ impl Server {
             stats: &mut self.stats,
             table: &self.table,
             facts: &mut self.facts,
+            scripts: &mut self.scripts,
+            pump: self.pump.as_ref().map(|pump| pump as &dyn Pump),
             asks: &mut self.asks,
             rng: &mut self.rng,
             last_tick: ticks::now(),
@@ -236,6 +250,11 @@ impl Server {
         }
     }
 
+    /// From now on others are served while a script runs for long.
+    fn connect_pump(&mut self, reactor: Rc<Loan<LentReactor>>) {
+        self.pump = Some(busy::SocketPump::new(reactor, Rc::clone(&self.open_turn)));
+    }
+
     /// A connection is gone: nobody may be told anything in its name.
     fn forget_listener(&mut self, session: &Session) {
         if session.watching > 0 {
@@ -304,26 +323,38 @@ impl Server {
     }
 }
 
+/// Takes a new connection among the clients, or says why not.
+fn open(
+    conn: ConnId,
+    peer: Peer,
+    now: Now,
+    stats: &mut Stats,
+    config: &Config,
+    sessions: &mut Sessions,
+) -> Result<(), Vec<u8>> {
+    stats.totals.connections_received += 1;
+    if sessions.len() >= config.maxclients as usize {
+        stats.totals.rejected_connections += 1;
+        return Err(b"-ERR max number of clients reached\r\n".to_vec());
+    }
+    if config.protected_mode && config.requirepass.is_empty() && !(peer.loopback || peer.unix) {
+        stats.totals.rejected_connections += 1;
+        return Err(start::PROTECTED_MODE_TEXT.as_bytes().to_vec());
+    }
+    let mut session = Session::new(sessions.next_id(), conn, now);
+    session.authenticated = config.requirepass.is_empty();
+    session.fd = peer.fd;
+    session.mode |= if peer.unix { mode::UNIX_SOCKET } else { 0 } | if peer.loopback { mode::LOOPBACK } else { 0 };
+    session.peer = peer.peer.into();
+    session.local = peer.local.into();
+    log::trace!("Accepted {}", session.peer);
+    sessions.insert(session);
+    Ok(())
+}
+
 impl Service for Server {
     fn handle_open(&mut self, conn: ConnId, peer: Peer, now: Now) -> Result<(), Vec<u8>> {
-        self.stats.totals.connections_received += 1;
-        if self.sessions.len() >= self.config.maxclients as usize {
-            self.stats.totals.rejected_connections += 1;
-            return Err(b"-ERR max number of clients reached\r\n".to_vec());
-        }
-        if self.config.protected_mode && self.config.requirepass.is_empty() && !(peer.loopback || peer.unix) {
-            self.stats.totals.rejected_connections += 1;
-            return Err(start::PROTECTED_MODE_TEXT.as_bytes().to_vec());
-        }
-        let mut session = Session::new(self.sessions.next_id(), conn, now);
-        session.authenticated = self.config.requirepass.is_empty();
-        session.fd = peer.fd;
-        session.mode |= if peer.unix { mode::UNIX_SOCKET } else { 0 } | if peer.loopback { mode::LOOPBACK } else { 0 };
-        session.peer = peer.peer.into();
-        session.local = peer.local.into();
-        log::trace!("Accepted {}", session.peer);
-        self.sessions.insert(session);
-        Ok(())
+        open(conn, peer, now, &mut self.stats, &self.config, &mut self.sessions)
     }
 
     fn read_target(&mut self, conn: ConnId) -> Option<(&mut Vec<u8>, usize)> {

@@ -13,6 +13,7 @@ use crate::journal::{Effects, Journal};
 use crate::keyspace::DbView;
 use crate::persist::snapshot::Snapshot;
 use crate::resp::{OwnedArgv, Reply};
+use crate::script::Scripts;
 use crate::session::{ConnId, Session, Sessions};
 use crate::stats::{Hidden, Stats};
 use crate::types::Type;
@@ -132,12 +133,20 @@ pub struct Saving {
 pub struct Debug {
     /// Periodic work stops (DEBUG PAUSE-CRON).
     pub cron_paused: bool,
+    /// Scripts may call what they otherwise may not.
+    pub scripts_call_all: bool,
     /// Reply buffers do not shrink or grow by themselves.
     pub reply_buffer_resizing_off: bool,
     /// Checksums of RESTORE's payloads do not count.
     pub skip_checksum: bool,
     /// Milliseconds after which a reply buffer's peak is forgotten.
     pub reply_buffer_peak_reset_ms: Option<i64>,
+}
+
+/// Serves other clients in the middle of a command that runs for long.
+pub trait Pump {
+    /// Reads what they sent, lets `Ctx::serve_other` answer, and sends the answers.
+    fn serve_others(&self, cx: &mut Ctx<'_>);
 }
 
 /// One request's view of the server.
@@ -166,6 +175,10 @@ pub struct Ctx<'a> {
     pub table: &'a Table,
     /// The process.
     pub facts: &'a mut Facts,
+    /// Scripts and functions.
+    pub scripts: &'a mut Scripts,
+    /// How others are served while a script runs for long; `None` where nobody else can be.
+    pub pump: Option<&'a dyn Pump>,
     /// Wishes to the server, done after the unit.
     pub asks: &'a mut Vec<Ask>,
     /// Randomness for replies.

@@ -18,6 +18,38 @@ macro_rules! texts {
 }
 
 texts! {
+    /// A script's SHA-1 that is not known.
+    NO_SCRIPT = "NOSCRIPT No matching script. Please use EVAL.";
+    /// More keys of a script than there are words.
+    TOO_MANY_KEYS = "ERR Number of keys can't be greater than number of args";
+    /// A negative number of keys of a script.
+    NEGATIVE_KEYS = "ERR Number of keys can't be negative";
+    /// A number of keys of a function that is none.
+    BAD_KEY_COUNT = "ERR Bad number of keys provided";
+    /// SCRIPT FLUSH with another word.
+    SCRIPT_FLUSH = "ERR SCRIPT FLUSH only support SYNC|ASYNC option";
+    /// FUNCTION FLUSH with another word.
+    FUNCTION_FLUSH = "ERR FUNCTION FLUSH only supports SYNC|ASYNC option";
+    /// A script that may write, run by a command that may not.
+    SCRIPT_WRITES_RO = "ERR Can not execute a script with write flag using *_ro command.";
+    /// A script that may use more memory than there is.
+    SCRIPT_OOM = "OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'";
+    /// No script runs.
+    NOT_BUSY = "NOTBUSY No scripts in execution right now.";
+    /// A script that has written.
+    UNKILLABLE = "UNKILLABLE Sorry the script already executed write commands against the dataset. You can either wait the script termination or kill the server in a hard way using the SHUTDOWN NOSAVE command.";
+    /// A script runs for long.
+    BUSY_SCRIPT = "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.";
+    /// A function runs for long.
+    BUSY_FUNCTION = "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE.";
+    /// A function that does not exist.
+    NO_FUNCTION = "ERR Function not found";
+    /// A library that does not exist.
+    NO_LIBRARY = "ERR Library not found";
+    /// FUNCTION RESTORE with another word.
+    RESTORE_POLICY = "ERR Wrong restore policy given, value should be either FLUSH, APPEND or REPLACE.";
+    /// A payload that is none, or of a newer version.
+    BAD_PAYLOAD = "ERR DUMP payload version or checksum are wrong";
     /// A time to wait that is no number.
     TIMEOUT_NOT_FLOAT = "ERR timeout is not a float or out of range";
     /// A wait that CLIENT UNBLOCK ended with an error.
@@ -147,6 +179,11 @@ impl CmdError {
     /// A made-up text, code first.
     pub fn owned(text: impl Into<String>) -> CmdError {
         CmdError(Cow::Owned(text.into().into_bytes()))
+    }
+
+    /// A made-up text, code first, in bytes.
+    pub fn bytes(text: Vec<u8>) -> CmdError {
+        CmdError(Cow::Owned(text))
     }
 
     /// A text around a client's word. As the reference shows it: up to a NUL, not all of a long one.

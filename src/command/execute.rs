@@ -65,7 +65,7 @@ pub fn execute(cx: &mut Ctx<'_>, row: Option<Row>, argv: Argv<'_>, hashed: Optio
         Ok(Pass::Pause) => return Handled::Paused,
         Err(error) => {
             refuse(cx, Some(row), &error);
-            end_unit(cx);
+            end_outermost(cx);
             reply_mode(cx, start);
             cx.send_late();
             return Handled::Done;
@@ -79,7 +79,7 @@ pub fn execute(cx: &mut Ctx<'_>, row: Option<Row>, argv: Argv<'_>, hashed: Optio
         call(cx, row, &mut args);
     }
     // Also after queueing: a gate may have evicted keys.
-    end_unit(cx);
+    end_outermost(cx);
     // A client that waits is replied later.
     if cx.session.is(mode::CACHES) && !row.command.is(flag::KEEPS_CACHING) {
         cx.forget_caching_said();
@@ -96,7 +96,7 @@ fn queue(cx: &mut Ctx<'_>, row: Row, argv: Argv<'_>) {
         // What will not run need not be kept.
         if !multi.broken {
             let argv = argv.to_owned();
-            multi.flags |= row.command.flags;
+            multi.flags |= row.command.flags_of(cx.scripts, argv.argv());
             multi.argv_bytes += argv.alloc_bytes();
             multi.queue.push(Queued { row: row.id, argv });
         }
@@ -207,9 +207,16 @@ pub(super) fn feed_monitors(cx: &mut Ctx<'_>, argv: Argv<'_>) {
     if cx.row.command.is(flag::SKIP_MONITOR | flag::ADMIN) || cx.spent_ticks.is_some() {
         return;
     }
+    show_monitors(cx, argv);
+}
+
+/// Shows a request to all who monitor.
+#[cold]
+pub(super) fn show_monitors(cx: &mut Ctx<'_>, argv: Argv<'_>) {
     let mut line = Vec::with_capacity(64);
     let us = cx.now.unix_us;
-    let peer = &cx.session.peer;
+    let is_scripts = cx.scripts.running.as_ref().is_some_and(|running| running.conn == cx.session.conn);
+    let peer = if is_scripts { "lua" } else { &cx.session.peer };
     write!(line, "+{}.{:06} [{} {}]", us / 1_000_000, us % 1_000_000, cx.session.db.0, peer)
         .expect("a vector takes all bytes");
     for (index, word) in argv.iter().enumerate() {
@@ -235,6 +242,14 @@ pub fn end_unit(cx: &mut Ctx<'_>) {
     cx.tell_own();
     if !cx.effects.is_empty() || !cx.db.space.book.vanished.is_empty() {
         close(cx);
+    }
+}
+
+/// Ends the unit, unless this request is served in the middle of another's.
+#[inline]
+fn end_outermost(cx: &mut Ctx<'_>) {
+    if cx.depth == 0 {
+        end_unit(cx);
     }
 }
 

@@ -3,6 +3,7 @@
 use super::ctx::{Ctx, PauseKind};
 use super::derived;
 use super::error::CmdError;
+use super::script;
 use super::table::{Command, Row, flag};
 use crate::resp::{Argv, Proto};
 use crate::session::mode;
@@ -77,7 +78,8 @@ fn apart_from_monitors(cx: &Ctx<'_>, command: &Command) -> Result<(), CmdError> 
 /// Memory: evict what can be evicted; commands that may use more are refused when that was not enough.
 #[inline]
 fn memory(cx: &mut Ctx<'_>, command: &Command) -> Result<(), CmdError> {
-    if cx.config.maxmemory == 0 {
+    // In the middle of a script nothing is evicted.
+    if cx.config.maxmemory == 0 || cx.scripts.running.is_some() {
         return Ok(());
     }
     memory_slow(cx, command)
@@ -124,12 +126,13 @@ fn saveable_slow(cx: &Ctx<'_>, command: &Command) -> Result<(), CmdError> {
 
 /// CLIENT PAUSE holds up commands.
 #[inline]
-fn paused(cx: &Ctx<'_>, command: &Command) -> Pass {
+fn paused(cx: &Ctx<'_>, command: &Command, argv: Argv<'_>) -> Pass {
     let Some((until_ms, kind)) = cx.facts.pause else { return Pass::Run };
     if cx.now.unix_ms.0 >= until_ms {
         return Pass::Run;
     }
-    let writes = (command.flags | queued_flags(cx, command)) & (flag::WRITE | flag::MAY_REPLICATE) != 0;
+    let writes =
+        (command.flags_of(cx.scripts, argv) | queued_flags(cx, command)) & (flag::WRITE | flag::MAY_REPLICATE) != 0;
     match kind {
         PauseKind::All => Pass::Pause,
         PauseKind::Write if writes => Pass::Pause,
@@ -152,5 +155,6 @@ pub fn check(cx: &mut Ctx<'_>, row: Row, argv: Argv<'_>) -> Result<Pass, CmdErro
     caches(cx);
     heard_while_subscribed(cx, command)?;
     apart_from_monitors(cx, command)?;
-    Ok(paused(cx, command))
+    script::is_allowed(cx, command)?;
+    Ok(paused(cx, command, argv))
 }

@@ -16,6 +16,7 @@ mod array;
 mod bitmap;
 mod dump;
 mod expiry;
+mod function;
 mod generic;
 mod geo;
 mod hash;
@@ -28,6 +29,7 @@ mod news;
 mod pubsub;
 mod room;
 mod scan;
+mod script;
 mod server;
 mod set;
 mod sort;
@@ -39,10 +41,11 @@ mod zset;
 
 pub use args::Args;
 pub use blocking::{give_up_waiting, retry, time_out};
-pub use ctx::{Ask, Ctx, Debug, Facts, Flow, Outcome, PauseKind, Saving, Shutdown, Wait};
+pub use ctx::{Ask, Ctx, Debug, Facts, Flow, Outcome, PauseKind, Pump, Saving, Shutdown, Wait};
 pub use dump::Links;
 pub use error::CmdError;
 pub use execute::{Handled, close_vanished, end_unit, execute, refuse_protocol, resolve};
+pub use function::adopt_libraries;
 pub use news::{Mail, broadcast, deliver_events, forget_surplus, interest};
 pub use server::persistence;
 pub use table::{Arg, ArgType, Begin, Command, Find, Handler, KeySpec, Row, Table, acl, flag, key_flag};
@@ -74,6 +77,8 @@ pub static FAMILIES: &[&[Command]] = &[
     stream::COMMANDS,
     pubsub::COMMANDS,
     dump::COMMANDS,
+    script::COMMANDS,
+    function::COMMANDS,
     vector::COMMANDS,
     array::COMMANDS,
     server::admin::COMMANDS,

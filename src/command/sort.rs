@@ -223,7 +223,8 @@ fn look_up<R>(
 fn run(cx: &mut Ctx<'_>, args: &mut Args<'_>, may_store: bool) -> Outcome {
     let mut query = Query::parse(args, may_store)?;
     let (kind, len) = measure(cx, query.key)?;
-    if query.as_it_is && kind == Type::Set && query.target.is_some() {
+    let must_repeat = query.target.is_some() || cx.scripts.running.is_some();
+    if query.as_it_is && kind == Type::Set && must_repeat {
         // A set has no order that could be kept, and what is stored must not differ from server to server.
         (query.as_it_is, query.by_text, query.by) = (false, true, None);
     }

@@ -5,6 +5,7 @@ use super::ctx::{Ctx, Outcome};
 use super::keys::FindKeys;
 use crate::base::text;
 use crate::resp::Argv;
+use crate::script::{Scripts, flags as script_flags};
 
 /// What does the work.
 pub type Handler = fn(&mut Ctx<'_>, &mut Args<'_>) -> Outcome;
@@ -445,6 +446,8 @@ pub struct Command {
     pub run: Option<Handler>,
     /// Finds the keys where options decide which words are keys, or what is done with them.
     pub find_keys: Option<FindKeys>,
+    /// Of a command that runs a script: what the script has declared of itself (bits of `script::flags`), if it is known.
+    pub declared: Option<fn(&Scripts, Argv<'_>) -> Option<u32>>,
 }
 
 impl Command {
@@ -469,12 +472,31 @@ impl Command {
         subcommands: &[],
         run: None,
         find_keys: None,
+        declared: None,
     };
 
     /// Whether a flag is set.
     #[inline]
     pub const fn is(&self, flag: u32) -> bool {
         self.flags & flag != 0
+    }
+
+    /// The flags of a request: those of its script, where that has declared them.
+    pub fn flags_of(&self, scripts: &Scripts, argv: Argv<'_>) -> u32 {
+        let Some(declared) = self.declared else { return self.flags };
+        match declared(scripts, argv) {
+            Some(bits) if bits & script_flags::UNDECLARED == 0 => {
+                let writes = bits & script_flags::NO_WRITES == 0;
+                let grows = bits & (script_flags::NO_WRITES | script_flags::ALLOW_OOM) == 0;
+                let stale = bits & script_flags::ALLOW_STALE != 0;
+                (self.flags & !flag::STALE)
+                    | if writes { flag::WRITE } else { 0 }
+                    | if grows { flag::DENYOOM } else { 0 }
+                    | if stale { flag::STALE } else { 0 }
+            }
+            _ if self.is(flag::READONLY) => self.flags,
+            _ => self.flags | flag::MAY_REPLICATE,
+        }
     }
 
     /// Whether a request of `argc` words fits.

@@ -80,6 +80,12 @@ impl Effects {
         }
     }
 
+    /// Forgets what the unit did so far: the server ends before it is whole.
+    pub fn abandon(&mut self) {
+        self.discard_replaced();
+        self.unit.clear();
+    }
+
     /// Whether the unit has effects to be closed.
     #[inline]
     pub fn is_empty(&self) -> bool {

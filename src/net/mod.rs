@@ -13,5 +13,5 @@ mod reactor;
 mod service;
 
 pub use listener::Listener;
-pub use reactor::Reactor;
+pub use reactor::{LentReactor, Reactor};
 pub use service::{Input, Peer, Service};

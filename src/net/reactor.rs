@@ -5,6 +5,7 @@ use super::listener::Listener;
 use super::service::{Input, Service};
 use crate::base::clock::{Clock, Now};
 use crate::session::ConnId;
+use crate::sys::loan::{Lendable, Loan};
 use crate::sys::ticks;
 use mio::{Events, Interest, Poll, Token, Waker};
 use signal_hook_mio::v1_0::Signals;
@@ -12,6 +13,7 @@ use slab::Slab;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::net::TcpListener;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +32,25 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 /// Most bytes written to one connection in one turn, so that others get theirs.
 const WRITE_BYTES_PER_TURN: usize = 1 << 20;
 
+/// A reactor that is lent to the service while the service works.
+pub struct LentReactor;
+
+impl Lendable for LentReactor {
+    type Lent<'a> = Reactor;
+}
+
+/// What a turn within a turn has of its own.
+#[derive(Default)]
+struct Inner {
+    /// Whether there is one.
+    on: bool,
+    /// Connections to be closed when the outer turn is back: till then nobody else may get their numbers.
+    closes: Vec<ConnId>,
+    /// Signals are to be read then.
+    signalled: bool,
+    buffer: Vec<u8>,
+}
+
 /// The reactor.
 pub struct Reactor {
     poll: Poll,
@@ -42,6 +63,8 @@ pub struct Reactor {
     ready: VecDeque<ConnId>,
     inputs: Vec<Input>,
     accept_again: bool,
+    inner: Inner,
+    loan: Rc<Loan<LentReactor>>,
 }
 
 impl Reactor {
@@ -75,7 +98,14 @@ impl Reactor {
             ready: VecDeque::new(),
             inputs: Vec::new(),
             accept_again: false,
+            inner: Inner::default(),
+            loan: Rc::default(),
         })
+    }
+
+    /// Where the service finds the reactor while it works: see `turn_within`.
+    pub fn loan(&self) -> Rc<Loan<LentReactor>> {
+        Rc::clone(&self.loan)
     }
 
     /// Wakes the loop from another thread.
@@ -145,7 +175,9 @@ impl Reactor {
             }
         }
         self.read_and_work(service, now);
-        service.before_wait(now);
+        let loan = self.loan();
+        loan.lend(self, || service.before_wait(now));
+        self.after_inner(service, now);
         self.write_all(service, now);
         self.close_all(service, now);
         if let Some(listeners) = service.poll_listeners() {
@@ -178,6 +210,10 @@ impl Reactor {
     }
 
     fn read_signals(&mut self, service: &mut impl Service, now: Now) {
+        if self.inner.on {
+            self.inner.signalled = true;
+            return;
+        }
         if let Some(signals) = &mut self.signals {
             for signal in signals.pending() {
                 service.handle_signal(signal, now);
@@ -240,9 +276,64 @@ impl Reactor {
                 used += self.read(service, id, used, now);
             }
             if !self.inputs.is_empty() {
-                service.handle_turn(&self.inputs, &self.shared[..used], now);
-                self.inputs.clear();
+                self.hand_over(service, used, now);
             }
+        }
+    }
+
+    /// Hands over what was read. Meanwhile the service may borrow the reactor, for a turn within this one.
+    fn hand_over(&mut self, service: &mut impl Service, used: usize, now: Now) {
+        let (mut inputs, shared) = (std::mem::take(&mut self.inputs), std::mem::take(&mut self.shared));
+        let loan = self.loan();
+        loan.lend(self, || service.handle_turn(&inputs, &shared[..used], now));
+        inputs.clear();
+        (self.inputs, self.shared) = (inputs, shared);
+        self.after_inner(service, now);
+    }
+
+    /// A turn in the middle of the service's work, which waits for nothing: reads and writes. `service` stands in for the
+    /// one that works.
+    ///
+    /// # Errors
+    /// The system's, of the look at the sockets.
+    pub fn turn_within(&mut self, service: &mut impl Service) -> io::Result<()> {
+        let mut events = Events::with_capacity(128);
+        match self.poll.poll(&mut events, Some(Duration::ZERO)) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => result?,
+        }
+        let now = self.clock.read();
+        self.inner.on = true;
+        self.sort_events(service, &events, now);
+        let mut buffer = std::mem::take(&mut self.inner.buffer);
+        buffer.resize(READ_BYTES, 0);
+        std::mem::swap(&mut self.shared, &mut buffer);
+        for _ in 0..self.ready.len() {
+            let Some(id) = self.ready.pop_front() else { break };
+            if self.inner.closes.contains(&id) || !service.may_read(id) {
+                self.ready.push_back(id);
+                continue;
+            }
+            let used = self.read(service, id, 0, now);
+            let inputs = std::mem::take(&mut self.inputs);
+            service.handle_turn(&inputs, &self.shared[..used], now);
+        }
+        std::mem::swap(&mut self.shared, &mut buffer);
+        self.inner.buffer = buffer;
+        self.write_all(service, now);
+        self.close_all(service, now);
+        self.inner.on = false;
+        Ok(())
+    }
+
+    /// What a turn within this one has put off.
+    fn after_inner(&mut self, service: &mut impl Service, now: Now) {
+        if std::mem::take(&mut self.inner.signalled) {
+            self.read_signals(service, now);
+        }
+        // Who ended the server sees it go, not its connection alone.
+        while let Some(id) = self.inner.closes.pop().filter(|_| service.is_accepting()) {
+            self.close(service, id, now);
         }
     }
 
@@ -351,6 +442,13 @@ impl Reactor {
     }
 
     fn close(&mut self, service: &mut impl Service, id: ConnId, now: Now) {
+        if self.inner.on {
+            self.ready.retain(|ready| *ready != id);
+            if !self.inner.closes.contains(&id) {
+                self.inner.closes.push(id);
+            }
+            return;
+        }
         if let Some(mut conn) = self.conns.try_remove(id.0) {
             conn.deregister(self.poll.registry());
             if conn.in_ready {

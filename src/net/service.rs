@@ -40,6 +40,10 @@ pub trait Service {
     /// # Errors
     /// The refusal, ready for the wire.
     fn handle_open(&mut self, conn: ConnId, peer: Peer, now: Now) -> Result<(), Vec<u8>>;
+    /// Whether a connection may be read from now; asked only in a turn within another's work.
+    fn may_read(&mut self, _conn: ConnId) -> bool {
+        true
+    }
     /// Where this connection's next bytes must go and how many at most; `None` for the shared buffer.
     fn read_target(&mut self, conn: ConnId) -> Option<(&mut Vec<u8>, usize)>;
     /// All that arrived this turn.

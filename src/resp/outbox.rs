@@ -92,6 +92,18 @@ impl Outbox {
         self.head_bytes + self.tail.len()
     }
 
+    /// Copies the bytes written since `mark` to the end of `to`.
+    pub fn copy_since(&self, mark: usize, to: &mut Vec<u8>) {
+        if mark < self.head_bytes {
+            let mut before = 0;
+            for chunk in &self.head {
+                to.extend_from_slice(&chunk[mark.saturating_sub(before).min(chunk.len())..]);
+                before += chunk.len();
+            }
+        }
+        to.extend_from_slice(&self.tail[mark.saturating_sub(self.head_bytes)..]);
+    }
+
     /// Drops what was written after `mark`. Only bytes that nobody has sent meanwhile.
     pub fn truncate(&mut self, mark: usize) {
         while self.head_bytes > mark {

@@ -135,6 +135,13 @@ impl OwnedArgv {
         self.bigs.push(bytes);
     }
 
+    /// Forgets the arguments, and keeps the room.
+    pub fn clear(&mut self) {
+        self.buf.clear();
+        self.spans.clear();
+        self.bigs.clear();
+    }
+
     /// The arguments, borrowed.
     pub fn argv(&self) -> Argv<'_> {
         Argv::new(&self.buf, &self.spans, &self.bigs)

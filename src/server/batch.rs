@@ -8,8 +8,11 @@ use crate::keyspace::DbIndex;
 use crate::net::Input;
 use crate::resp::{Argv, Decoded, ProtocolError, RequestLimits, Span};
 use crate::session::{ConnId, mode};
+use crate::sys::loan::Lendable;
 use crate::types::{Big, Stage};
 use bytes::Bytes;
+use std::cell::Cell;
+use std::rc::Rc;
 
 /// Requests decoded before they are executed. More would push each other's lines out of the first-level cache.
 const BATCH: usize = 64;
@@ -47,12 +50,41 @@ pub(super) struct Batch {
 }
 
 /// How far one connection's input was decoded.
-struct Cursor<'a> {
-    conn: ConnId,
+pub(super) struct Cursor<'a> {
+    pub(super) conn: ConnId,
     bytes: Source<'a>,
-    at: usize,
-    error: Option<ProtocolError>,
-    too_long: bool,
+    pub(super) at: usize,
+    pub(super) error: Option<ProtocolError>,
+    pub(super) too_long: bool,
+    /// All of it was answered in the middle of another client's script.
+    pub(super) closed: Cell<bool>,
+}
+
+/// What is left of a turn's requests while one of them runs: a script that runs for long lets the others be answered.
+pub(super) struct Turn<'a> {
+    batch: &'a Batch,
+    /// Index of the request that runs.
+    position: &'a Cell<usize>,
+    pub(super) cursors: &'a [Cursor<'a>],
+}
+
+/// A turn that is lent.
+pub(super) struct LentTurn;
+
+impl Lendable for LentTurn {
+    type Lent<'a> = Turn<'a>;
+}
+
+impl Turn<'_> {
+    /// The requests of the batch behind the one that runs, each with its cursor.
+    pub(super) fn rest(&self) -> impl Iterator<Item = (&Cursor<'_>, Argv<'_>)> {
+        let rest = self.batch.requests.get(self.position.get() + 1..).unwrap_or_default();
+        rest.iter().filter_map(|request| {
+            let cursor = self.cursors.get(request.cursor as usize)?;
+            let spans = self.batch.spans.get(request.first as usize..(request.first + request.argc) as usize)?;
+            Some((cursor, Argv::new(cursor.bytes(), spans, &self.batch.bigs)))
+        })
+    }
 }
 
 /// Where a connection's bytes are this turn.
@@ -63,7 +95,7 @@ enum Source<'a> {
 
 impl Cursor<'_> {
     #[inline]
-    fn bytes(&self) -> &[u8] {
+    pub(super) fn bytes(&self) -> &[u8] {
         match &self.bytes {
             Source::Shared(shared) => shared,
             Source::Own(own) => own,
@@ -121,13 +153,13 @@ impl Server {
                 None => Source::Own(session.decoder.take_tail()),
             };
         }
-        Cursor { conn: input.conn, bytes, at: 0, error: None, too_long: false }
+        Cursor { conn: input.conn, bytes, at: 0, error: None, too_long: false, closed: Cell::new(false) }
     }
 
     /// Decodes requests of one connection into the batch, finds their rows and hashes their first keys.
     fn fill(&mut self, batch: &mut Batch, cursor: &mut Cursor<'_>, index: u32) -> Filled {
         let Some(session) = self.sessions.get_mut(cursor.conn) else { return Filled::Input };
-        if session.is_closing() {
+        if session.is_closing() || cursor.closed.get() {
             return Filled::Input;
         }
         let authenticated = session.authenticated || self.config.requirepass.is_empty();
@@ -252,14 +284,23 @@ impl Server {
         let mut next = 0;
         while next < batch.requests.len() {
             let cursor = &cursors[batch.requests[next].cursor as usize];
-            let ran = self.with_session(cursor.conn, now, |cx| Self::run_group(cx, batch, cursor, next));
+            if cursor.closed.get() {
+                next += 1;
+                continue;
+            }
+            let position = Cell::new(next);
+            let loan = Rc::clone(&self.open_turn);
+            let ran = loan.lend(&mut Turn { batch, position: &position, cursors }, || {
+                self.with_session(cursor.conn, now, |cx| Self::run_group(cx, batch, cursor, &position))
+            });
             next = ran.unwrap_or(next + 1);
         }
     }
 
     /// Executes requests from `next` on as long as they are of one connection and want nothing of the server;
     /// returns the index of the first one not executed.
-    fn run_group(cx: &mut Ctx<'_>, batch: &Batch, cursor: &Cursor<'_>, mut next: usize) -> usize {
+    fn run_group(cx: &mut Ctx<'_>, batch: &Batch, cursor: &Cursor<'_>, position: &Cell<usize>) -> usize {
+        let mut next = position.get();
         let which = batch.requests[next].cursor;
         let bytes = cursor.bytes();
         while let Some(request) = batch.requests.get(next) {
@@ -269,6 +310,7 @@ impl Server {
             let spans = &batch.spans[request.first as usize..(request.first + request.argc) as usize];
             let argv = Argv::new(bytes, spans, &batch.bigs);
             let hashed = (request.key_word > 0).then_some((request.key_word as usize, request.hash));
+            position.set(next);
             Self::serve(cx, request.row, argv, hashed);
             next += 1;
             if cx.must_pause() {
@@ -280,6 +322,9 @@ impl Server {
 
     /// Keeps an incomplete request; tells a client that broke the protocol, and closes it.
     fn close_cursor(&mut self, cursor: Cursor<'_>, now: Now) {
+        if cursor.closed.get() {
+            return;
+        }
         if let Some(error) = &cursor.error {
             self.with_session(cursor.conn, now, |cx| {
                 refuse_protocol(cx, error);

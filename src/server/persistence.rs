@@ -3,6 +3,7 @@
 use super::Server;
 use super::start::StartError;
 use crate::base::clock::Now;
+use crate::command::adopt_libraries;
 use crate::command::persistence;
 use crate::keyspace::cut::Progress;
 use std::io;
@@ -19,7 +20,11 @@ impl Server {
         let loaded = persistence::load_now(&self.config, &mut self.keyspace, &mut self.stats, now, false);
         let name = self.config.dbfilename.path();
         let whole = || std::path::absolute(name).unwrap_or_else(|_| name.to_owned());
-        loaded.map(drop).map_err(|fault| StartError::Data(whole(), fault))
+        let loaded = loaded.map_err(|fault| StartError::Data(whole(), fault))?;
+        let libraries = loaded.map_or_else(Vec::new, |loaded| loaded.libraries);
+        adopt_libraries(&mut self.scripts, &libraries, true).map_err(|error| {
+            StartError::System("A library of functions can't be loaded", io::Error::other(error.to_string()))
+        })
     }
 
     /// Goes on with the snapshot that is being written: a bounded step. How long the loop may sleep for its sake.

@@ -282,6 +282,7 @@ fn serve(config: &mut Config, start: &Start, executable: String, logging: Loggin
     let mut server = Server::new(config.clone(), facts, FAMILIES, rng, clock.read());
     server.load_data(clock.read())?;
     server.started(logging);
+    server.connect_pump(reactor.loan());
     announce(config, start, sockets);
     let ended = reactor.run(&mut server);
     tell_manager(&[NotifyState::Stopping]);

@@ -5,7 +5,7 @@
 
 use super::commands::CommandStats;
 use super::memory::{MemoryFigures, human};
-use super::{Rate, Stats};
+use super::{Rate, ScriptFigures, Stats};
 use crate::base::clock::{Now, lru_clock};
 use crate::base::version;
 use crate::config::{Config, percentile_text};
@@ -52,6 +52,8 @@ pub struct Source<'a> {
     pub commands: Vec<(&'a str, &'a CommandStats)>,
     /// Where the memory is, if that is asked for.
     pub memory: Option<MemoryFigures>,
+    /// Scripts and functions.
+    pub scripts: ScriptFigures,
 }
 
 impl Source<'_> {
@@ -224,19 +226,19 @@ const MEMORY: &[Field] = fields! {
     "allocator_muzzy" => |_| 0;
     "total_system_memory" => |s| s.memory().system;
     "total_system_memory_human" => |s| human(s.memory().system);
-    "used_memory_lua" => |_| 0;
-    "used_memory_vm_eval" => |_| 0;
-    "used_memory_lua_human" => |_| human(0);
-    "used_memory_scripts_eval" => |_| 0;
-    "number_of_cached_scripts" => |_| 0;
-    "number_of_functions" => |_| 0;
-    "number_of_libraries" => |_| 0;
-    "used_memory_vm_functions" => |_| 0;
-    "used_memory_vm_total" => |_| 0;
-    "used_memory_vm_total_human" => |_| human(0);
-    "used_memory_functions" => |_| 0;
-    "used_memory_scripts" => |_| 0;
-    "used_memory_scripts_human" => |_| human(0);
+    "used_memory_lua" => |s| s.scripts.vm_eval_bytes;
+    "used_memory_vm_eval" => |s| s.scripts.vm_eval_bytes;
+    "used_memory_lua_human" => |s| human(s.scripts.vm_eval_bytes);
+    "used_memory_scripts_eval" => |s| s.scripts.scripts_bytes;
+    "number_of_cached_scripts" => |s| s.scripts.scripts;
+    "number_of_functions" => |s| s.scripts.functions;
+    "number_of_libraries" => |s| s.scripts.libraries;
+    "used_memory_vm_functions" => |s| s.scripts.vm_functions_bytes;
+    "used_memory_vm_total" => |s| s.scripts.vm_eval_bytes + s.scripts.vm_functions_bytes;
+    "used_memory_vm_total_human" => |s| human(s.scripts.vm_eval_bytes + s.scripts.vm_functions_bytes);
+    "used_memory_functions" => |s| s.scripts.functions_bytes;
+    "used_memory_scripts" => |s| s.scripts.scripts_bytes + s.scripts.functions_bytes;
+    "used_memory_scripts_human" => |s| human(s.scripts.scripts_bytes + s.scripts.functions_bytes);
     "maxmemory" => |s| s.config.maxmemory;
     "maxmemory_human" => |s| human(s.config.maxmemory);
     "maxmemory_policy" => |s| s.config.maxmemory_policy.word();
@@ -328,7 +330,7 @@ const STATS: &[Field] = fields! {
     "expire_cycle_cpu_milliseconds" => |s| ticks::to_us(s.stats.totals.expire_ticks) / 1000;
     "evicted_keys" => |s| s.keyspace.book.counters.evicted;
     "evicted_clients" => |s| s.stats.totals.evicted_clients;
-    "evicted_scripts" => |_| 0;
+    "evicted_scripts" => |s| s.scripts.evicted;
     "total_eviction_exceeded_time" => |_| 0;
     "current_eviction_exceeded_time" => |_| 0;
     "keyspace_hits" => |s| s.keyspace.book.counters.hits;

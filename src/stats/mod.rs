@@ -8,6 +8,7 @@ mod latency;
 mod memory;
 mod persistence;
 mod rates;
+mod scripts;
 mod slowlog;
 
 pub use clients::RecentMax;
@@ -17,6 +18,7 @@ pub use latency::{LatencyMonitor, Sample, Series, Summary};
 pub use memory::{MemoryFigures, Ratio, human};
 pub use persistence::{Persistence, Running};
 pub use rates::{Rate, Rates};
+pub use scripts::ScriptFigures;
 pub use slowlog::{Hidden, SlowEntry, SlowLog};
 
 use crate::base::clock::Now;

@@ -131,6 +131,9 @@ fn shutdown(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         log::warn!("Error trying to save the DB, can't exit.");
         return Err(CmdError::text("ERR Errors trying to SHUTDOWN. Check logs."));
     }
+    if how.save != Some(false) {
+        crate::command::script::refuse_others(cx)?;
+    }
     // What the client sent behind this is not executed.
     cx.session.mode |= mode::CLOSE_NOW;
     cx.asks.push(Ask::Shutdown(how));

@@ -127,6 +127,16 @@ const SUBS: &[Sub] = &[
         active_expire,
     ),
     sub(
+        "set-disable-deny-scripts",
+        (1, 1),
+        "SET-DISABLE-DENY-SCRIPTS <0|1>",
+        "Whether scripts may call what they otherwise may not.",
+        |cx, args| {
+            cx.facts.debug.scripts_call_all = switch(args)?;
+            done(cx)
+        },
+    ),
+    sub(
         "set-skip-checksum-validation",
         (1, 1),
         "SET-SKIP-CHECKSUM-VALIDATION <0|1>",
@@ -240,9 +250,13 @@ fn reload(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     }
     if flush {
         cx.db.space.flush(None, false);
+        cx.scripts.flush_libraries();
     }
     match persistence::load_now(cx.config, cx.db.space, cx.stats, cx.now, merge) {
-        Ok(Some(_)) => {
+        Ok(Some(loaded)) => {
+            if crate::command::adopt_libraries(cx.scripts, &loaded.libraries, merge).is_err() {
+                return Err(CmdError::text("ERR Error trying to load the RDB dump"));
+            }
             log::warn!("DB reloaded by DEBUG RELOAD");
             done(cx)
         }

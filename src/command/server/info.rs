@@ -88,6 +88,7 @@ impl Ctx<'_> {
             stats: self.stats,
             commands: names.zip(&self.stats.commands).collect(),
             memory,
+            scripts: self.scripts.figures(),
         }
     }
 }
