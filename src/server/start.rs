@@ -53,6 +53,8 @@ pub enum StartError {
     Nowhere,
     /// The data are there but can't be read.
     Data(PathBuf, Fault),
+    /// Files are to be sealed, which this version can't: better no server than data in clear.
+    Unsealed,
 }
 
 impl fmt::Display for StartError {
@@ -75,6 +77,10 @@ impl fmt::Display for StartError {
                 writeln!(f, "{}: {fault}", path.display())?;
                 f.write_str("Terminating server after rdb file reading failure.")
             }
+            StartError::Unsealed => f.write_str(
+                "encrypt yes: this version can't seal files yet, and would write the data in clear. Take it out of the \
+                 configuration to run without encryption.",
+            ),
             StartError::Nowhere => f.write_str("Configured to not listen anywhere, exiting."),
         }
     }
@@ -161,6 +167,9 @@ fn absolute(program: &Path) -> String {
 /// All that concerns the process: folder, background, log, crash report, signals. The log, and whether the folder was made.
 fn prepare(config: &mut Config) -> Result<(Logging, bool), StartError> {
     let dir = config.dir.path().to_owned();
+    if config.encrypt {
+        return Err(StartError::Unsealed);
+    }
     let made_folder = enter_folder(&dir).map_err(|error| StartError::Folder(dir, error))?;
     if config.daemonize {
         process::daemonize().map_err(|error| StartError::System("Can't go to the background", error))?;
@@ -228,8 +237,8 @@ fn greet(config: &Config, start: &Start, made_folder: bool) {
     }
     if config.appendonly || config.replicaof.is_some() || config.cluster_enabled || config.tls_port != 0 {
         log::warn!(
-            "appendonly, replicaof, cluster-enabled and tls-port have no effect in this version: data live in memory of this \
-             process only. Take them out of the configuration."
+            "appendonly, replicaof, cluster-enabled and tls-port have no effect in this version: data are kept by snapshots \
+             only (save, SAVE, BGSAVE). Take them out of the configuration."
         );
     }
 }
