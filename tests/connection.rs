@@ -234,3 +234,15 @@ fn monitor_hides_passwords() {
     assert_eq!(line(monitor.hear()), "\"HELLO\" \"3\" \"AUTH\" \"(redacted)\" \"(redacted)\" \"SETNAME\" \"me\"");
     assert!(monitor.hear().contains(" [3 "), "the database is the one after the command");
 }
+
+#[test]
+fn http_is_cut_off_without_a_word() {
+    let server = start(&[]);
+    for line in ["POST / HTTP/1.1\r\n", "host: x\r\nSET k v\r\n"] {
+        let mut client = server.client();
+        client.send_raw(line.as_bytes()).expect("it is sent");
+        assert!(client.is_closed(), "{line}");
+    }
+    assert_eq!(server.client().say("EXISTS k"), ":0");
+    assert!(server.log().contains("Possible SECURITY ATTACK detected"));
+}

@@ -42,6 +42,12 @@ pub fn resolve(table: &Table, row: Option<Row>, argv: Argv<'_>) -> Result<Row, C
     }
 }
 
+/// Whether the line is one of HTTP: somebody makes a browser talk to the server.
+#[cold]
+fn is_another_protocol(argv: Argv<'_>) -> bool {
+    argv.get(0).is_some_and(|name| name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:"))
+}
+
 /// One request of a client. `row` is what its first word names; `hashed` the hash of the word at an index.
 #[inline]
 pub fn execute(cx: &mut Ctx<'_>, row: Option<Row>, argv: Argv<'_>, hashed: Option<(usize, u64)>) -> Handled {
@@ -50,6 +56,16 @@ pub fn execute(cx: &mut Ctx<'_>, row: Option<Row>, argv: Argv<'_>, hashed: Optio
         Some(row) if row.command.subcommands.is_empty() => row,
         row => match resolve(cx.table, row, argv) {
             Ok(row) => row,
+            Err(_) if row.is_none() && is_another_protocol(argv) => {
+                log::warn!(
+                    "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to \
+                     Redis. This is likely due to an attacker attempting to use Cross Protocol Scripting to compromise \
+                     your Redis instance. Connection from {} aborted.",
+                    cx.session.peer
+                );
+                cx.session.mode |= mode::CLOSE_NOW;
+                return Handled::Done;
+            }
             Err(error) => {
                 cx.session.last_row = None;
                 refuse(cx, None, &error);

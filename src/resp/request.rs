@@ -293,6 +293,11 @@ impl Decoder {
     pub fn read_target(&mut self) -> Option<(&mut Vec<u8>, usize)> {
         if let Some((big, total)) = self.partial.as_mut().and_then(|p| p.big.as_mut()) {
             let left = *total - big.len();
+            if left == 0 {
+                // It is whole, but nobody decodes it: the client is going. There must be room for what it sends all the
+                // same, or reading would look as if it had closed.
+                return None;
+            }
             if big.len() == big.capacity() {
                 big.reserve_exact(left.min(big.capacity().max(BIG_FIRST_ROOM_BYTES)));
             }
@@ -665,6 +670,7 @@ mod tests {
         target.extend(std::iter::repeat_n(b'x', BIG_BULK_BYTES - 2));
         target.extend(b"\r\n");
         let address = target.as_ptr();
+        assert!(decoder.read_target().is_none(), "there must be room for what comes behind it");
         let buf = decoder.take_tail();
         assert!(matches!(decoder.decode(&buf, 0, OPEN, &mut spans, &mut bigs), Decoded::Request { argc: 2, .. }));
         let argv = Argv::new(&buf, &spans, &bigs);
