@@ -4,6 +4,7 @@
 pub mod rdb;
 pub mod snapshot;
 pub mod storage;
+pub mod vault;
 
 #[cfg(test)]
 mod sim;
