@@ -5,6 +5,7 @@ use super::password::{Password, sha};
 use super::rules::{RuleError, Unmatched, merge_selectors};
 use super::selector::Selector;
 use crate::base::text;
+use std::cell::Cell;
 use subtle::{Choice, ConstantTimeEq};
 
 /// A user.
@@ -22,10 +23,34 @@ pub struct User {
     pub rate: u32,
     /// Kept in the file of users by USERADD and its kin.
     pub kept: bool,
+    /// Commands of the current second, for `rate`.
+    pub meter: Meter,
     passwords: Vec<Password>,
     selectors: Vec<Selector>,
     unlimited: bool,
 }
+
+/// Counts commands in a second. Two users are no less the same for it.
+#[derive(Debug, Clone, Default)]
+pub struct Meter(Cell<(u64, u32)>);
+
+impl Meter {
+    /// Takes one of so many commands that may be run in this second; false if there is none left.
+    pub fn take(&self, second: u64, rate: u32) -> bool {
+        let (of, used) = self.0.get();
+        let used = if of == second { used } else { 0 };
+        self.0.set((second, used.saturating_add(u32::from(used < rate))));
+        used < rate
+    }
+}
+
+impl PartialEq for Meter {
+    fn eq(&self, _: &Meter) -> bool {
+        true
+    }
+}
+
+impl Eq for Meter {}
 
 /// What a request was refused for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,6 +95,7 @@ impl User {
             skips_sanitizing: false,
             rate: 0,
             kept: false,
+            meter: Meter::default(),
             passwords: Vec::new(),
             selectors: vec![Selector::new(catalog, all_channels)],
             unlimited: false,

@@ -92,6 +92,10 @@ texts! {
     NO_AUTH = "NOAUTH Authentication required.";
     /// Wrong name or password.
     WRONG_PASS = "WRONGPASS invalid username-password pair or user is disabled.";
+    /// Too many wrong passwords came from the client's address.
+    TOO_MANY_LOGINS = "ERR Too many failed logins from this address, try again later";
+    /// A login that takes its time, where a client may not wait.
+    SLOW_LOGIN = "ERR This user's password can't be checked inside a transaction or script";
     /// AUTH with a password where none is wanted.
     NO_PASSWORD_SET = "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?";
     /// HELLO of a client that has not logged in.
@@ -263,6 +267,17 @@ impl CmdError {
     /// A kind of clients that does not exist.
     pub fn unknown_client_type(given: &[u8]) -> CmdError {
         CmdError::quoting("ERR Unknown client type '", given, "'")
+    }
+
+    /// What a user may not do.
+    pub fn no_permission(denial: &[u8]) -> CmdError {
+        CmdError::bytes([b"NOPERM ", denial].concat())
+    }
+
+    /// A user has run as many commands in this second as it may.
+    #[cold]
+    pub fn rate_used_up(user: &[u8], rate: u32) -> CmdError {
+        CmdError::bytes([b"ERR User ", user, format!(" may run {rate} commands per second and has done so").as_bytes()].concat())
     }
 
     /// A user that does not exist.

@@ -59,7 +59,7 @@ fn wait<'a>(cx: &mut Ctx<'_>, keys: impl Iterator<Item = &'a [u8]>, deadline_ms:
         return Ok(Flow::Done);
     }
     let keys = keys.map(Box::from).collect();
-    Ok(Flow::Block(Box::new(Wait { keys, want: Type::ZSet, also_gone: false, deadline_ms, argv: None })))
+    Ok(Flow::Block(Box::new(Wait { keys, want: Type::ZSet, also_gone: false, deadline_ms, again: false, argv: None })))
 }
 
 fn pop(cx: &mut Ctx<'_>, args: &mut Args<'_>, end: End) -> Outcome {
