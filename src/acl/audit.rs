@@ -224,7 +224,10 @@ mod tests {
         drop(audit);
         let lines = lines(&path);
         assert_eq!((lines.len(), &lines[0]["user"], &lines[0]["ok"]), (2, &json!("am\"y\n"), &json!(false)));
-        assert_eq!((&lines[0]["time"], &lines[1]["time"]), (&json!("1970-01-01T00:00:00.000Z"), &json!("2000-02-29T00:00:00.123Z")));
+        assert_eq!(
+            (&lines[0]["time"], &lines[1]["time"]),
+            (&json!("1970-01-01T00:00:00.000Z"), &json!("2000-02-29T00:00:00.123Z"))
+        );
         let mode = std::fs::metadata(&path).expect("it is there").mode();
         assert_eq!(mode & 0o777, 0o600);
     }
@@ -249,7 +252,8 @@ mod tests {
     fn what_could_not_be_written_is_written_later() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("sub").join("a");
-        let mut writer = Writer { path: path.clone(), file: None, waiting: Vec::new(), lost: Arc::default(), warned: false };
+        let mut writer =
+            Writer { path: path.clone(), file: None, waiting: Vec::new(), lost: Arc::default(), warned: false };
         writer.keep("1".into());
         writer.write();
         assert!(writer.warned && writer.waiting.len() == 1);

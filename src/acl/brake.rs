@@ -138,7 +138,10 @@ mod tests {
         }
         assert_eq!(brake.reserve("10.0.0.1:6", 20, 20), Reserved::At(1_019));
         assert_eq!(brake.reserve("10.0.0.1:7", 20, 20), Reserved::At(2_019));
-        assert_eq!((brake.reserve("10.0.0.2:7", 20, 20), brake.reserve("10.0.0.1:7", 0, 20)), (Reserved::Now, Reserved::Now));
+        assert_eq!(
+            (brake.reserve("10.0.0.2:7", 20, 20), brake.reserve("10.0.0.1:7", 0, 20)),
+            (Reserved::Now, Reserved::Now)
+        );
         for _ in 0..58 {
             assert!(matches!(brake.reserve("10.0.0.1:7", 20, 20), Reserved::At(_)));
         }
@@ -148,7 +151,10 @@ mod tests {
 
     #[test]
     fn the_distance_grows_and_a_right_password_forgives_half() {
-        assert_eq!([20, 29, 30, 40, 60, 70, 999].map(|wrong| distance_ms(wrong, 20)), [1000, 1000, 2000, 4000, 16_000, 30_000, 30_000]);
+        assert_eq!(
+            [20, 29, 30, 40, 60, 70, 999].map(|wrong| distance_ms(wrong, 20)),
+            [1000, 1000, 2000, 4000, 16_000, 30_000, 30_000]
+        );
         let mut brake = Brake::default();
         (0..21).for_each(|_| brake.failed("a:1", 0));
         brake.succeeded("a:1");

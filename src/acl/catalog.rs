@@ -108,7 +108,10 @@ mod tests {
     #[test]
     fn names_are_found_in_any_case_and_other_names_lead_to_the_command() {
         let catalog = catalog();
-        assert_eq!((catalog.find(b"GET"), catalog.find(b"Config|Set"), catalog.find(b"sel")), (Some(0), Some(6), Some(3)));
+        assert_eq!(
+            (catalog.find(b"GET"), catalog.find(b"Config|Set"), catalog.find(b"sel")),
+            (Some(0), Some(6), Some(3))
+        );
         assert_eq!((catalog.find(b"config|"), catalog.find(b""), catalog.find(b"\xff")), (None, None, None));
         assert_eq!((catalog.category(b"Admin"), catalog.category(b"all")), (Some(4), None));
     }

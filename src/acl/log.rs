@@ -160,7 +160,8 @@ mod tests {
         log.add(&get, b"1".to_vec(), 1000, 10);
         log.add(&key, b"2".to_vec(), 2000, 10);
         log.add(&get, b"3".to_vec(), 61_000, 10);
-        let shown: Vec<_> = log.iter().map(|e| (e.id, e.count, &*e.object, e.created_ms, e.updated_ms, &*e.client)).collect();
+        let shown: Vec<_> =
+            log.iter().map(|e| (e.id, e.count, &*e.object, e.created_ms, e.updated_ms, &*e.client)).collect();
         assert_eq!(shown, [(0, 2, &b"get"[..], 1000, 61_000, &b"3"[..]), (1, 1, b"k", 2000, 2000, b"2")]);
         log.add(&get, Vec::new(), 121_001, 2);
         assert_eq!(log.iter().map(|entry| (entry.id, entry.count)).collect::<Vec<_>>(), [(2, 1), (0, 2)]);

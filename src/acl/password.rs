@@ -7,9 +7,9 @@
 //! ```
 
 use super::rules::RuleError;
+use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
-use argon2::Argon2;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use subtle::ConstantTimeEq;
@@ -143,7 +143,13 @@ mod tests {
             assert_eq!(Password::from_hex(bad.as_bytes()), Err(RuleError::BadHash), "{bad}");
         }
         let good = Password::slow_of(b"x", [1; 16]).expect("short").describe();
-        for bad in [good.replace("m=19456", "m=99999999"), good.replace("t=2", "t=9999"), "$argon2id$".into(), "$".into(), "$sha512$x$y".into()] {
+        for bad in [
+            good.replace("m=19456", "m=99999999"),
+            good.replace("t=2", "t=9999"),
+            "$argon2id$".into(),
+            "$".into(),
+            "$sha512$x$y".into(),
+        ] {
             assert_eq!(Password::from_phc(bad.as_bytes()), Err(RuleError::BadHash), "{bad}");
         }
     }

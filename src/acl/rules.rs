@@ -98,9 +98,13 @@ mod tests {
     fn words_of_a_selector_become_one() {
         let merged = |words: &[&str]| {
             let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
-            merge_selectors(&words).map(|all| all.iter().map(|w| String::from_utf8_lossy(w).into_owned()).collect::<Vec<_>>())
+            merge_selectors(&words)
+                .map(|all| all.iter().map(|w| String::from_utf8_lossy(w).into_owned()).collect::<Vec<_>>())
         };
-        assert_eq!(merged(&["on", "(+get", "~a)", "(~b)", ")"]), Ok(vec!["on".into(), "(+get ~a)".into(), "(~b)".into(), ")".into()]));
+        assert_eq!(
+            merged(&["on", "(+get", "~a)", "(~b)", ")"]),
+            Ok(vec!["on".into(), "(+get ~a)".into(), "(~b)".into(), ")".into()])
+        );
         assert_eq!((merged(&["on", "(a", "b"]), merged(&["("])), (Err(Unmatched(1)), Err(Unmatched(0))));
         assert_eq!(merged(&["(", ")"]), Ok(vec!["( )".into()]));
     }

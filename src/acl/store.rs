@@ -292,7 +292,10 @@ mod tests {
             ("amy on", "f:1 should start with user keyword followed by the username. WARNING: ACL errors"),
             ("user", "f:1 should start with user keyword"),
             ("user a\nuser a", "WARNING: Duplicate user 'a' found on line 2. WARNING: ACL errors"),
-            ("\nuser a +nope foo", "f:2: Error in applying operation '+nope': Unknown command or category name in ACL. f:2: Error in applying operation 'foo': Syntax error. WARN"),
+            (
+                "\nuser a +nope foo",
+                "f:2: Error in applying operation '+nope': Unknown command or category name in ACL. f:2: Error in applying operation 'foo': Syntax error. WARN",
+            ),
             ("user a (b", "f:1: Unmatched parenthesis in selector definition.WARNING"),
         ] {
             let error = acl.parse(bad.as_bytes(), "f").expect_err(bad);

@@ -182,7 +182,12 @@ impl User {
     ///
     /// # Errors
     /// The first that is refused and why.
-    pub fn changed(&self, rules: &[Vec<u8>], catalog: &Catalog, all_channels: bool) -> Result<User, (usize, RuleError)> {
+    pub fn changed(
+        &self,
+        rules: &[Vec<u8>],
+        catalog: &Catalog,
+        all_channels: bool,
+    ) -> Result<User, (usize, RuleError)> {
         let mut user = self.clone();
         for (index, rule) in rules.iter().enumerate() {
             user.apply(rule, catalog, all_channels).map_err(|error| (index, error))?;
@@ -196,7 +201,8 @@ impl User {
     /// What is wrong, in the protocol's words, and the word at fault.
     pub fn with_words(&self, words: &[&[u8]], catalog: &Catalog, all_channels: bool) -> Result<User, RefusedWords> {
         let merged = merge_selectors(words).map_err(RefusedWords::Unmatched)?;
-        self.changed(&merged, catalog, all_channels).map_err(|(index, error)| RefusedWords::Rule(merged[index].clone(), error))
+        self.changed(&merged, catalog, all_channels)
+            .map_err(|(index, error)| RefusedWords::Rule(merged[index].clone(), error))
     }
 
     /// Whether everything is allowed: then nothing of a request need be looked at.
@@ -299,7 +305,10 @@ mod tests {
     fn passwords_are_added_compared_and_removed() {
         let amy = user(&["on", ">a", ">b", ">a"]);
         assert_eq!(amy.passwords().len(), 2);
-        assert_eq!((amy.check(b"a"), amy.check(b"b"), amy.check(b"c")), (Verdict::Right, Verdict::Right, Verdict::Wrong));
+        assert_eq!(
+            (amy.check(b"a"), amy.check(b"b"), amy.check(b"c")),
+            (Verdict::Right, Verdict::Right, Verdict::Wrong)
+        );
         let amy = amy.with_words(&[b"<a"], &catalog(), false).expect("it has it");
         assert_eq!((amy.check(b"a"), amy.check(b"b")), (Verdict::Wrong, Verdict::Right));
         let refused = amy.with_words(&[b"<a"], &catalog(), false);
@@ -314,7 +323,12 @@ mod tests {
         let amy = user(&["on", ">a", "~a*", "+@all", "-set", "(+get", "%R~b)", "(&x)", "rate=5"]);
         let line = shown(&amy);
         assert!(line.starts_with("on sanitize-payload #ca97"), "{line}");
-        assert!(line.ends_with(" rate=5 ~a* resetchannels +@all -set (%R~b resetchannels -@all +get) (resetchannels &x -@all)"), "{line}");
+        assert!(
+            line.ends_with(
+                " rate=5 ~a* resetchannels +@all -set (%R~b resetchannels -@all +get) (resetchannels &x -@all)"
+            ),
+            "{line}"
+        );
         assert_eq!(user(&line.split(' ').collect::<Vec<_>>()), amy);
         assert_eq!(shown(&user(&["on", "reset"])), "off sanitize-payload resetchannels -@all");
         assert!(User::default_user(&catalog()).is_unlimited() && !amy.is_unlimited());
@@ -334,10 +348,44 @@ mod tests {
     #[test]
     fn random_rules_survive_their_description() {
         const RULES: &[&str] = &[
-            "on", "off", "nopass", ">p", ">q", "<p", "resetpass", "~*", "~a", "%R~a", "%W~b*", "resetkeys", "&*", "&c", "allchannels",
-            "resetchannels", "+@all", "-@all", "+get", "-get", "+config", "-config|set", "+config|get", "+select|0", "-select",
-            "+@read", "-@write", "(+get ~a)", "(~* +@all -set)", "clearselectors", "db=1", "alldbs", "resetdbs", "rate=7",
-            "skip-sanitize-payload", "sanitize-payload", "+sel", "-sel",
+            "on",
+            "off",
+            "nopass",
+            ">p",
+            ">q",
+            "<p",
+            "resetpass",
+            "~*",
+            "~a",
+            "%R~a",
+            "%W~b*",
+            "resetkeys",
+            "&*",
+            "&c",
+            "allchannels",
+            "resetchannels",
+            "+@all",
+            "-@all",
+            "+get",
+            "-get",
+            "+config",
+            "-config|set",
+            "+config|get",
+            "+select|0",
+            "-select",
+            "+@read",
+            "-@write",
+            "(+get ~a)",
+            "(~* +@all -set)",
+            "clearselectors",
+            "db=1",
+            "alldbs",
+            "resetdbs",
+            "rate=7",
+            "skip-sanitize-payload",
+            "sanitize-payload",
+            "+sel",
+            "-sel",
         ];
         for seed in 0..200 {
             let (mut rng, catalog) = (Rng::seeded(seed), catalog());

@@ -153,7 +153,8 @@ impl Asked<'_> {
             Reach::All => return denied(0),
             Reach::Word(word) | Reach::SelectedAndWord(word) => Some(word),
             Reach::SelectedAndOption(option) => {
-                let is_option = |word: &usize| self.argv.get(*word).is_some_and(|w| w.eq_ignore_ascii_case(option.as_bytes()));
+                let is_option =
+                    |word: &usize| self.argv.get(*word).is_some_and(|w| w.eq_ignore_ascii_case(option.as_bytes()));
                 (1..self.argv.len()).find(is_option).map(|word| word + 1)
             }
         };
@@ -198,7 +199,11 @@ pub(super) fn check_first(cx: &mut Ctx<'_>, row: Row, argv: Argv<'_>) -> Result<
 }
 
 fn keep_rate(user: &User, now: Now) -> Result<(), CmdError> {
-    if user.meter.take(now.mono_ms() / 1000, user.rate) { Ok(()) } else { Err(CmdError::rate_used_up(&user.name, user.rate)) }
+    if user.meter.take(now.mono_ms() / 1000, user.rate) {
+        Ok(())
+    } else {
+        Err(CmdError::rate_used_up(&user.name, user.rate))
+    }
 }
 
 /// Checks a request for the client's user.

@@ -72,8 +72,14 @@ pub(super) fn log_in(cx: &mut Ctx<'_>, name: &[u8], password: &[u8]) -> Result<L
 }
 
 fn later(at_ms: u64) -> Login {
-    let wait =
-        Wait { keys: Vec::new(), want: Type::String, also_gone: false, deadline_ms: Some(at_ms), again: true, argv: None };
+    let wait = Wait {
+        keys: Vec::new(),
+        want: Type::String,
+        also_gone: false,
+        deadline_ms: Some(at_ms),
+        again: true,
+        argv: None,
+    };
     Login::Later(Box::new(wait))
 }
 

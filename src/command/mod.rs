@@ -38,6 +38,7 @@ mod sort;
 mod stream;
 mod string;
 mod transactions;
+pub mod users;
 mod vector;
 mod zset;
 
@@ -94,6 +95,8 @@ pub static FAMILIES: &[&[Command]] = &[
     server::memory::COMMANDS,
     server::persistence::COMMANDS,
     server::slowlog::COMMANDS,
+    users::COMMANDS,
+    users::ADMIN_COMMANDS,
 ];
 
 /// An element as a bulk string.

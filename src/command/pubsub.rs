@@ -80,7 +80,12 @@ const PUNSUBSCRIBE: Command = Command {
 
 /// The family.
 pub const COMMANDS: &[Command] = &[
-    Command { name: "psub", same_as: "psubscribe", summary: "Listens to patterns: another name of PSUBSCRIBE.", ..PSUBSCRIBE },
+    Command {
+        name: "psub",
+        same_as: "psubscribe",
+        summary: "Listens to patterns: another name of PSUBSCRIBE.",
+        ..PSUBSCRIBE
+    },
     PSUBSCRIBE,
     Command { name: "pub", same_as: "publish", summary: "Sends a message: another name of PUBLISH.", ..PUBLISH },
     PUBLISH,
@@ -93,7 +98,12 @@ pub const COMMANDS: &[Command] = &[
         subcommands: SUBCOMMANDS,
         ..PUBSUB
     },
-    Command { name: "punsub", same_as: "punsubscribe", summary: "Leaves patterns: another name of PUNSUBSCRIBE.", ..PUNSUBSCRIBE },
+    Command {
+        name: "punsub",
+        same_as: "punsubscribe",
+        summary: "Leaves patterns: another name of PUNSUBSCRIBE.",
+        ..PUNSUBSCRIBE
+    },
     PUNSUBSCRIBE,
     Command {
         name: "spublish",
@@ -114,7 +124,12 @@ pub const COMMANDS: &[Command] = &[
         run: Some(ssubscribe),
         ..SUBSCRIBE
     },
-    Command { name: "sub", same_as: "subscribe", summary: "Listens to channels: another name of SUBSCRIBE.", ..SUBSCRIBE },
+    Command {
+        name: "sub",
+        same_as: "subscribe",
+        summary: "Listens to channels: another name of SUBSCRIBE.",
+        ..SUBSCRIBE
+    },
     SUBSCRIBE,
     Command {
         name: "sunsubscribe",
@@ -125,7 +140,12 @@ pub const COMMANDS: &[Command] = &[
         run: Some(sunsubscribe),
         ..UNSUBSCRIBE
     },
-    Command { name: "unsub", same_as: "unsubscribe", summary: "Leaves channels: another name of UNSUBSCRIBE.", ..UNSUBSCRIBE },
+    Command {
+        name: "unsub",
+        same_as: "unsubscribe",
+        summary: "Leaves channels: another name of UNSUBSCRIBE.",
+        ..UNSUBSCRIBE
+    },
     UNSUBSCRIBE,
 ];
 

@@ -85,8 +85,14 @@ pub const COMMANDS: &[Command] = &[
 
 /// Waits for a list at one of these keys; `None` where the command may not wait and must say that there is none.
 fn wait<'a>(cx: &Ctx<'_>, keys: impl Iterator<Item = &'a [u8]>, deadline_ms: Option<u64>) -> Option<Flow> {
-    let wait =
-        || Wait { keys: keys.map(Box::from).collect(), want: Type::List, also_gone: false, deadline_ms, again: false, argv: None };
+    let wait = || Wait {
+        keys: keys.map(Box::from).collect(),
+        want: Type::List,
+        also_gone: false,
+        deadline_ms,
+        again: false,
+        argv: None,
+    };
     cx.may_block().then(|| Flow::Block(Box::new(wait())))
 }
 
