@@ -26,6 +26,7 @@ pub mod keys;
 mod lcs;
 mod list;
 mod news;
+mod popping;
 mod pubsub;
 mod room;
 mod scan;
