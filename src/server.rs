@@ -231,10 +231,17 @@ impl Server {
 
     fn keep_buffer(&mut self, buffer: Vec<u8>) {
         // Small ones, made for a message, would only have to grow again.
-        let is_kept = (REPLY_BUFFER_BYTES..=KEPT_BUFFER_BYTES).contains(&buffer.capacity());
+        let is_kept =
+            (REPLY_BUFFER_BYTES..=KEPT_BUFFER_BYTES).contains(&buffer.capacity()) && !self.is_short_of_memory();
         if is_kept && self.spare_buffers.len() < SPARE_BUFFERS {
             self.spare_buffers.push(buffer);
         }
+    }
+
+    /// Whether what the server itself keeps in reserve would cost keys.
+    #[inline]
+    fn is_short_of_memory(&self) -> bool {
+        self.config.maxmemory != 0 && alloc::used_bytes() as u64 > self.config.maxmemory
     }
 
     /// What a unit set in motion beyond its own client.

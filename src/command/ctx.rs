@@ -106,6 +106,8 @@ pub struct Facts {
     pub initial_oom_score: Option<i32>,
     /// Until when (Unix milliseconds) and what CLIENT PAUSE holds up.
     pub pause: Option<(i64, PauseKind)>,
+    /// Memory is over its limit, and keys are on their way out.
+    pub evicting: bool,
     /// DEBUG SLEEP and its kin may be used (enable-debug-command).
     pub debug: Debug,
     /// Snapshots that were begun beside the loop.

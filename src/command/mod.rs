@@ -48,6 +48,7 @@ pub use error::CmdError;
 pub use execute::{Handled, close_vanished, end_unit, execute, refuse_protocol, resolve};
 pub use function::adopt_libraries;
 pub use news::{Mail, broadcast, deliver_events, forget_surplus, interest};
+pub use room::make_room;
 pub use server::persistence;
 pub use table::{Arg, ArgType, Begin, Command, Find, Handler, KeySpec, Row, Table, acl, flag, key_flag};
 

@@ -280,6 +280,7 @@ fn serve(config: &mut Config, start: &Start, executable: String, logging: Loggin
         initial_oom_score: None,
         pause: None,
         debug: Debug::default(),
+        evicting: false,
         saves_begun: 0,
         saving: None,
         links: Links::default(),

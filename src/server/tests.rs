@@ -23,6 +23,7 @@ fn facts(now: Now) -> Facts {
         initial_oom_score: None,
         pause: None,
         debug: Debug::default(),
+        evicting: false,
         saves_begun: 0,
         saving: None,
         links: crate::command::Links::default(),
