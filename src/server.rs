@@ -11,6 +11,7 @@ mod batch;
 mod busy;
 mod check;
 mod cron;
+mod keys;
 mod limits;
 mod log_options;
 mod persistence;

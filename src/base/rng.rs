@@ -1,4 +1,12 @@
-//! Randomness, seeded once: xoshiro256++ (Blackman and Vigna, 2019). Not for secrets.
+//! Randomness, seeded once: xoshiro256++ (Blackman and Vigna, 2019). Not for secrets: those come from the system.
+
+/// Fills bytes with the system's randomness, good for keys and salts.
+///
+/// # Errors
+/// The system's, if it has none.
+pub fn fill_secret(bytes: &mut [u8]) -> Result<(), getrandom::Error> {
+    getrandom::fill(bytes)
+}
 
 /// A generator.
 #[derive(Clone, Debug)]

@@ -12,6 +12,7 @@ use crate::hub::Hub;
 use crate::journal::{Effects, Journal};
 use crate::keyspace::DbView;
 use crate::persist::snapshot::Snapshot;
+use crate::persist::vault::Vault;
 use crate::resp::{OwnedArgv, Reply};
 use crate::script::Scripts;
 use crate::session::{ConnId, Session, Sessions};
@@ -110,6 +111,8 @@ pub struct Facts {
     pub evicting: bool,
     /// DEBUG SLEEP and its kin may be used (enable-debug-command).
     pub debug: Debug,
+    /// The files of the data folder.
+    pub vault: Vault,
     /// Snapshots that were begun beside the loop.
     pub saves_begun: u64,
     /// The snapshot that is being written.

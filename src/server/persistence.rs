@@ -17,7 +17,8 @@ const WRITER_PAUSE: Duration = Duration::from_millis(1);
 impl Server {
     /// Reads the snapshot, if there is one.
     pub(super) fn load_data(&mut self, now: Now) -> Result<(), StartError> {
-        let loaded = persistence::load_now(&self.config, &mut self.keyspace, &mut self.stats, now, false);
+        let loaded =
+            persistence::load_now(&self.config, &self.facts.vault, &mut self.keyspace, &mut self.stats, now, false);
         let name = self.config.dbfilename.path();
         let whole = || std::path::absolute(name).unwrap_or_else(|_| name.to_owned());
         let loaded = loaded.map_err(|fault| StartError::Data(whole(), fault))?;
@@ -52,6 +53,6 @@ impl Server {
     /// Writes a snapshot, and waits for it.
     pub(super) fn save_snapshot(&mut self, now: Now) -> io::Result<()> {
         persistence::end_save(&mut self.keyspace, &mut self.stats, &mut self.facts);
-        persistence::save_now(&self.config, &mut self.keyspace, &mut self.stats, now)
+        persistence::save_now(&self.config, &self.facts.vault, &mut self.keyspace, &mut self.stats, now)
     }
 }

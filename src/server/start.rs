@@ -6,7 +6,7 @@
 //!
 //! Everything that can be refused is tried before the first client is taken. What is only a pity is a warning of one line.
 
-use super::{Server, check, log_options, title};
+use super::{Server, check, keys, log_options, title};
 use crate::base::clock::Clock;
 use crate::base::rng::Rng;
 use crate::base::version;
@@ -15,6 +15,7 @@ use crate::command::{Debug, FAMILIES, Facts, Links};
 use crate::config::{Config, Invocation, Start, Supervised, Text, render_faults};
 use crate::net::{Listener, Reactor};
 use crate::persist::rdb::Fault;
+use crate::persist::seal::KeyFault;
 use crate::sys::listen::{self, ListenError};
 use crate::sys::logging::Logging;
 use crate::sys::{alloc, crash, host, process, ticks, warm};
@@ -53,8 +54,8 @@ pub enum StartError {
     Nowhere,
     /// The data are there but can't be read.
     Data(PathBuf, Fault),
-    /// Files are to be sealed, which this version can't: better no server than data in clear.
-    Unsealed,
+    /// There is no key to seal files with, or to open them.
+    Key(KeyFault),
 }
 
 impl fmt::Display for StartError {
@@ -77,10 +78,7 @@ impl fmt::Display for StartError {
                 writeln!(f, "{}: {fault}", path.display())?;
                 f.write_str("Terminating server after rdb file reading failure.")
             }
-            StartError::Unsealed => f.write_str(
-                "encrypt yes: this version can't seal files yet, and would write the data in clear. Take it out of the \
-                 configuration to run without encryption.",
-            ),
+            StartError::Key(fault) => write!(f, "{fault}"),
             StartError::Nowhere => f.write_str("Configured to not listen anywhere, exiting."),
         }
     }
@@ -167,9 +165,6 @@ fn absolute(program: &Path) -> String {
 /// All that concerns the process: folder, background, log, crash report, signals. The log, and whether the folder was made.
 fn prepare(config: &mut Config) -> Result<(Logging, bool), StartError> {
     let dir = config.dir.path().to_owned();
-    if config.encrypt {
-        return Err(StartError::Unsealed);
-    }
     let made_folder = enter_folder(&dir).map_err(|error| StartError::Folder(dir, error))?;
     if config.daemonize {
         process::daemonize().map_err(|error| StartError::System("Can't go to the background", error))?;
@@ -269,6 +264,7 @@ fn serve(config: &mut Config, start: &Start, executable: String, logging: Loggin
     for listener in tcp.into_iter().map(Listener::from).chain(unix) {
         reactor.add_listener(listener).map_err(system)?;
     }
+    let vault = keys::vault(config).map_err(StartError::Key)?;
     let pidfile = write_pidfile(config);
     let mut facts = Facts {
         run_id: rng.hex(40),
@@ -281,6 +277,7 @@ fn serve(config: &mut Config, start: &Start, executable: String, logging: Loggin
         pause: None,
         debug: Debug::default(),
         evicting: false,
+        vault,
         saves_begun: 0,
         saving: None,
         links: Links::default(),
