@@ -24,10 +24,11 @@ mod waits;
 
 pub use start::{StartError, run};
 
+use crate::acl::Acl;
 use crate::base::clock::Now;
 use crate::base::hash::Hasher;
 use crate::base::rng::Rng;
-use crate::command::{Ask, Ctx, Facts, Handled, Pump, Row, Table, broadcast, derived, execute, interest};
+use crate::command::{Ask, Ctx, Facts, Handled, Pump, Row, Table, broadcast, catalog, derived, execute, interest};
 use crate::config::Config;
 use crate::hub::Hub;
 use crate::journal::{Effects, Journal};
@@ -60,6 +61,7 @@ pub struct Server {
     effects: Effects,
     journal: Journal,
     config: Config,
+    acl: Acl,
     stats: Stats,
     table: Table,
     facts: Facts,
@@ -111,6 +113,8 @@ impl Server {
             .map(|(old, new)| (old.lossy().into_owned(), new.lossy().into_owned()))
             .collect();
         let table = Table::new(families, &renamed);
+        let mut acl = Acl::new(catalog(&table));
+        acl.put(acl.with_default_password(&config.requirepass));
         let hasher = Hasher::seeded(seed);
         let keyspace = Keyspace::new(config.databases as usize, hasher, Rng::seeded(rng.next_u64()));
         let mut server = Server {
@@ -122,6 +126,7 @@ impl Server {
             stats: Stats::new(table.len(), now),
             table,
             config,
+            acl,
             facts,
             scripts: Scripts::default(),
             pump: None,
@@ -144,7 +149,7 @@ impl Server {
             turn: (now, ticks::now()),
             listeners: None,
         };
-        derived::apply(&server.config, &mut server.keyspace, &mut server.hub, &mut server.stats);
+        derived::apply(&server.config, &mut server.keyspace, &mut server.hub, &mut server.acl, &mut server.stats);
         server.sessions.push_limit_bytes = derived::push_limit_bytes(&server.config);
         server
     }
@@ -165,7 +170,7 @@ impl Server {
         }
         let mut db = self.keyspace.view(session.db, now);
         db.touch_reads = !session.is(mode::NO_TOUCH);
-        let reply_limit_bytes = limits::hard_reply_bytes(&self.config, &session);
+        let reply_limit_bytes = limits::hard_reply_bytes(&self.config, &self.acl, &session);
         let result = f(&mut Ctx {
             now,
             db,
@@ -176,6 +181,7 @@ impl Server {
             effects: &mut self.effects,
             journal: &mut self.journal,
             config: &mut self.config,
+            acl: &mut self.acl,
             stats: &mut self.stats,
             table: &self.table,
             facts: &mut self.facts,
@@ -339,18 +345,20 @@ fn open(
     stats: &mut Stats,
     config: &Config,
     sessions: &mut Sessions,
+    acl: &Acl,
 ) -> Result<(), Vec<u8>> {
     stats.totals.connections_received += 1;
     if sessions.len() >= config.maxclients as usize {
         stats.totals.rejected_connections += 1;
         return Err(b"-ERR max number of clients reached\r\n".to_vec());
     }
-    if config.protected_mode && config.requirepass.is_empty() && !(peer.loopback || peer.unix) {
+    if config.protected_mode && acl.default_user().no_password && !(peer.loopback || peer.unix) {
         stats.totals.rejected_connections += 1;
         return Err(start::PROTECTED_MODE_TEXT.as_bytes().to_vec());
     }
     let mut session = Session::new(sessions.next_id(), conn, now);
-    session.authenticated = config.requirepass.is_empty();
+    session.authenticated = acl.is_open();
+    session.become_user(acl.default_user());
     session.fd = peer.fd;
     session.mode |= if peer.unix { mode::UNIX_SOCKET } else { 0 } | if peer.loopback { mode::LOOPBACK } else { 0 };
     session.peer = peer.peer.into();
@@ -362,7 +370,7 @@ fn open(
 
 impl Service for Server {
     fn handle_open(&mut self, conn: ConnId, peer: Peer, now: Now) -> Result<(), Vec<u8>> {
-        open(conn, peer, now, &mut self.stats, &self.config, &mut self.sessions)
+        open(conn, peer, now, &mut self.stats, &self.config, &mut self.sessions, &self.acl)
     }
 
     fn read_target(&mut self, conn: ConnId) -> Option<(&mut Vec<u8>, usize)> {

@@ -5,6 +5,7 @@ use super::dump::Links;
 use super::error::CmdError;
 use super::execute;
 use super::table::{Row, Table};
+use crate::acl::Acl;
 use crate::base::clock::Now;
 use crate::base::rng::Rng;
 use crate::config::Config;
@@ -42,6 +43,8 @@ pub struct Wait {
     pub also_gone: bool,
     /// Until when, monotonic milliseconds; `None` for ever. Then the client is told that there is no array.
     pub deadline_ms: Option<u64>,
+    /// When that time has come the command is run again: it only had to wait its turn.
+    pub again: bool,
     /// Words to run instead of the client's own, where those mean something else later (`$`).
     pub argv: Option<OwnedArgv>,
 }
@@ -174,6 +177,8 @@ pub struct Ctx<'a> {
     pub journal: &'a mut Journal,
     /// The options.
     pub config: &'a mut Config,
+    /// Users and their rights.
+    pub acl: &'a mut Acl,
     /// The statistics.
     pub stats: &'a mut Stats,
     /// The command table.

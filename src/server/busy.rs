@@ -70,7 +70,7 @@ impl Busy<'_, '_> {
 
     /// Answers the requests that `bytes` hold from `at` on, and keeps what is behind them.
     fn answer(&mut self, conn: ConnId, bytes: &[u8], mut at: usize) {
-        let authless = self.cx.config.requirepass.is_empty();
+        let authless = self.cx.acl.is_open();
         let bulk_len = self.cx.config.proto_max_bulk_len as u64;
         loop {
             let Some(session) = self.cx.sessions.get_mut(conn).filter(|session| !session.is_closing()) else { return };
@@ -118,7 +118,7 @@ impl Busy<'_, '_> {
 
 impl Service for Busy<'_, '_> {
     fn handle_open(&mut self, conn: ConnId, peer: Peer, now: Now) -> Result<(), Vec<u8>> {
-        open(conn, peer, now, self.cx.stats, self.cx.config, self.cx.sessions)
+        open(conn, peer, now, self.cx.stats, self.cx.config, self.cx.sessions, self.cx.acl)
     }
 
     fn may_read(&mut self, conn: ConnId) -> bool {

@@ -2,9 +2,11 @@
 
 use super::Server;
 use super::start::StartError;
+use crate::acl::Audit;
 use crate::base::clock::Now;
 use crate::command::adopt_libraries;
 use crate::command::persistence;
+use crate::command::users::load_at_start;
 use crate::keyspace::cut::Progress;
 use std::io;
 use std::time::Duration;
@@ -15,6 +17,15 @@ const STEP: Duration = Duration::from_micros(200);
 const WRITER_PAUSE: Duration = Duration::from_millis(1);
 
 impl Server {
+    /// Takes over the users, and opens the audit log.
+    pub(super) fn load_users(&mut self) -> Result<(), StartError> {
+        load_at_start(&self.config, &mut self.acl, Some(&self.facts.vault)).map_err(StartError::Users)?;
+        let path = self.config.audit_log_file.path();
+        let opened = Audit::open(path);
+        self.acl.audit = opened.map_err(|error| StartError::Audit(path.to_owned(), error))?;
+        Ok(())
+    }
+
     /// Reads the snapshot, if there is one.
     pub(super) fn load_data(&mut self, now: Now) -> Result<(), StartError> {
         let loaded =

@@ -7,11 +7,13 @@
 //! Everything that can be refused is tried before the first client is taken. What is only a pity is a warning of one line.
 
 use super::{Server, check, keys, log_options, title};
+use crate::acl::Acl;
 use crate::base::clock::Clock;
 use crate::base::rng::Rng;
 use crate::base::version;
 use crate::command::derived::{self, RESERVED_FILES};
-use crate::command::{Debug, FAMILIES, Facts, Links};
+use crate::command::users::{LoadFault, load_at_start};
+use crate::command::{Debug, FAMILIES, Facts, Links, Table, catalog};
 use crate::config::{Config, Invocation, Start, Supervised, Text, render_faults};
 use crate::net::{Listener, Reactor};
 use crate::persist::rdb::Fault;
@@ -50,6 +52,10 @@ pub enum StartError {
     Listen(ListenError),
     /// The unix socket can't be listened on.
     Unix(PathBuf, io::Error),
+    /// The users are not as they must be.
+    Users(LoadFault),
+    /// The audit log can't be opened.
+    Audit(PathBuf, io::Error),
     /// No address is asked for.
     Nowhere,
     /// The data are there but can't be read.
@@ -79,6 +85,8 @@ impl fmt::Display for StartError {
                 f.write_str("Terminating server after rdb file reading failure.")
             }
             StartError::Key(fault) => write!(f, "{fault}"),
+            StartError::Users(fault) => write!(f, "Aborting Redis startup because of ACL errors: {fault}"),
+            StartError::Audit(path, error) => write!(f, "Can't open the audit log {}: {error}", path.display()),
             StartError::Nowhere => f.write_str("Configured to not listen anywhere, exiting."),
         }
     }
@@ -106,7 +114,11 @@ pub fn run(mut args: impl Iterator<Item = OsString>) -> ExitCode {
             ExitCode::SUCCESS
         }
         Invocation::Start(start) => match start.load() {
-            Ok(_) if start.check_only => {
+            Ok(config) if start.check_only => {
+                if let Err(fault) = check_users(&config) {
+                    eprintln!("{fault}");
+                    return ExitCode::FAILURE;
+                }
                 println!("The configuration is good.");
                 ExitCode::SUCCESS
             }
@@ -117,6 +129,11 @@ pub fn run(mut args: impl Iterator<Item = OsString>) -> ExitCode {
             }
         },
     }
+}
+
+/// Whether the users that the configuration itself defines could be taken over.
+fn check_users(config: &Config) -> Result<(), LoadFault> {
+    load_at_start(config, &mut Acl::new(catalog(&Table::new(FAMILIES, &[]))), None)
 }
 
 fn version_line() -> String {
@@ -287,6 +304,7 @@ fn serve(config: &mut Config, start: &Start, executable: String, logging: Loggin
         log::warn!("Unable to write oom_score_adj: {error}");
     }
     let mut server = Server::new(config.clone(), facts, FAMILIES, rng, clock.read());
+    server.load_users()?;
     server.load_data(clock.read())?;
     server.started(logging);
     server.connect_pump(reactor.loan());

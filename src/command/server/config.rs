@@ -2,6 +2,7 @@
 //! of the system), else after the unit (`Ask::Reconfigured`).
 
 use super::SERVER;
+use crate::acl::{Acl, Audit};
 use crate::command::args::Args;
 use crate::command::ctx::{Ask, Ctx, Flow, Outcome};
 use crate::command::derived::{self, RESERVED_FILES};
@@ -11,6 +12,7 @@ use crate::command::table::{Arg, Command, flag};
 use crate::config::{Config, Rewrite, SetContext, SetError};
 use crate::session::mode;
 use crate::sys::{host, listen};
+use serde_json::json;
 
 const ADMIN: u32 = flag::ADMIN | flag::NOSCRIPT | flag::LOADING | flag::STALE;
 const PARAMETER: &[Arg] = &[Arg::string("parameter")];
@@ -110,7 +112,14 @@ fn set(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         }
         return Err(SetError::refused(name, cause).into());
     }
+    if changed.contains(&"requirepass") {
+        let user = cx.acl.with_default_password(&cx.config.requirepass);
+        cx.put_user(user);
+    }
     cx.apply_config();
+    if cx.acl.audit.is_on() && !changed.is_empty() {
+        cx.note_audit("config", vec![("options", json!(changed))]);
+    }
     if changed.contains(&"maxmemory") && cx.config.maxmemory > 0 {
         // Nobody may send a command for a long time.
         cx.make_room();
@@ -136,6 +145,10 @@ fn apply(cx: &mut Ctx<'_>, before: &Config, changed: &[&'static str]) -> Result<
     }
     if has("oom-score-adj") || has("oom-score-adj-values") {
         apply_oom_score(cx)?;
+    }
+    if has("audit-log-file") {
+        let opened = Audit::open(cx.config.audit_log_file.path());
+        cx.acl.audit = opened.map_err(|error| ("audit-log-file", format!("The file can't be opened: {error}")))?;
     }
     if has("port") || has("bind") {
         move_listeners(cx, if has("port") { "port" } else { "bind" })?;
@@ -190,7 +203,12 @@ fn move_listeners(cx: &mut Ctx<'_>, named: &'static str) -> Result<(), Failure> 
 }
 
 fn rewrite(cx: &mut Ctx<'_>, _args: &mut Args<'_>) -> Outcome {
-    match cx.config.rewrite(Rewrite { users: None, force_all: false }) {
+    let users: Vec<Vec<u8>> = match cx.config.aclfile.is_empty() {
+        // Those that are kept in the data folder would be there twice.
+        true => cx.acl.iter().filter(|user| !user.kept).map(|user| Acl::line_of(user)).collect(),
+        false => Vec::new(),
+    };
+    match cx.config.rewrite(Rewrite { users: Some(&users), force_all: false }) {
         Ok(()) => log::info!("CONFIG REWRITE executed with success."),
         Err(error) => {
             log::warn!("CONFIG REWRITE failed: {error}");
