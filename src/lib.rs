@@ -20,4 +20,5 @@ pub mod session;
 pub mod stats;
 #[allow(unsafe_code)]
 pub mod sys;
+pub mod tls;
 pub mod types;

@@ -33,7 +33,7 @@ use crate::config::Config;
 use crate::hub::Hub;
 use crate::journal::{Effects, Journal};
 use crate::keyspace::Keyspace;
-use crate::net::{Input, LentReactor, Peer, Service};
+use crate::net::{Doors, Input, LentReactor, Peer, Service};
 use crate::resp::{Argv, Outbox, Reply};
 use crate::script::Scripts;
 use crate::session::{ConnId, Session, Sessions, mode};
@@ -42,7 +42,6 @@ use crate::sys::loan::Loan;
 use crate::sys::logging::Logging;
 use crate::sys::{alloc, ticks};
 use batch::Batch;
-use std::net::TcpListener;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -93,8 +92,10 @@ pub struct Server {
     snapshot_wait: Option<Duration>,
     /// The moment of the last turn that had requests, and the tick clock when they began to run.
     turn: (Now, u64),
-    /// TCP sockets for the reactor to exchange.
-    listeners: Option<Vec<TcpListener>>,
+    /// Sockets and keys for the reactor to exchange.
+    doors: Option<Doors>,
+    /// When the files of TLS are looked at next, monotonic milliseconds.
+    next_tls_look_ms: u64,
 }
 
 impl Server {
@@ -147,7 +148,8 @@ impl Server {
             commands_before_turn: 0,
             snapshot_wait: None,
             turn: (now, ticks::now()),
-            listeners: None,
+            doors: None,
+            next_tls_look_ms: 0,
         };
         derived::apply(&server.config, &mut server.keyspace, &mut server.hub, &mut server.acl, &mut server.stats);
         server.sessions.push_limit_bytes = derived::push_limit_bytes(&server.config);
@@ -238,10 +240,17 @@ impl Server {
 
     fn keep_buffer(&mut self, buffer: Vec<u8>) {
         // Small ones, made for a message, would only have to grow again.
-        let is_kept = (REPLY_BUFFER_BYTES..=KEPT_BUFFER_BYTES).contains(&buffer.capacity());
+        let is_kept =
+            (REPLY_BUFFER_BYTES..=KEPT_BUFFER_BYTES).contains(&buffer.capacity()) && !self.is_short_of_memory();
         if is_kept && self.spare_buffers.len() < SPARE_BUFFERS {
             self.spare_buffers.push(buffer);
         }
+    }
+
+    /// Whether what the server itself keeps in reserve would cost keys.
+    #[inline]
+    fn is_short_of_memory(&self) -> bool {
+        self.config.maxmemory != 0 && alloc::used_bytes() as u64 > self.config.maxmemory
     }
 
     /// What a unit set in motion beyond its own client.
@@ -345,9 +354,12 @@ fn open(
         stats.totals.rejected_connections += 1;
         return Err(b"-ERR max number of clients reached\r\n".to_vec());
     }
-    if config.protected_mode && acl.default_user().no_password && !(peer.loopback || peer.unix) {
+    let is_kept_out = config.protected_mode && acl.default_user().no_password && !(peer.loopback || peer.unix);
+    if is_kept_out {
         stats.totals.rejected_connections += 1;
-        return Err(start::PROTECTED_MODE_TEXT.as_bytes().to_vec());
+        if !peer.tls {
+            return Err(start::PROTECTED_MODE_TEXT.as_bytes().to_vec());
+        }
     }
     let mut session = Session::new(sessions.next_id(), conn, now);
     session.authenticated = acl.is_open();
@@ -356,6 +368,11 @@ fn open(
     session.mode |= if peer.unix { mode::UNIX_SOCKET } else { 0 } | if peer.loopback { mode::LOOPBACK } else { 0 };
     session.peer = peer.peer.into();
     session.local = peer.local.into();
+    if is_kept_out {
+        // With TLS it can be told why only after the handshake.
+        session.outbox.extend(start::PROTECTED_MODE_TEXT.as_bytes());
+        session.mode |= mode::CLOSE_AFTER_REPLY;
+    }
     log::trace!("Accepted {}", session.peer);
     sessions.insert(session);
     Ok(())
@@ -388,8 +405,8 @@ impl Service for Server {
         self.signalled(signal, now);
     }
 
-    fn poll_listeners(&mut self) -> Option<Vec<TcpListener>> {
-        self.listeners.take()
+    fn poll_doors(&mut self) -> Option<Doors> {
+        self.doors.take()
     }
 
     fn keepalive_secs(&self) -> u32 {

@@ -18,8 +18,9 @@ use crate::resp::{OwnedArgv, Reply};
 use crate::script::Scripts;
 use crate::session::{ConnId, Session, Sessions};
 use crate::stats::{Hidden, Stats};
+use crate::sys::listen::Sockets;
+use crate::tls::Setup;
 use crate::types::Type;
-use std::net::TcpListener;
 use std::os::fd::RawFd;
 
 /// How a handler ended.
@@ -105,11 +106,15 @@ pub struct Facts {
     /// TCP sockets that are listened on.
     pub listening: Vec<RawFd>,
     /// TCP sockets that a CONFIG SET has opened to take their place.
-    pub opened: Option<Vec<TcpListener>>,
+    pub opened: Option<Sockets>,
+    /// What connections with TLS are met with, in both directions.
+    pub tls: Option<Setup>,
     /// The kernel's out-of-memory score of the process before it was set.
     pub initial_oom_score: Option<i32>,
     /// Until when (Unix milliseconds) and what CLIENT PAUSE holds up.
     pub pause: Option<(i64, PauseKind)>,
+    /// Memory is over its limit, and keys are on their way out.
+    pub evicting: bool,
     /// DEBUG SLEEP and its kin may be used (enable-debug-command).
     pub debug: Debug,
     /// The files of the data folder.

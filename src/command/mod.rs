@@ -28,6 +28,7 @@ pub mod keys;
 mod lcs;
 mod list;
 mod news;
+mod popping;
 mod pubsub;
 mod room;
 mod scan;
@@ -52,6 +53,7 @@ pub use execute::{Handled, close_vanished, end_unit, execute, refuse_protocol, r
 pub use function::adopt_libraries;
 pub use login::login_as;
 pub use news::{Mail, broadcast, deliver_events, forget_surplus, interest};
+pub use room::make_room;
 pub use server::persistence;
 pub use table::{Arg, ArgType, Begin, Command, Find, Handler, KeySpec, Row, Table, acl, flag, key_flag};
 

@@ -223,6 +223,8 @@ fields! {
     tls_session_cache_size: u32,
     /// Seconds.
     tls_session_cache_timeout: u32,
+    /// Seconds; 0 is never.
+    tls_auto_reload_interval: u32,
 
     cluster_enabled: bool,
     cluster_config_file: Text,

@@ -5,11 +5,10 @@ use super::batch::{LentTurn, Turn};
 use super::open;
 use crate::base::clock::Now;
 use crate::command::{Ctx, Pump, refuse_protocol};
-use crate::net::{Input, LentReactor, Peer, Service};
+use crate::net::{Doors, Input, LentReactor, Peer, Service};
 use crate::resp::{Argv, Decoded, Outbox, ProtocolError, RequestLimits};
 use crate::session::{ConnId, mode};
 use crate::sys::loan::Loan;
-use std::net::TcpListener;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -153,7 +152,7 @@ impl Service for Busy<'_, '_> {
         // So are signals.
     }
 
-    fn poll_listeners(&mut self) -> Option<Vec<TcpListener>> {
+    fn poll_doors(&mut self) -> Option<Doors> {
         None
     }
 

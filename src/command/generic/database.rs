@@ -44,7 +44,7 @@ fn flush(cx: &mut Ctx<'_>, which: Option<DbIndex>, lazy: bool) -> Outcome {
     }
     // Propagated also when there was nothing: a replica may have what we have not.
     cx.effects.force();
-    cx.db.space.book.dirty += if which.is_some() { removed } else { removed + 1 };
+    cx.db.space.book.dirty += removed;
     cx.reply.ok();
     Ok(Flow::Done)
 }
