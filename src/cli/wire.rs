@@ -62,11 +62,9 @@ fn secured(tls: &Tls) -> Result<ClientSide, String> {
         names_count: tls.sni.is_some() || !own,
     };
     let credentials = match (&tls.cert, &tls.key) {
-        (Some(cert), Some(key)) => Some(Credentials {
-            certificate: ("--cert", Path::new(cert)),
-            key: ("--key", Path::new(key)),
-            pass: b"",
-        }),
+        (Some(cert), Some(key)) => {
+            Some(Credentials { certificate: ("--cert", Path::new(cert)), key: ("--key", Path::new(key)), pass: b"" })
+        }
         (None, None) => None,
         _ => return Err("--cert and --key go together".into()),
     };

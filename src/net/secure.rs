@@ -264,7 +264,13 @@ impl TlsStream {
     }
 
     /// One step of the session: how much of the input is done with, and whether there is a next step.
-    fn step(&mut self, start: usize, end: usize, sink: &mut Sink<'_>, work: &mut Workspace) -> (usize, io::Result<bool>) {
+    fn step(
+        &mut self,
+        start: usize,
+        end: usize,
+        sink: &mut Sink<'_>,
+        work: &mut Workspace,
+    ) -> (usize, io::Result<bool>) {
         let Workspace { input, output, filled } = work;
         let UnbufferedStatus { mut discard, state } = self.session.process_tls_records(&mut input[start..end]);
         let step = match state {

@@ -63,7 +63,12 @@ const COMMON: &[&str] = &["ALL", "DEFAULT", "HIGH", "ECDHE", "EECDH", "kEECDH", 
 const OLD_SUITES: [Suite; 6] = [
     suite("ECDHE-ECDSA-AES256-GCM-SHA384", CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, 256, ECDSA_256),
     suite("ECDHE-RSA-AES256-GCM-SHA384", CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, 256, RSA_256),
-    suite("ECDHE-ECDSA-CHACHA20-POLY1305", CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, 256, ECDSA_CHACHA),
+    suite(
+        "ECDHE-ECDSA-CHACHA20-POLY1305",
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+        256,
+        ECDSA_CHACHA,
+    ),
     suite("ECDHE-RSA-CHACHA20-POLY1305", CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256, 256, RSA_CHACHA),
     suite("ECDHE-ECDSA-AES128-GCM-SHA256", CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, 128, ECDSA_128),
     suite("ECDHE-RSA-AES128-GCM-SHA256", CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, 128, RSA_128),
@@ -79,9 +84,8 @@ impl Suite {
     /// Whether all parts of a term (`ECDHE+AESGCM`) fit.
     fn fits(&self, term: &str) -> bool {
         let same = |a: &str, b: &str| a.eq_ignore_ascii_case(b);
-        term.split('+').all(|part| {
-            same(part, self.name) || COMMON.iter().chain(self.words).any(|word| same(word, part))
-        })
+        term.split('+')
+            .all(|part| same(part, self.name) || COMMON.iter().chain(self.words).any(|word| same(word, part)))
     }
 }
 
@@ -110,7 +114,8 @@ fn old_suites(text: &str) -> Result<Vec<CipherSuite>, TlsError> {
         }
     }
     if chosen.is_empty() {
-        let what = format!("no cipher of '{text}' is known; known are {}", OLD_SUITES.map(|suite| suite.name).join(":"));
+        let what =
+            format!("no cipher of '{text}' is known; known are {}", OLD_SUITES.map(|suite| suite.name).join(":"));
         return Err(TlsError::Value { option: "tls-ciphers", what });
     }
     Ok(chosen.into_iter().map(|index| OLD_SUITES[index].id).collect())
@@ -182,10 +187,7 @@ mod tests {
         assert!(versions(b"TLSv1 TLSv1.1").is_err() && versions(b"TLSv1.2 SSLv3").is_err());
         let provider = provider(b"ECDHE-RSA-AES256-GCM-SHA384", b"TLS_AES_128_GCM_SHA256").expect("known");
         let ids: Vec<CipherSuite> = provider.cipher_suites.iter().map(|suite| suite.suite()).collect();
-        assert_eq!(
-            ids,
-            [CipherSuite::TLS13_AES_128_GCM_SHA256, CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384]
-        );
+        assert_eq!(ids, [CipherSuite::TLS13_AES_128_GCM_SHA256, CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384]);
         assert!(super::provider(b"", b"TLS_NOTHING").is_err());
     }
 }

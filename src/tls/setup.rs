@@ -101,10 +101,7 @@ struct Choice {
 
 impl Choice {
     fn of(protocols: &[u8], ciphers: &[u8], ciphersuites: &[u8]) -> Result<Choice, TlsError> {
-        Ok(Choice {
-            provider: choice::provider(ciphers, ciphersuites)?,
-            versions: choice::versions(protocols)?,
-        })
+        Ok(Choice { provider: choice::provider(ciphers, ciphersuites)?, versions: choice::versions(protocols)? })
     }
 }
 

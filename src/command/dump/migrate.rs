@@ -224,7 +224,10 @@ impl Link {
         let stream = self.stream.get_mut();
         let socket = stream.socket();
         let ready = socket.set_write_timeout(Some(timeout)).and_then(|()| socket.set_read_timeout(Some(timeout)));
-        ready.and_then(|()| stream.write_all(bytes)).and_then(|()| stream.flush()).map_err(|error| Fault::Io { step: "writing", error })
+        ready
+            .and_then(|()| stream.write_all(bytes))
+            .and_then(|()| stream.flush())
+            .map_err(|error| Fault::Io { step: "writing", error })
     }
 
     /// One line of reply; an error's text if it is one.

@@ -187,9 +187,8 @@ fn move_listeners(cx: &mut Ctx<'_>, named: &'static str) -> Result<(), Failure> 
     let (backlog, old) = (cx.config.tcp_backlog, cx.facts.listening.clone());
     old.iter().for_each(|fd| listen::suspend(*fd));
     let clear = listen::open_all(&cx.config.bind, cx.config.port, backlog);
-    let both = clear.and_then(|clear| {
-        Ok(Sockets { clear, tls: listen::open_all(&cx.config.bind, cx.config.tls_port, backlog)? })
-    });
+    let both = clear
+        .and_then(|clear| Ok(Sockets { clear, tls: listen::open_all(&cx.config.bind, cx.config.tls_port, backlog)? }));
     match both {
         Ok(opened) => {
             cx.facts.opened = Some(opened);
