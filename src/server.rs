@@ -11,6 +11,7 @@ mod batch;
 mod busy;
 mod check;
 mod cron;
+mod keys;
 mod limits;
 mod log_options;
 mod persistence;
@@ -23,11 +24,14 @@ mod waits;
 
 pub use start::{StartError, run};
 
+use crate::acl::Acl;
 use crate::base::clock::Now;
 use crate::base::hash::Hasher;
 use crate::base::rng::Rng;
-use crate::command::{Ask, Ctx, Facts, Handled, Pump, Row, Table, broadcast, derived, execute, interest};
-use crate::config::Config;
+use crate::command::{
+    Ask, Ctx, Facts, Handled, Pump, Row, Table, broadcast, catalog, derived, execute, interest, login_as,
+};
+use crate::config::{Config, TlsAuthClientsUser};
 use crate::hub::Hub;
 use crate::journal::{Effects, Journal};
 use crate::keyspace::Keyspace;
@@ -39,6 +43,7 @@ use crate::stats::{Hidden, Stats};
 use crate::sys::loan::Loan;
 use crate::sys::logging::Logging;
 use crate::sys::{alloc, ticks};
+use crate::tls;
 use batch::Batch;
 use std::rc::Rc;
 use std::time::Duration;
@@ -58,6 +63,7 @@ pub struct Server {
     effects: Effects,
     journal: Journal,
     config: Config,
+    acl: Acl,
     stats: Stats,
     table: Table,
     facts: Facts,
@@ -111,6 +117,8 @@ impl Server {
             .map(|(old, new)| (old.lossy().into_owned(), new.lossy().into_owned()))
             .collect();
         let table = Table::new(families, &renamed);
+        let mut acl = Acl::new(catalog(&table));
+        acl.put(acl.with_default_password(&config.requirepass));
         let hasher = Hasher::seeded(seed);
         let keyspace = Keyspace::new(config.databases as usize, hasher, Rng::seeded(rng.next_u64()));
         let mut server = Server {
@@ -122,6 +130,7 @@ impl Server {
             stats: Stats::new(table.len(), now),
             table,
             config,
+            acl,
             facts,
             scripts: Scripts::default(),
             pump: None,
@@ -145,7 +154,7 @@ impl Server {
             doors: None,
             next_tls_look_ms: 0,
         };
-        derived::apply(&server.config, &mut server.keyspace, &mut server.hub, &mut server.stats);
+        derived::apply(&server.config, &mut server.keyspace, &mut server.hub, &mut server.acl, &mut server.stats);
         server.sessions.push_limit_bytes = derived::push_limit_bytes(&server.config);
         server
     }
@@ -166,7 +175,7 @@ impl Server {
         }
         let mut db = self.keyspace.view(session.db, now);
         db.touch_reads = !session.is(mode::NO_TOUCH);
-        let reply_limit_bytes = limits::hard_reply_bytes(&self.config, &session);
+        let reply_limit_bytes = limits::hard_reply_bytes(&self.config, &self.acl, &session);
         let result = f(&mut Ctx {
             now,
             db,
@@ -177,6 +186,7 @@ impl Server {
             effects: &mut self.effects,
             journal: &mut self.journal,
             config: &mut self.config,
+            acl: &mut self.acl,
             stats: &mut self.stats,
             table: &self.table,
             facts: &mut self.facts,
@@ -233,10 +243,17 @@ impl Server {
 
     fn keep_buffer(&mut self, buffer: Vec<u8>) {
         // Small ones, made for a message, would only have to grow again.
-        let is_kept = (REPLY_BUFFER_BYTES..=KEPT_BUFFER_BYTES).contains(&buffer.capacity());
+        let is_kept =
+            (REPLY_BUFFER_BYTES..=KEPT_BUFFER_BYTES).contains(&buffer.capacity()) && !self.is_short_of_memory();
         if is_kept && self.spare_buffers.len() < SPARE_BUFFERS {
             self.spare_buffers.push(buffer);
         }
+    }
+
+    /// Whether what the server itself keeps in reserve would cost keys.
+    #[inline]
+    fn is_short_of_memory(&self) -> bool {
+        self.config.maxmemory != 0 && alloc::used_bytes() as u64 > self.config.maxmemory
     }
 
     /// What a unit set in motion beyond its own client.
@@ -333,13 +350,14 @@ fn open(
     stats: &mut Stats,
     config: &Config,
     sessions: &mut Sessions,
+    acl: &Acl,
 ) -> Result<(), Vec<u8>> {
     stats.totals.connections_received += 1;
     if sessions.len() >= config.maxclients as usize {
         stats.totals.rejected_connections += 1;
         return Err(b"-ERR max number of clients reached\r\n".to_vec());
     }
-    let is_kept_out = config.protected_mode && config.requirepass.is_empty() && !(peer.loopback || peer.unix);
+    let is_kept_out = config.protected_mode && acl.default_user().no_password && !(peer.loopback || peer.unix);
     if is_kept_out {
         stats.totals.rejected_connections += 1;
         if !peer.tls {
@@ -347,7 +365,8 @@ fn open(
         }
     }
     let mut session = Session::new(sessions.next_id(), conn, now);
-    session.authenticated = config.requirepass.is_empty();
+    session.authenticated = acl.is_open();
+    session.become_user(acl.default_user());
     session.fd = peer.fd;
     session.mode |= if peer.unix { mode::UNIX_SOCKET } else { 0 } | if peer.loopback { mode::LOOPBACK } else { 0 };
     session.peer = peer.peer.into();
@@ -362,9 +381,34 @@ fn open(
     Ok(())
 }
 
+/// Logs a client in as the user whom its certificate names, if the options say so.
+fn admit(
+    conn: ConnId,
+    certificate: Option<&[u8]>,
+    stats: &mut Stats,
+    config: &Config,
+    sessions: &mut Sessions,
+    acl: &Acl,
+) {
+    let (Some(certificate), Some(session)) = (certificate, sessions.get_mut(conn)) else { return };
+    let names = match config.tls_auth_clients_user {
+        TlsAuthClientsUser::Off => return,
+        TlsAuthClientsUser::CommonName => tls::common_name(certificate).into_iter().collect(),
+        TlsAuthClientsUser::Uri => tls::uris(certificate),
+    };
+    if !names.iter().any(|name| login_as(session, acl, name.as_bytes())) {
+        stats.totals.denied_certificates += 1;
+        log::debug!("The certificate of {} names no user: {names:?}", session.peer);
+    }
+}
+
 impl Service for Server {
     fn handle_open(&mut self, conn: ConnId, peer: Peer, now: Now) -> Result<(), Vec<u8>> {
-        open(conn, peer, now, &mut self.stats, &self.config, &mut self.sessions)
+        open(conn, peer, now, &mut self.stats, &self.config, &mut self.sessions, &self.acl)
+    }
+
+    fn handle_secured(&mut self, conn: ConnId, certificate: Option<&[u8]>, _now: Now) {
+        admit(conn, certificate, &mut self.stats, &self.config, &mut self.sessions, &self.acl);
     }
 
     fn read_target(&mut self, conn: ConnId) -> Option<(&mut Vec<u8>, usize)> {

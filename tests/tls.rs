@@ -168,6 +168,26 @@ fn a_certificate_is_asked_for_as_tls_auth_clients_says() {
 }
 
 #[test]
+fn the_name_in_a_certificate_can_be_the_users() {
+    let secured = Secured::start(&["--tls-auth-clients-user", "CN"]);
+    let mut clear = secured.server.client();
+    clear.ask("ACL SETUSER client on >secret ~* +@all");
+    clear.ask("ACL SETUSER default >other");
+    let mut known = secured.client();
+    assert_eq!(known.say("ACL WHOAMI"), "\"client\"");
+    secured.pki.sign("nobody", 5);
+    let mut unknown = Visitor::new(secured.port, Some((&secured.pki, "nobody"))).client().expect("let in");
+    assert_eq!(unknown.say("ACL WHOAMI"), "-NOAUTH Authentication required.");
+    clear.ask("ACL SETUSER client off");
+    assert_eq!(secured.client().say("ACL WHOAMI"), "-NOAUTH Authentication required.");
+    assert!(clear.ask("INFO stats").string().contains("acl_access_denied_tls_cert:2\r\n"));
+    clear.ask("ACL SETUSER client on");
+    assert_eq!(set(&mut clear, "tls-auth-clients-user", "off"), "OK");
+    assert_eq!(secured.client().say("ACL WHOAMI"), "-NOAUTH Authentication required.");
+    clear.ask("ACL SETUSER default nopass");
+}
+
+#[test]
 fn versions_and_ciphers_are_those_that_the_options_name() {
     let secured = Secured::open(&["--tls-protocols", "TLSv1.2"]);
     let new = Visitor::with(secured.port, None, aws_lc_rs::default_provider(), &[&rustls::version::TLS13]);

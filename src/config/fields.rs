@@ -128,6 +128,11 @@ fields! {
 
     requirepass: Text,
     aclfile: Text,
+    audit_log_file: Text,
+    /// Wrong passwords of an address that cost nothing; 0 for all.
+    auth_failure_limit: u32,
+    password_hash: PasswordHash,
+    requirepass_file: Text,
     acllog_max_len: u64,
     acl_pubsub_default: AclPubsubDefault,
     enable_protected_configs: Permission,
@@ -208,6 +213,7 @@ fields! {
     tls_ca_cert_file: Text,
     tls_ca_cert_dir: Text,
     tls_auth_clients: TlsAuthClients,
+    tls_auth_clients_user: TlsAuthClientsUser,
     tls_replication: bool,
     tls_cluster: bool,
     tls_protocols: Text,

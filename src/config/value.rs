@@ -254,6 +254,18 @@ words! {
 }
 
 words! {
+    /// Which field of a client's certificate is the name of its user.
+    TlsAuthClientsUser {
+        /// None.
+        Off = "off",
+        /// The common name.
+        CommonName = "CN",
+        /// A URI among the alternative names.
+        Uri = "URI",
+    }
+}
+
+words! {
     /// How the kernel's out-of-memory score is set.
     OomScoreAdj {
         /// Left alone.
@@ -262,6 +274,16 @@ words! {
         Relative = "yes" | "relative",
         /// Values are written as they are.
         Absolute = "absolute",
+    }
+}
+
+words! {
+    /// How new passwords are kept.
+    PasswordHash {
+        /// SHA-256, as the protocol has it.
+        Sha256 = "sha256",
+        /// argon2id, salted and slow.
+        Argon2id = "argon2id",
     }
 }
 

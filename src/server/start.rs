@@ -6,15 +6,18 @@
 //!
 //! Everything that can be refused is tried before the first client is taken. What is only a pity is a warning of one line.
 
-use super::{Server, check, log_options, title};
+use super::{Server, check, keys, log_options, title};
+use crate::acl::Acl;
 use crate::base::clock::Clock;
 use crate::base::rng::Rng;
 use crate::base::version;
 use crate::command::derived::{self, RESERVED_FILES};
-use crate::command::{Debug, FAMILIES, Facts, Links};
+use crate::command::users::{LoadFault, load_at_start};
+use crate::command::{Debug, FAMILIES, Facts, Links, Table, catalog};
 use crate::config::{Config, Invocation, Start, Supervised, Text, render_faults};
 use crate::net::{Doors, Listener, Reactor};
 use crate::persist::rdb::Fault;
+use crate::persist::seal::KeyFault;
 use crate::sys::listen::{self, ListenError, Sockets};
 use crate::sys::logging::Logging;
 use crate::sys::{alloc, crash, host, process, ticks, warm};
@@ -51,12 +54,16 @@ pub enum StartError {
     Tls(TlsError),
     /// The unix socket can't be listened on.
     Unix(PathBuf, io::Error),
+    /// The users are not as they must be.
+    Users(LoadFault),
+    /// The audit log can't be opened.
+    Audit(PathBuf, io::Error),
     /// No address is asked for.
     Nowhere,
     /// The data are there but can't be read.
     Data(PathBuf, Fault),
-    /// Files are to be sealed, which this version can't: better no server than data in clear.
-    Unsealed,
+    /// There is no key to seal files with, or to open them.
+    Key(KeyFault),
 }
 
 impl fmt::Display for StartError {
@@ -80,10 +87,9 @@ impl fmt::Display for StartError {
                 writeln!(f, "{}: {fault}", path.display())?;
                 f.write_str("Terminating server after rdb file reading failure.")
             }
-            StartError::Unsealed => f.write_str(
-                "encrypt yes: this version can't seal files yet, and would write the data in clear. Take it out of the \
-                 configuration to run without encryption.",
-            ),
+            StartError::Key(fault) => write!(f, "{fault}"),
+            StartError::Users(fault) => write!(f, "Aborting Redis startup because of ACL errors: {fault}"),
+            StartError::Audit(path, error) => write!(f, "Can't open the audit log {}: {error}", path.display()),
             StartError::Nowhere => f.write_str("Configured to not listen anywhere, exiting."),
         }
     }
@@ -111,7 +117,11 @@ pub fn run(mut args: impl Iterator<Item = OsString>) -> ExitCode {
             ExitCode::SUCCESS
         }
         Invocation::Start(start) => match start.load() {
-            Ok(_) if start.check_only => {
+            Ok(config) if start.check_only => {
+                if let Err(fault) = check_users(&config) {
+                    eprintln!("{fault}");
+                    return ExitCode::FAILURE;
+                }
                 println!("The configuration is good.");
                 ExitCode::SUCCESS
             }
@@ -122,6 +132,11 @@ pub fn run(mut args: impl Iterator<Item = OsString>) -> ExitCode {
             }
         },
     }
+}
+
+/// Whether the users that the configuration itself defines could be taken over.
+fn check_users(config: &Config) -> Result<(), LoadFault> {
+    load_at_start(config, &mut Acl::new(catalog(&Table::new(FAMILIES, &[]))), None)
 }
 
 fn version_line() -> String {
@@ -170,9 +185,6 @@ fn absolute(program: &Path) -> String {
 /// All that concerns the process: folder, background, log, crash report, signals. The log, and whether the folder was made.
 fn prepare(config: &mut Config) -> Result<(Logging, bool), StartError> {
     let dir = config.dir.path().to_owned();
-    if config.encrypt {
-        return Err(StartError::Unsealed);
-    }
     let made_folder = enter_folder(&dir).map_err(|error| StartError::Folder(dir, error))?;
     if config.daemonize {
         process::daemonize().map_err(|error| StartError::System("Can't go to the background", error))?;
@@ -275,6 +287,7 @@ fn serve(config: &mut Config, start: &Start, executable: String, logging: Loggin
     if let Some(unix) = unix {
         reactor.add_listener(unix).map_err(system)?;
     }
+    let vault = keys::vault(config).map_err(StartError::Key)?;
     let pidfile = write_pidfile(config);
     let mut facts = Facts {
         run_id: rng.hex(40),
@@ -287,6 +300,8 @@ fn serve(config: &mut Config, start: &Start, executable: String, logging: Loggin
         initial_oom_score: None,
         pause: None,
         debug: Debug::default(),
+        evicting: false,
+        vault,
         saves_begun: 0,
         saving: None,
         links: Links::default(),
@@ -296,6 +311,7 @@ fn serve(config: &mut Config, start: &Start, executable: String, logging: Loggin
         log::warn!("Unable to write oom_score_adj: {error}");
     }
     let mut server = Server::new(config.clone(), facts, FAMILIES, rng, clock.read());
+    server.load_users()?;
     server.load_data(clock.read())?;
     server.started(logging);
     server.connect_pump(reactor.loan());

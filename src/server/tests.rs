@@ -2,6 +2,9 @@
 
 use super::*;
 use crate::command::{Debug, FAMILIES};
+use crate::persist::storage::Disk;
+use crate::persist::vault::Vault;
+use std::sync::Arc;
 
 const CONN: ConnId = ConnId(1);
 const START_MS: i64 = 1_700_000_000_000;
@@ -24,6 +27,8 @@ fn facts(now: Now) -> Facts {
         initial_oom_score: None,
         pause: None,
         debug: Debug::default(),
+        evicting: false,
+        vault: Vault::new(Arc::new(Disk)),
         saves_begun: 0,
         saving: None,
         links: crate::command::Links::default(),

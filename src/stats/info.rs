@@ -368,9 +368,10 @@ const STATS: &[Field] = fields! {
     "instantaneous_eventloop_cycles_per_sec" => |s| whole(&s.stats.rates.turns);
     "instantaneous_eventloop_duration_usec" => |s| s.stats.rates.turn_us.mean().round() as u64;
     "acl_access_denied_auth" => |s| s.stats.totals.auth_failures;
-    "acl_access_denied_cmd" => |_| 0;
-    "acl_access_denied_key" => |_| 0;
-    "acl_access_denied_channel" => |_| 0;
+    "acl_access_denied_cmd" => |s| s.stats.totals.denied_commands;
+    "acl_access_denied_key" => |s| s.stats.totals.denied_keys;
+    "acl_access_denied_channel" => |s| s.stats.totals.denied_channels;
+    "acl_access_denied_tls_cert" => |s| s.stats.totals.denied_certificates;
 };
 
 fn whole(rate: &Rate) -> u64 {

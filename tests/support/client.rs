@@ -64,9 +64,9 @@ impl Value {
 const NULL_BULK: &[u8] = b"\0null bulk\0";
 
 /// Both directions of what requests go through: TLS, where it is not the socket itself.
-pub trait Channel: Read + Write + std::fmt::Debug {}
+pub trait Channel: Read + Write + std::fmt::Debug + Send {}
 
-impl<T: Read + Write + std::fmt::Debug> Channel for T {}
+impl<T: Read + Write + std::fmt::Debug + Send> Channel for T {}
 
 /// A connection.
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 //! of the system), else after the unit (`Ask::Reconfigured`).
 
 use super::SERVER;
+use crate::acl::{Acl, Audit};
 use crate::command::args::Args;
 use crate::command::ctx::{Ask, Ctx, Flow, Outcome};
 use crate::command::derived::{self, RESERVED_FILES};
@@ -13,6 +14,7 @@ use crate::session::mode;
 use crate::sys::listen::Sockets;
 use crate::sys::{host, listen};
 use crate::tls::Setup;
+use serde_json::json;
 
 const ADMIN: u32 = flag::ADMIN | flag::NOSCRIPT | flag::LOADING | flag::STALE;
 const PARAMETER: &[Arg] = &[Arg::string("parameter")];
@@ -112,7 +114,14 @@ fn set(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         }
         return Err(SetError::refused(name, cause).into());
     }
+    if changed.contains(&"requirepass") {
+        let user = cx.acl.with_default_password(&cx.config.requirepass);
+        cx.put_user(user);
+    }
     cx.apply_config();
+    if cx.acl.audit.is_on() && !changed.is_empty() {
+        cx.note_audit("config", vec![("options", json!(changed))]);
+    }
     if changed.contains(&"maxmemory") && cx.config.maxmemory > 0 {
         // Nobody may send a command for a long time.
         cx.make_room();
@@ -139,6 +148,10 @@ fn apply(cx: &mut Ctx<'_>, before: &Config, changed: &[&'static str]) -> Result<
     if has("oom-score-adj") || has("oom-score-adj-values") {
         apply_oom_score(cx)?;
     }
+    if has("audit-log-file") {
+        let opened = Audit::open(cx.config.audit_log_file.path());
+        cx.acl.audit = opened.map_err(|error| ("audit-log-file", format!("The file can't be opened: {error}")))?;
+    }
     let tls = set_up_tls(cx, changed)?;
     if let Some(name) = ["port", "tls-port", "bind"].into_iter().find(|name| has(name)) {
         move_listeners(cx, name)?;
@@ -151,7 +164,7 @@ fn apply(cx: &mut Ctx<'_>, before: &Config, changed: &[&'static str]) -> Result<
 
 /// Makes anew what hangs on the options of TLS, if one of them has changed.
 fn set_up_tls(cx: &Ctx<'_>, changed: &[&'static str]) -> Result<Option<Option<Setup>>, Failure> {
-    let beside = ["tls-auto-reload-interval"];
+    let beside = ["tls-auto-reload-interval", "tls-auth-clients-user"];
     let Some(name) = changed.iter().find(|name| name.starts_with("tls-") && !beside.contains(name)) else {
         return Ok(None);
     };
@@ -211,7 +224,12 @@ fn move_listeners(cx: &mut Ctx<'_>, named: &'static str) -> Result<(), Failure> 
 }
 
 fn rewrite(cx: &mut Ctx<'_>, _args: &mut Args<'_>) -> Outcome {
-    match cx.config.rewrite(Rewrite { users: None, force_all: false }) {
+    let users: Vec<Vec<u8>> = match cx.config.aclfile.is_empty() {
+        // Those that are kept in the data folder would be there twice.
+        true => cx.acl.iter().filter(|user| !user.kept).map(|user| Acl::line_of(user)).collect(),
+        false => Vec::new(),
+    };
+    match cx.config.rewrite(Rewrite { users: Some(&users), force_all: false }) {
         Ok(()) => log::info!("CONFIG REWRITE executed with success."),
         Err(error) => {
             log::warn!("CONFIG REWRITE failed: {error}");
