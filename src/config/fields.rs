@@ -213,6 +213,7 @@ fields! {
     tls_ca_cert_file: Text,
     tls_ca_cert_dir: Text,
     tls_auth_clients: TlsAuthClients,
+    tls_auth_clients_user: TlsAuthClientsUser,
     tls_replication: bool,
     tls_cluster: bool,
     tls_protocols: Text,

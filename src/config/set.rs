@@ -200,6 +200,7 @@ mod tests {
             "nonce",
             "password-hash",
             "requirepass-file",
+            "tls-auth-clients-user",
             "tls-auto-reload-interval",
         ];
         let mut expected: Vec<String> = reference.chain(ours.map(str::to_owned)).collect();

@@ -171,7 +171,7 @@ fn apply(cx: &mut Ctx<'_>, before: &Config, changed: &[&'static str]) -> Result<
 
 /// Makes anew what hangs on the options of TLS, if one of them has changed.
 fn set_up_tls(cx: &Ctx<'_>, changed: &[&'static str]) -> Result<Option<Option<Setup>>, Failure> {
-    let beside = ["tls-auto-reload-interval"];
+    let beside = ["tls-auto-reload-interval", "tls-auth-clients-user"];
     let Some(name) = changed.iter().find(|name| name.starts_with("tls-") && !beside.contains(name)) else {
         return Ok(None);
     };
