@@ -10,11 +10,14 @@ use redstart::base::rng::Rng;
 use redstart::command::{Debug, FAMILIES, Facts, Links};
 use redstart::config::Config;
 use redstart::net::{Input, Peer, Service};
+use redstart::persist::storage::Disk;
+use redstart::persist::vault::Vault;
 use redstart::resp::{Decoded, Decoder, RequestLimits};
 use redstart::server::Server;
 use redstart::session::ConnId;
 use redstart::sys::alloc;
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::Instant;
 use tikv_jemalloc_ctl::thread;
 
@@ -37,6 +40,7 @@ fn server(clock: &Clock) -> Server {
         initial_oom_score: None,
         pause: None,
         debug: Debug::default(),
+        vault: Vault::new(Arc::new(Disk)),
         saves_begun: 0,
         saving: None,
         links: Links::default(),

@@ -286,16 +286,27 @@ fn serve(config: &mut Config, start: &Start, executable: String, logging: Loggin
         log::warn!("Unable to write oom_score_adj: {error}");
     }
     let mut server = Server::new(config.clone(), facts, FAMILIES, rng, clock.read());
-    server.load_data(clock.read())?;
+    if !start.quiet {
+        log::info!("Server initialized: {} databases", config.databases);
+    }
     server.started(logging);
     server.connect_pump(reactor.loan());
-    announce(config, start, sockets);
+    server.when_ready = Some(announcement(config, start, sockets));
+    server.load_data(clock.read())?;
+    if server.loading.is_some() {
+        report_status(config.supervised, &[NotifyState::Status("Loading the data")]);
+    } else {
+        server.be_ready();
+    }
     let ended = reactor.run(&mut server);
     tell_manager(&[NotifyState::Stopping]);
     if let Some(path) = pidfile {
         remove(&path);
     }
     ended.map_err(|error| StartError::System("The event loop failed", error))?;
+    if let Some(failure) = server.failure.take() {
+        return Err(failure);
+    }
     log::warn!("Redis is now ready to exit, bye bye...");
     Ok(())
 }
@@ -349,29 +360,34 @@ fn remove(path: &Path) {
     }
 }
 
-/// The last lines of the start: what is on, and where to connect.
-fn announce(config: &Config, start: &Start, [tcp, unix]: [bool; 2]) {
-    if !start.quiet {
-        log::info!("Server initialized: {} databases", config.databases);
-        if tcp {
-            log::info!("Ready to accept connections tcp");
+/// The last lines of the start, once the data are there: what is on, and where to connect.
+fn announcement(config: &Config, start: &Start, [tcp, unix]: [bool; 2]) -> Box<dyn FnOnce()> {
+    let (quiet, supervised) = (start.quiet, config.supervised);
+    let socket = config.unixsocket.lossy().into_owned();
+    let way = if tcp { format!("-p {}", config.port) } else { format!("-s {socket}") };
+    Box::new(move || {
+        if !quiet {
+            if tcp {
+                log::info!("Ready to accept connections tcp");
+            }
+            if unix {
+                log::info!("Ready to accept connections unix");
+            }
+            log::info!("Connect with: redis-cli {way}");
         }
-        if unix {
-            log::info!("Ready to accept connections unix");
+        report_status(supervised, &[NotifyState::Status("Ready to accept connections"), NotifyState::Ready]);
+        let is_upstart = std::env::var_os("UPSTART_JOB").is_some() && std::env::var_os("NOTIFY_SOCKET").is_none();
+        if supervised == Supervised::Upstart || (supervised == Supervised::Auto && is_upstart) {
+            process::stop_self();
         }
-        let socket = config.unixsocket.lossy();
-        let way = if tcp { format!("-p {}", config.port) } else { format!("-s {socket}") };
-        log::info!("Connect with: redis-cli {way}");
-    }
-    let notified = std::env::var_os("NOTIFY_SOCKET").is_some();
-    match config.supervised {
-        Supervised::Systemd => tell_manager(&[NotifyState::Status("Ready to accept connections"), NotifyState::Ready]),
-        Supervised::Auto if notified => {
-            tell_manager(&[NotifyState::Status("Ready to accept connections"), NotifyState::Ready]);
-        }
-        Supervised::Upstart => process::stop_self(),
-        Supervised::Auto if std::env::var_os("UPSTART_JOB").is_some() => process::stop_self(),
-        Supervised::Auto | Supervised::No => {}
+    })
+}
+
+/// Tells the service manager how things stand, if this server is supervised by systemd.
+fn report_status(supervised: Supervised, news: &[NotifyState<'_>]) {
+    let is_notified = std::env::var_os("NOTIFY_SOCKET").is_some();
+    if supervised == Supervised::Systemd || (supervised == Supervised::Auto && is_notified) {
+        tell_manager(news);
     }
 }
 

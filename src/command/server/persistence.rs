@@ -8,12 +8,13 @@ use crate::command::error::CmdError;
 use crate::command::table::{Arg, Command, acl, flag};
 use crate::config::{Config, SanitizeDumpPayload};
 use crate::keyspace::Keyspace;
-use crate::persist::rdb::{self, Access, Fault, LoadOptions, Loaded, SaveOptions};
+use crate::persist::rdb::{self, Access, Fault, LoadBudget, LoadOptions, Loaded, Loader, SaveOptions};
 use crate::persist::snapshot::{self, DbSizes, Plan, Snapshot};
 use crate::persist::vault::{FileKind, Vault};
 use crate::stats::{Running, Stats};
 use crate::sys::alloc;
 use std::io;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// The family.
@@ -232,8 +233,81 @@ pub fn save_now(config: &Config, vault: &Vault, space: &mut Keyspace, stats: &mu
     }
 }
 
-/// Reads the snapshot of the configured name into the databases; `None` if there is none. `merge`: keys that are there
-/// already are replaced.
+/// A snapshot that is being read.
+pub struct Load {
+    loader: Loader,
+    path: PathBuf,
+    /// Bytes of its content.
+    len: u64,
+    begun: Instant,
+    told: Instant,
+}
+
+impl Load {
+    /// Begins to read the snapshot of the configured name; `None` if there is none. `merge`: keys that are there already are
+    /// replaced.
+    ///
+    /// # Errors
+    /// The system's, or what is wrong with the seal.
+    pub fn begin(
+        config: &Config,
+        vault: &Vault,
+        space: &Keyspace,
+        now: Now,
+        merge: bool,
+    ) -> Result<Option<Load>, Fault> {
+        let path = config.dbfilename.path();
+        let Some(file) = vault.open(path, FileKind::Snapshot)? else { return Ok(None) };
+        let (begun, len) = (Instant::now(), file.len);
+        let deep = config.sanitize_dump_payload == SanitizeDumpPayload::Yes || !config.rdbchecksum;
+        let options = LoadOptions { now, checksum: config.rdbchecksum, deep, merge };
+        let loader = Loader::begin(space, file, options)?;
+        Ok(Some(Load { loader, path: path.to_owned(), len, begun, told: begun }))
+    }
+
+    /// Bytes of its content.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Bytes of it that were read.
+    pub fn read_bytes(&self) -> u64 {
+        self.loader.offset()
+    }
+
+    /// Goes on for a while; what came out of the file once that was all.
+    ///
+    /// # Errors
+    /// What is wrong with the file; the databases hold what was read before that.
+    pub fn step(
+        &mut self,
+        space: &mut Keyspace,
+        stats: &mut Stats,
+        budget: LoadBudget,
+    ) -> Result<Option<Loaded>, Fault> {
+        let loaded = self.loader.step(space, budget)?;
+        let Some(loaded) = loaded else {
+            if self.told.elapsed() >= PROGRESS_EVERY {
+                self.told = Instant::now();
+                let (done, len) = (self.loader.offset() >> 20, self.len >> 20);
+                log::info!("Loading {}: {done} of {len} MB, {} keys", self.path.display(), self.loader.keys());
+            }
+            return Ok(None);
+        };
+        log::info!("Done loading RDB, keys loaded: {}, keys expired: {}.", loaded.keys, loaded.expired);
+        if loaded.empty > 0 {
+            log::info!("Collections without elements were left out, empty keys skipped: {}.", loaded.empty);
+        }
+        log::info!("DB loaded from disk: {:.3} seconds", self.begun.elapsed().as_secs_f64());
+        let persistence = &mut stats.persistence;
+        (persistence.load_keys, persistence.load_expired) = (loaded.keys, loaded.expired);
+        persistence.libraries.clone_from(&loaded.libraries);
+        Ok(Some(loaded))
+    }
+}
+
+/// Reads the snapshot of the configured name into the databases, and waits for it; `None` if there is none. `merge`: keys that
+/// are there already are replaced.
 ///
 /// # Errors
 /// What is wrong with the file; the databases hold what was read before that.
@@ -245,25 +319,10 @@ pub fn load_now(
     now: Now,
     merge: bool,
 ) -> Result<Option<Loaded>, Fault> {
-    let path = config.dbfilename.path();
-    let Some(file) = vault.open(path, FileKind::Snapshot)? else { return Ok(None) };
-    let (begun, len) = (Instant::now(), file.len);
-    let deep = config.sanitize_dump_payload == SanitizeDumpPayload::Yes || !config.rdbchecksum;
-    let options = LoadOptions { now, checksum: config.rdbchecksum, deep, merge };
-    let mut told = begun;
-    let loaded = rdb::load(space, file, options, &mut |offset| {
-        if told.elapsed() >= PROGRESS_EVERY {
-            told = Instant::now();
-            log::info!("Loading {}: {} of {} MB", path.display(), offset >> 20, len >> 20);
+    let Some(mut load) = Load::begin(config, vault, space, now, merge)? else { return Ok(None) };
+    loop {
+        if let Some(loaded) = load.step(space, stats, LoadBudget { time: PROGRESS_EVERY, ..LoadBudget::ALL })? {
+            return Ok(Some(loaded));
         }
-    })?;
-    log::info!("Done loading RDB, keys loaded: {}, keys expired: {}.", loaded.keys, loaded.expired);
-    if loaded.empty > 0 {
-        log::info!("Collections without elements were left out, empty keys skipped: {}.", loaded.empty);
     }
-    log::info!("DB loaded from disk: {:.3} seconds", begun.elapsed().as_secs_f64());
-    let persistence = &mut stats.persistence;
-    (persistence.load_keys, persistence.load_expired) = (loaded.keys, loaded.expired);
-    persistence.libraries.clone_from(&loaded.libraries);
-    Ok(Some(loaded))
 }
