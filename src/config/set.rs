@@ -196,6 +196,7 @@ mod tests {
             "hide-user-data-from-log",
             "log-format",
             "nonce",
+            "snapshot-step-us",
         ];
         let mut expected: Vec<String> = reference.chain(ours.map(str::to_owned)).collect();
         expected.sort();

@@ -3,6 +3,7 @@
 
 use super::Server;
 use crate::base::clock::Now;
+use crate::command::persistence;
 use crate::command::{Mail, Shutdown, close_vanished, deliver_events, forget_surplus};
 use crate::keyspace::expire;
 use crate::sys::{alloc, process, ticks};
@@ -162,6 +163,7 @@ impl Server {
     /// Ends the server: no new clients, last replies, then the loop stops.
     pub(super) fn begin_shutdown(&mut self, how: Shutdown) {
         self.end_load();
+        persistence::end_save_for_good(&mut self.keyspace, &mut self.stats, &mut self.facts);
         if self.ending.is_none() {
             log::warn!("User requested shutdown...");
             let wait = if how.now { 0 } else { FAREWELL_MS };

@@ -11,8 +11,6 @@ use crate::stats::Loading;
 use std::io;
 use std::time::Duration;
 
-/// Longest step of a snapshot within a turn.
-const STEP: Duration = Duration::from_micros(200);
 /// How long the walk waits for the writer before it looks again.
 const WRITER_PAUSE: Duration = Duration::from_millis(1);
 
@@ -29,7 +27,8 @@ impl Server {
     pub(super) fn load_data(&mut self, now: Now) -> Result<(), StartError> {
         let begun = Load::begin(&self.config, &self.facts.vault, &self.keyspace, now, false);
         let Some(load) = begun.map_err(|fault| self.unreadable(fault))? else { return Ok(()) };
-        let (total_bytes, at_once) = (load.len(), load.len() < SERVED_FROM_BYTES && self.config.key_load_delay == 0);
+        let (total_bytes, at_once) =
+            (load.total_bytes(), load.total_bytes() < SERVED_FROM_BYTES && self.config.key_load_delay == 0);
         self.stats.persistence.loading = Some(Loading { since_secs: now.unix_secs(), total_bytes, done_bytes: 0 });
         self.loading = Some(Box::new(load));
         while at_once && self.loading.is_some() {
@@ -88,7 +87,7 @@ impl Server {
     /// Goes on with the snapshot that is being written: a bounded step. How long the loop may sleep for its sake.
     pub(super) fn snapshot_step(&mut self) -> Option<Duration> {
         self.keyspace.book.cut.as_ref()?;
-        match self.keyspace.cut_step(STEP) {
+        match self.keyspace.cut_step(Duration::from_micros(self.config.snapshot_step_us.into())) {
             Progress::More => Some(Duration::ZERO),
             Progress::Waiting => Some(WRITER_PAUSE),
             Progress::Done => None,
@@ -101,8 +100,13 @@ impl Server {
         if self.loading.is_some() {
             return;
         }
-        let free = self.facts.saving.is_none() && self.ending.is_none();
-        if free && persistence::is_save_due(&self.config, &self.keyspace, &self.stats, now) {
+        let rewriting = persistence::is_rewriting(&self.keyspace, &self.facts);
+        let free = self.facts.saving.is_none() && self.ending.is_none() && !rewriting;
+        let wanted = |server: &Self| {
+            server.facts.save_scheduled
+                || persistence::is_save_due(&server.config, &server.keyspace, &server.stats, now)
+        };
+        if free && wanted(self) {
             // A failure is in the log and in INFO; the next try comes by itself.
             let begun =
                 persistence::begin_save(&self.config, &mut self.keyspace, &mut self.stats, &mut self.facts, now);

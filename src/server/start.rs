@@ -278,6 +278,7 @@ fn serve(config: &mut Config, start: &Start, executable: String, logging: Loggin
         debug: Debug::default(),
         vault,
         saves_begun: 0,
+        save_scheduled: false,
         saving: None,
         links: Links::default(),
         startup_used_bytes: 0,

@@ -28,6 +28,7 @@ fn facts(now: Now) -> Facts {
         debug: Debug::default(),
         vault: Vault::new(Arc::new(Disk)),
         saves_begun: 0,
+        save_scheduled: false,
         saving: None,
         links: crate::command::Links::default(),
         startup_used_bytes: 0,

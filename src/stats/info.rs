@@ -305,6 +305,10 @@ const PERSISTENCE: &[Field] = fields! {
     "loading_eta_seconds" => |s| loading(s, |load| load.rest_secs(s.now.unix_secs()).into());
     "snapshot_pre_images" => |s| cut_costs(s).pre_images;
     "snapshot_longest_step_us" => |s| cut_costs(s).longest_step_us;
+    "snapshot_extra_bytes_peak" => |s| {
+        s.stats.persistence.running.map_or(s.stats.persistence.last_extra_bytes, |run| run.extra_bytes_most)
+    };
+    "snapshot_bytes_per_second" => |s| s.stats.persistence.last_save_rate;
 };
 
 /// Of the load that is going on.

@@ -17,6 +17,8 @@ pub struct Persistence {
     pub last_try_secs: i64,
     /// Bytes of memory that the last one needed.
     pub last_extra_bytes: u64,
+    /// Bytes a second that the last one wrote.
+    pub last_save_rate: u64,
     /// The one that is being written.
     pub running: Option<Running>,
     /// The load that keeps all else waiting.
@@ -82,6 +84,7 @@ impl Persistence {
             last_bgsave_secs: None,
             last_try_secs: 0,
             last_extra_bytes: 0,
+            last_save_rate: 0,
             running: None,
             loading: None,
             load_expired: 0,

@@ -13,8 +13,10 @@ use crate::persist::snapshot::{self, DbSizes, Plan, Snapshot};
 use crate::persist::vault::{FileKind, Vault};
 use crate::stats::{Running, Stats};
 use crate::sys::alloc;
+use std::ffi::OsStr;
 use std::io;
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// The family.
@@ -23,7 +25,15 @@ pub const COMMANDS: &[Command] = &[
         name: "bgsave",
         arity: -1,
         flags: flag::ADMIN | flag::NOSCRIPT | flag::NO_ASYNC_LOADING,
-        args: &[Arg::word("schedule", "SCHEDULE").optional().since("3.2.2")],
+        args: &[Arg::one_of(
+            "how",
+            &[
+                Arg::word("schedule", "SCHEDULE").since("3.2.2"),
+                Arg::word("cancel", "CANCEL"),
+                Arg::block("copy", &[Arg::word("to", "TO"), Arg::string("name")]),
+            ],
+        )
+        .optional()],
         since: "1.0.0",
         complexity: "O(1); the keys are copied in small steps between other commands",
         summary: "Writes a snapshot of this moment while commands go on.",
@@ -57,6 +67,10 @@ pub const COMMANDS: &[Command] = &[
 
 /// After a failed snapshot the rules wait so long, seconds.
 const RETRY_SECS: i64 = 5;
+/// How long the end of the process waits for a snapshot that is given up.
+const LAST_WAIT: Duration = Duration::from_secs(1);
+/// Longest name of a file.
+const MAX_NAME_BYTES: usize = 200;
 /// Distance of the log's lines about a load.
 const PROGRESS_EVERY: Duration = Duration::from_secs(2);
 
@@ -65,17 +79,72 @@ fn lastsave(cx: &mut Ctx<'_>, _args: &mut Args<'_>) -> Outcome {
     Ok(Flow::Done)
 }
 
+/// BGSAVE, BGSAVE SCHEDULE, BGSAVE CANCEL, BGSAVE TO name.
 fn bgsave(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
-    if args.more() && !(args.left() == 1 && args.accept("schedule")) {
+    let schedule = args.left() == 1 && args.accept("schedule");
+    if args.left() == 1 && args.accept("cancel") {
+        return cancel(cx);
+    }
+    let copy = if args.left() == 2 && args.accept("to") { Some(copy_name(args.bytes()?)?) } else { None };
+    if args.more() {
         return Err(CmdError::SYNTAX);
     }
     if cx.facts.saving.is_some() {
         return Err(ALREADY);
     }
-    begin_save(cx.config, cx.db.space, cx.stats, cx.facts, cx.now).map_err(|_| CmdError::text("ERR"))?;
+    if is_rewriting(cx.db.space, cx.facts) {
+        if !schedule {
+            return Err(REWRITING);
+        }
+        cx.facts.save_scheduled = true;
+        cx.reply.simple("Background saving scheduled");
+        return Ok(Flow::Done);
+    }
+    let begun = match copy {
+        Some(name) if cx.facts.vault.storage().open(&name).map_or(true, |file| file.is_some()) => {
+            return Err(CmdError::text("ERR a file of that name is there already"));
+        }
+        Some(name) => begin_copy(cx.config, &name, cx.db.space, cx.stats, cx.facts, cx.now),
+        None => begin_save(cx.config, cx.db.space, cx.stats, cx.facts, cx.now),
+    };
+    begun.map_err(|_| CmdError::text("ERR"))?;
     cx.reply.simple("Background saving started");
     Ok(Flow::Done)
 }
+
+/// Gives up the snapshot that is being written, and the one that is to follow a rewrite.
+fn cancel(cx: &mut Ctx<'_>) -> Outcome {
+    let was_scheduled = std::mem::take(&mut cx.facts.save_scheduled);
+    if cx.facts.saving.is_some() {
+        log::warn!("The snapshot that is being written is given up: BGSAVE CANCEL");
+        end_save(cx.db.space, cx.stats, cx.facts);
+        cx.reply.simple("Background saving cancelled");
+    } else if was_scheduled {
+        cx.reply.simple("Scheduled background saving cancelled");
+    } else {
+        return Err(CmdError::text("ERR Background saving is currently not in progress or scheduled"));
+    }
+    Ok(Flow::Done)
+}
+
+/// The name of a copy: of a file in the data folder, and not of one of the server's own.
+fn copy_name(name: &[u8]) -> Result<PathBuf, CmdError> {
+    let is_plain = !name.is_empty() && name.len() <= MAX_NAME_BYTES && !name.contains(&b'/') && !name.contains(&0);
+    if !is_plain || name.starts_with(b".") || name.starts_with(b"temp-") {
+        return Err(CmdError::text("ERR the name must be that of a file in dir, without a path"));
+    }
+    Ok(PathBuf::from(OsStr::from_bytes(name)))
+}
+
+/// Whether the log is being rewritten: that is the other use of the one cut that there can be.
+pub fn is_rewriting(space: &Keyspace, facts: &Facts) -> bool {
+    facts.saving.is_none() && space.book.cut.as_ref().is_some_and(|cut| cut.is_wanted())
+}
+
+const REWRITING: CmdError = CmdError::text(
+    "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to schedule a BGSAVE \
+     whenever possible.",
+);
 
 const ALREADY: CmdError = CmdError::text("ERR Background save already in progress");
 
@@ -130,6 +199,37 @@ pub fn begin_save(
     facts: &mut Facts,
     now: Now,
 ) -> io::Result<()> {
+    facts.save_scheduled = false;
+    stats.persistence.last_try_secs = now.unix_secs();
+    begin(config, config.dbfilename.path(), false, space, stats, facts, now).inspect_err(|_| {
+        stats.persistence.last_save_ok = false;
+    })
+}
+
+/// As `begin_save`, into another file: a copy, which changes nothing of what is known to be saved.
+///
+/// # Errors
+/// The system's; it is in the log.
+pub fn begin_copy(
+    config: &Config,
+    name: &Path,
+    space: &mut Keyspace,
+    stats: &mut Stats,
+    facts: &mut Facts,
+    now: Now,
+) -> io::Result<()> {
+    begin(config, name, true, space, stats, facts, now)
+}
+
+fn begin(
+    config: &Config,
+    name: &Path,
+    is_copy: bool,
+    space: &mut Keyspace,
+    stats: &mut Stats,
+    facts: &mut Facts,
+    now: Now,
+) -> io::Result<()> {
     let sizes = space.dbs.iter().enumerate().filter(|(_, db)| !db.table.is_empty()).map(|(index, db)| DbSizes {
         index: index as u32,
         keys: db.table.len() as u64,
@@ -137,22 +237,19 @@ pub fn begin_save(
     });
     facts.saves_begun += 1;
     let plan = Plan {
-        path: snapshot::target(config.dbfilename.path()),
+        path: snapshot::target(name),
         temporary_name: format!("temp-{}-{}.rdb", std::process::id(), facts.saves_begun),
         options: save_options(config, stats, now),
         sizes: sizes.collect(),
         key_delay: Duration::from_micros(u64::try_from(config.rdb_key_save_delay).unwrap_or(0)),
     };
-    stats.persistence.last_try_secs = now.unix_secs();
-    let (snapshot, sink) = Snapshot::begin(plan, facts.vault.clone()).inspect_err(|error| {
-        stats.persistence.last_save_ok = false;
-        log::warn!("Can't save in background: {error}");
-    })?;
+    let (snapshot, sink) = Snapshot::begin(plan, facts.vault.clone())
+        .inspect_err(|error| log::warn!("Can't save in background: {error}"))?;
     let keys_total = space.total_keys() as u64;
     space.begin_cut(sink);
-    facts.saving = Some(Saving { snapshot, changes: space.book.dirty, begun: now });
+    facts.saving = Some(Saving { snapshot, changes: space.book.dirty, begun: now, is_copy });
     stats.persistence.running = Some(Running { since_secs: now.unix_secs(), keys_total, ..Running::default() });
-    log::info!("Background saving started: {keys_total} keys");
+    log::info!("Background saving started: {keys_total} keys into {}", name.display());
     Ok(())
 }
 
@@ -166,7 +263,18 @@ pub fn poll_save(space: &mut Keyspace, stats: &mut Stats, facts: &mut Facts, now
         running.extra_bytes_most = running.extra_bytes_most.max(running.extra_bytes);
     }
     let Some(result) = saving.snapshot.poll() else { return };
-    persistence.last_bgsave_secs = Some(now.mono_ms().saturating_sub(saving.begun.mono_ms()) / 1000);
+    let took_ms = now.mono_ms().saturating_sub(saving.begun.mono_ms());
+    if let Ok(bytes) = result {
+        persistence.last_save_rate = bytes * 1000 / took_ms.max(1);
+    }
+    if saving.is_copy {
+        match result {
+            Ok(bytes) => log::info!("Background saving of a copy terminated with success: {bytes} bytes"),
+            Err(error) => log::warn!("Background saving of a copy: {error}"),
+        }
+        return end_save(space, stats, facts);
+    }
+    persistence.last_bgsave_secs = Some(took_ms / 1000);
     persistence.last_save_ok = result.is_ok();
     match result {
         Ok(bytes) => {
@@ -189,6 +297,17 @@ pub fn end_save(space: &mut Keyspace, stats: &mut Stats, facts: &mut Facts) {
     if let Some(running) = stats.persistence.running.take() {
         stats.persistence.last_extra_bytes = running.extra_bytes_most;
     }
+}
+
+/// The process ends: a running snapshot must not leave its unfinished file behind.
+pub fn end_save_for_good(space: &mut Keyspace, stats: &mut Stats, facts: &mut Facts) {
+    if let Some(saving) = &facts.saving {
+        log::warn!("There is a snapshot being written: it is given up");
+        // The thread may wait for entries: it is told that none come.
+        space.abandon_cut();
+        saving.snapshot.end(LAST_WAIT);
+    }
+    end_save(space, stats, facts);
 }
 
 /// Whether a rule of `save` demands a snapshot now; the log says which.
@@ -266,7 +385,7 @@ impl Load {
     }
 
     /// Bytes of its content.
-    pub fn len(&self) -> u64 {
+    pub fn total_bytes(&self) -> u64 {
         self.len
     }
 
