@@ -8,6 +8,16 @@ pub fn fill_secret(bytes: &mut [u8]) -> Result<(), getrandom::Error> {
     getrandom::fill(bytes)
 }
 
+/// Bytes that nobody can guess: for passwords and salts.
+///
+/// # Errors
+/// The system's, if it has no randomness.
+pub fn secret_bytes(len: usize) -> Result<Vec<u8>, getrandom::Error> {
+    let mut bytes = vec![0; len];
+    getrandom::fill(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// A generator.
 #[derive(Clone, Debug)]
 pub struct Rng {

@@ -2,9 +2,11 @@
 
 use super::Server;
 use super::start::StartError;
+use crate::acl::Audit;
 use crate::base::clock::Now;
 use crate::command::adopt_libraries;
 use crate::command::persistence::{self, Load};
+use crate::command::users::load_at_start;
 use crate::keyspace::cut::Progress;
 use crate::persist::rdb::{Fault, KeyDelay, LoadBudget};
 use crate::stats::Loading;
@@ -22,6 +24,15 @@ const READER_PAUSE: Duration = Duration::from_millis(1);
 const SERVED_FROM_BYTES: u64 = 1 << 20;
 
 impl Server {
+    /// Takes over the users, and opens the audit log.
+    pub(super) fn load_users(&mut self) -> Result<(), StartError> {
+        load_at_start(&self.config, &mut self.acl, Some(&self.facts.vault)).map_err(StartError::Users)?;
+        let path = self.config.audit_log_file.path();
+        let opened = Audit::open(path);
+        self.acl.audit = opened.map_err(|error| StartError::Audit(path.to_owned(), error))?;
+        Ok(())
+    }
+
     /// Begins to read the snapshot, if there is one. A small one is in the databases when this returns; a longer one comes in
     /// steps between the loop's turns, which answer LOADING meanwhile.
     pub(super) fn load_data(&mut self, now: Now) -> Result<(), StartError> {
