@@ -28,6 +28,7 @@ use crate::acl::Acl;
 use crate::base::clock::Now;
 use crate::base::hash::Hasher;
 use crate::base::rng::Rng;
+use crate::command::persistence::Load;
 use crate::command::{
     Ask, Ctx, Facts, Handled, Pump, Row, Table, broadcast, catalog, derived, execute, interest, login_as,
 };
@@ -87,6 +88,12 @@ pub struct Server {
     accounting: bool,
     cron: cron::Cron,
     ending: Option<cron::Ending>,
+    /// Data that are being loaded.
+    loading: Option<Box<Load>>,
+    /// Why the server can't go on.
+    failure: Option<StartError>,
+    /// What is to be said once clients are served.
+    when_ready: Option<Box<dyn FnOnce()>>,
     /// The log; a server in a test has none.
     logging: Option<Logging>,
     /// Commands executed when the turn began.
@@ -147,6 +154,9 @@ impl Server {
             accounting: false,
             cron: cron::Cron::new(now),
             ending: None,
+            loading: None,
+            failure: None,
+            when_ready: None,
             logging: None,
             commands_before_turn: 0,
             snapshot_wait: None,
@@ -448,6 +458,9 @@ impl Service for Server {
 
     fn before_wait(&mut self, now: Now) {
         self.stats.totals.turns += 1;
+        if self.loading.is_some() {
+            self.load_step();
+        }
         self.run_timers(now);
         self.snapshot_wait = self.snapshot_step();
         self.serve_ready(now);
@@ -503,7 +516,7 @@ impl Service for Server {
     }
 
     fn is_done(&self) -> bool {
-        self.has_ended()
+        self.failure.is_some() || self.has_ended()
     }
 
     fn is_accepting(&self) -> bool {

@@ -146,6 +146,7 @@ fields! {
     nonce: Text,
     encryption_key_file: Text,
     encryption_key_file_previous: Text,
+    snapshot_step_us: u32,
 
     save: Vec<SaveRule>,
     /// A `save` line was read, so the defaults are gone.

@@ -106,7 +106,7 @@ fn set(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let pairs: Vec<(&[u8], &[u8])> = words.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
     let local = cx.session.is(mode::LOOPBACK | mode::UNIX_SOCKET);
     let before = cx.config.clone();
-    let changed = cx.config.set_many(&pairs, SetContext { loading: false, local })?;
+    let changed = cx.config.set_many(&pairs, SetContext { loading: cx.stats.persistence.loading.is_some(), local })?;
     if let Err((name, cause)) = apply(cx, &before, &changed) {
         *cx.config = before;
         // The one step that a later one may make undone.
