@@ -1,7 +1,7 @@
 //! What the types share: the kinds of an entry, the heap payload, the limits of the packed encodings.
 
 use super::hash::DatedHash;
-use super::stream::StreamData;
+use super::stream::{Memory, StreamData};
 use super::vector::Vectors;
 use crate::base::hash::Hasher;
 use crate::ds::array::{Array as Slots, Thresholds};
@@ -318,6 +318,8 @@ pub struct Limits {
     pub stream_bytes: usize,
     /// Most entries of a stream's node; 0: no limit.
     pub stream_entries: u64,
+    /// What new streams remember of producers.
+    pub stream_memory: Memory,
     /// The hash of members and fields of new tables.
     pub hasher: Hasher,
 }
@@ -350,6 +352,7 @@ impl Limits {
             list_packed_threshold: 0,
             stream_bytes: 4096,
             stream_entries: 100,
+            stream_memory: Memory::default(),
             hasher,
         }
     }

@@ -72,7 +72,11 @@ impl<I: Input> Decoder<'_, '_, I> {
             code::HASH_LISTPACK_EX | code::HASH_LISTPACK_EX_PRE_GA => {
                 self.hash_dated_packed(code == code::HASH_LISTPACK_EX)
             }
-            code::STREAM_LISTPACKS | code::STREAM_LISTPACKS_2 | code::STREAM_LISTPACKS_3 => {
+            code::STREAM_LISTPACKS
+            | code::STREAM_LISTPACKS_2
+            | code::STREAM_LISTPACKS_3
+            | code::STREAM_LISTPACKS_4
+            | code::STREAM_LISTPACKS_5 => {
                 Ok(stream::decode(self.reader, code)?.into_entry(self.key, self.how.access, None))
             }
             code::ARRAY => self.array(),

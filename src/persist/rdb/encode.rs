@@ -7,7 +7,7 @@
 //!  5 sorted set         n (member score-f64)*n            from the greatest to the least
 //! 11 intset, 16 hash, 17 sorted set, 20 set               one string: the packed value in its wire form
 //! 18 list               n (container string)*n            1 one large element, 2 a listpack
-//! 21 stream             drawn in stream.rs
+//! 21, 26, 27 stream     drawn in stream.rs
 //! 24 hash               soonest-ms-u64 n (ttl field value)*n   ttl: deadline - soonest + 1, or 0 for none
 //! 25 hash               soonest-ms-u64 string             listpack of field, value, deadline or 0
 //! 200 array             next-of-ring n (index text)*n
@@ -21,7 +21,7 @@ use crate::ds::array::Array;
 use crate::ds::quicklist::NodeView;
 use crate::ds::record::FieldRef;
 use crate::ds::{intset, listpack};
-use crate::types::{self, Big, DatedHash, EntryRef, Hash, Kind, Scratch, Str, StrRef, Value};
+use crate::types::{self, Big, DatedHash, EntryRef, Hash, Kind, Scratch, Str, StrRef, Stream, Value};
 
 /// Strings up to here are not worth compressing, bytes.
 const COMPRESS_FROM_BYTES: usize = 20;
@@ -314,7 +314,7 @@ pub fn code_of(entry: EntryRef<'_>) -> u8 {
         Kind::BigHash if types::soonest(entry).is_some() => code::HASH_METADATA,
         Kind::BigHash => code::HASH,
         Kind::ZSetPacked => code::ZSET_LISTPACK,
-        Kind::BigStream => code::STREAM_LISTPACKS_3,
+        Kind::BigStream => super::stream::code_of(Stream::view(entry)),
         Kind::BigArray => code::ARRAY,
         Kind::BigVector => code::VECTORS,
         Kind::BigZSet => code::ZSET_2,

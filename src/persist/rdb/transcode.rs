@@ -14,7 +14,7 @@ pub fn transcode<S: Sink>(code: u8, raw: &[u8], encoder: &mut Encoder<S>) -> Res
         code::SET => (1, 0),
         code::HASH => (2, 0),
         code::ZSET_2 => (1, size_of::<f64>()),
-        code::STREAM_LISTPACKS_3 => return stream(raw, encoder),
+        code::STREAM_LISTPACKS_3 | code::STREAM_LISTPACKS_4 | code::STREAM_LISTPACKS_5 => return stream(raw, encoder),
         code::HASH_METADATA => return dated_fields(raw, encoder),
         code::LIST_QUICKLIST_2 => return nodes(raw, encoder),
         _ => {
