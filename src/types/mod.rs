@@ -30,7 +30,8 @@ pub use stream::{
     Threshold, Trim, content_id, fuzz_stream,
 };
 pub use value::{
-    Big, Elem, Entry, EntryMut, EntryRef, Kind, Limits, Stage, Type, Value, copy_of, encoding, soonest, type_of,
+    Big, Elem, Entry, EntryMut, EntryRef, Kind, Limits, Stage, Type, Value, copy_of, count, encoding, is_all_due, is_emptied,
+    remove_due, soonest, soonest_member, type_of,
 };
 pub use vector::{BadFilter, DEFAULT_M, Expr, Projection, VectorMut, VectorSet, Vectors, Wanted, fuzz_filter, score};
-pub use zset::{AddOptions, Added, LexBound, MemberRef, ScoreBound, ScoreRange, Span, ZSet, ZSetMut, ZSetRef};
+pub use zset::{AddOptions, Added, DatedZSet, LexBound, MemberRef, ScoreBound, ScoreRange, Span, ZSet, ZSetMut, ZSetRef, member_deadline};

@@ -12,6 +12,8 @@
 //! 25 hash               soonest-ms-u64 string             listpack of field, value, deadline or 0
 //! 200 array             next-of-ring n (index text)*n
 //! 201 vector set        drawn in vector.rs
+//! 202 set               soonest-ms-u64 n (ttl member)*n
+//! 203 sorted set        soonest-ms-u64 n (ttl member score-f64)*n      from the greatest to the least
 //! ```
 
 use super::{code, container, string_form as form};
@@ -20,8 +22,9 @@ use crate::base::number;
 use crate::ds::array::Array;
 use crate::ds::quicklist::NodeView;
 use crate::ds::record::FieldRef;
+use crate::ds::sorted::Sorted;
 use crate::ds::{intset, listpack};
-use crate::types::{self, Big, DatedHash, EntryRef, Hash, Kind, Scratch, Str, StrRef, Stream, Value};
+use crate::types::{self, Big, DatedHash, DatedZSet, EntryRef, Hash, Kind, Scratch, Str, StrRef, Stream, Value};
 
 /// Strings up to here are not worth compressing, bytes.
 const COMPRESS_FROM_BYTES: usize = 20;
@@ -136,8 +139,10 @@ impl<S: Sink> Encoder<S> {
             Kind::HashPackedTtl => self.dated_pack(entry),
             Kind::BigList
             | Kind::BigSet
+            | Kind::BigSetDated
             | Kind::BigHash
             | Kind::BigZSet
+            | Kind::BigZSetDated
             | Kind::BigStream
             | Kind::BigArray
             | Kind::BigVector => self.big(entry),
@@ -165,13 +170,17 @@ impl<S: Sink> Encoder<S> {
                 self.dated_head(hash);
                 hash.table().iter().for_each(|field| self.dated_field(field, hash.soonest()));
             }
+            Some(Big::DatedSet(set)) => {
+                self.dated_head(set);
+                set.table().iter().for_each(|member| self.dated_member(member, set.soonest()));
+            }
             Some(Big::ZSet(tree)) => {
                 self.length(tree.len() as u64);
-                let last = tree.len().saturating_sub(1);
-                for (member, score) in tree.range(last, true) {
-                    self.string(member);
-                    self.sink.put(&score.to_le_bytes());
-                }
+                self.members(tree, 0, usize::MAX);
+            }
+            Some(Big::DatedZSet(dated)) => {
+                self.dated_zset_head(dated);
+                self.dated_members(dated, 0, usize::MAX);
             }
             Some(Big::Stream(stream)) => self.stream(stream),
             Some(Big::Array(slots)) => self.array(slots),
@@ -208,15 +217,25 @@ impl<S: Sink> Encoder<S> {
                 segment.for_each_fetched(|field| self.dated_field(field, hash.soonest()));
                 segment.last().checked_add(1)
             }
+            Some(Big::DatedSet(set)) => {
+                if from == 0 {
+                    self.dated_head(set);
+                }
+                let segment = set.table().segment_at(from);
+                segment.for_each_fetched(|member| self.dated_member(member, set.soonest()));
+                segment.last().checked_add(1)
+            }
             Some(Big::ZSet(tree)) => {
                 self.count_first(from, tree.len());
-                let done = from as usize;
-                let pairs = tree.range(tree.len().saturating_sub(done + 1), true).take(PART_ELEMENTS);
-                for (member, score) in pairs {
-                    self.string(member);
-                    self.sink.put(&score.to_le_bytes());
+                self.members(tree, from as usize, PART_ELEMENTS);
+                (from as usize + PART_ELEMENTS < tree.len()).then_some(from + PART_ELEMENTS as u64)
+            }
+            Some(Big::DatedZSet(dated)) => {
+                if from == 0 {
+                    self.dated_zset_head(dated);
                 }
-                (done + PART_ELEMENTS < tree.len()).then_some(from + PART_ELEMENTS as u64)
+                self.dated_members(dated, from as usize, PART_ELEMENTS);
+                (from as usize + PART_ELEMENTS < dated.sorted().len()).then_some(from + PART_ELEMENTS as u64)
             }
             Some(Big::List(nodes)) => {
                 self.count_first(from, nodes.node_count());
@@ -261,13 +280,47 @@ impl<S: Sink> Encoder<S> {
         self.length(hash.table().len() as u64);
     }
 
-    fn dated_field(&mut self, field: FieldRef<'_>, soonest: Option<i64>) {
+    /// How long after the soonest deadline another one is; nothing where none has one.
+    fn distance(&mut self, soonest: Option<i64>, deadline: Option<i64>) {
         if let Some(soonest) = soonest {
-            let ttl = field.deadline().map_or(0, |at| at.saturating_sub(soonest).saturating_add(1));
+            let ttl = deadline.map_or(0, |at| at.saturating_sub(soonest).saturating_add(1));
             self.length(u64::try_from(ttl).unwrap_or(0));
         }
+    }
+
+    fn dated_field(&mut self, field: FieldRef<'_>, soonest: Option<i64>) {
+        self.distance(soonest, field.deadline());
         self.string(field.field());
         self.string(field.value());
+    }
+
+    fn dated_member(&mut self, member: FieldRef<'_>, soonest: Option<i64>) {
+        self.distance(soonest, member.deadline());
+        self.string(member.field());
+    }
+
+    fn dated_zset_head(&mut self, dated: &DatedZSet) {
+        if let Some(soonest) = dated.soonest() {
+            self.sink.put(&soonest.to_le_bytes());
+        }
+        self.length(dated.sorted().len() as u64);
+    }
+
+    /// Members of a sorted set from the greatest down, behind so many of them.
+    fn members(&mut self, tree: &Sorted, done: usize, most: usize) {
+        for (member, score) in tree.range(tree.len().saturating_sub(done + 1), true).take(most) {
+            self.string(member);
+            self.sink.put(&score.to_le_bytes());
+        }
+    }
+
+    fn dated_members(&mut self, dated: &DatedZSet, done: usize, most: usize) {
+        let (tree, soonest) = (dated.sorted(), dated.soonest());
+        for (member, score) in tree.range(tree.len().saturating_sub(done + 1), true).take(most) {
+            self.distance(soonest, dated.deadline(member));
+            self.string(member);
+            self.sink.put(&score.to_le_bytes());
+        }
     }
 
     fn dated_pack(&mut self, entry: EntryRef<'_>) {
@@ -307,7 +360,8 @@ pub fn code_of(entry: EntryRef<'_>) -> u8 {
         Kind::ListPacked | Kind::BigList => code::LIST_QUICKLIST_2,
         Kind::SetInts => code::SET_INTSET,
         Kind::SetPacked => code::SET_LISTPACK,
-        Kind::BigSet => code::SET,
+        Kind::BigSetDated if types::soonest(entry).is_some() => code::SET_DATED,
+        Kind::BigSet | Kind::BigSetDated => code::SET,
         Kind::HashPacked => code::HASH_LISTPACK,
         Kind::HashPackedTtl if types::soonest(entry).is_some() => code::HASH_LISTPACK_EX,
         Kind::HashPackedTtl => code::HASH_LISTPACK,
@@ -317,6 +371,7 @@ pub fn code_of(entry: EntryRef<'_>) -> u8 {
         Kind::BigStream => super::stream::code_of(Stream::view(entry)),
         Kind::BigArray => code::ARRAY,
         Kind::BigVector => code::VECTORS,
-        Kind::BigZSet => code::ZSET_2,
+        Kind::BigZSetDated if types::soonest(entry).is_some() => code::ZSET_DATED,
+        Kind::BigZSet | Kind::BigZSetDated => code::ZSET_2,
     }
 }

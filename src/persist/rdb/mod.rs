@@ -69,6 +69,10 @@ pub mod code {
     pub const ARRAY: u8 = 200;
     /// Vector sets, this server's own as well.
     pub const VECTORS: u8 = 201;
+    /// Sets whose members have deadlines, this server's own.
+    pub const SET_DATED: u8 = 202;
+    /// Sorted sets whose members have deadlines, this server's own.
+    pub const ZSET_DATED: u8 = 203;
 }
 
 /// The first version whose readers know a type.

@@ -15,7 +15,9 @@ pub fn transcode<S: Sink>(code: u8, raw: &[u8], encoder: &mut Encoder<S>) -> Res
         code::HASH => (2, 0),
         code::ZSET_2 => (1, size_of::<f64>()),
         code::STREAM_LISTPACKS_3 | code::STREAM_LISTPACKS_4 | code::STREAM_LISTPACKS_5 => return stream(raw, encoder),
-        code::HASH_METADATA => return dated_fields(raw, encoder),
+        code::HASH_METADATA => return dated(raw, encoder, 2, 0),
+        code::SET_DATED => return dated(raw, encoder, 1, 0),
+        code::ZSET_DATED => return dated(raw, encoder, 1, size_of::<f64>()),
         code::LIST_QUICKLIST_2 => return nodes(raw, encoder),
         _ => {
             encoder.sink.put(raw);
@@ -48,15 +50,18 @@ fn stream<S: Sink>(raw: &[u8], encoder: &mut Encoder<S>) -> Result<(), Fault> {
     Ok(())
 }
 
-fn dated_fields<S: Sink>(raw: &[u8], encoder: &mut Encoder<S>) -> Result<(), Fault> {
+/// Elements with deadlines, each of so many strings and the bytes behind them.
+fn dated<S: Sink>(raw: &[u8], encoder: &mut Encoder<S>, strings: usize, behind: usize) -> Result<(), Fault> {
     let mut reader = Reader::new(Slice::of(raw));
     encoder.sink.put(&reader.array::<{ size_of::<i64>() }>()?);
     let count = reader.length()?;
     encoder.length(count);
     for _ in 0..count {
         encoder.length(reader.length()?);
-        encoder.string(reader.string()?);
-        encoder.string(reader.string()?);
+        for _ in 0..strings {
+            encoder.string(reader.string()?);
+        }
+        encoder.sink.put(reader.input.take(behind)?);
     }
     Ok(())
 }
