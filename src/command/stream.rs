@@ -236,7 +236,10 @@ pub const COMMANDS: &[Command] = &[
         args: &[
             KEY,
             GROUP,
-            Arg::one_of("mode", &[Arg::word("silent", "SILENT"), Arg::word("fail", "FAIL"), Arg::word("fatal", "FATAL")]),
+            Arg::one_of(
+                "mode",
+                &[Arg::word("silent", "SILENT"), Arg::word("fail", "FAIL"), Arg::word("fatal", "FATAL")],
+            ),
             IDS,
             Arg::int("count").token("RETRYCOUNT").optional(),
             Arg::word("force", "FORCE").optional(),

@@ -196,6 +196,8 @@ mod tests {
             "hide-user-data-from-log",
             "log-format",
             "nonce",
+            "stream-idmp-duration",
+            "stream-idmp-maxsize",
         ];
         let mut expected: Vec<String> = reference.chain(ours.map(str::to_owned)).collect();
         expected.sort();

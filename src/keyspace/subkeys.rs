@@ -206,6 +206,7 @@ mod tests {
     use crate::base::rng::Rng;
     use crate::keyspace::expire::{Progress, step};
     use crate::keyspace::{Key, Keyspace, Missing, class};
+    use crate::types::{AddOptions, Set, ZSet};
     use std::collections::BTreeMap;
 
     const DB: DbIndex = DbIndex(0);
@@ -356,5 +357,94 @@ mod tests {
         assert_eq!(gone, [b"a", b"b"]);
         assert_eq!(space.book.events.len(), 2);
         assert_eq!((space.book.counters.expired_subkeys, space.dbs[0].subkeys.count), (2, 0));
+    }
+
+    /// Members of a set or a sorted set, set with a deadline or without.
+    fn set_member(space: &mut Keyspace, now: Now, name: &str, member: &str, deadline: Option<i64>) {
+        let key = Key::new(space.hasher(), name.as_bytes());
+        let mut view = space.view(DB, now);
+        if name.starts_with('z') {
+            let mut edit = view.edit_or_create::<ZSet>(key).expect("only sorted sets");
+            edit.value().add(member.as_bytes(), 1.0, AddOptions::default());
+            edit.value().set_deadline(member.as_bytes(), deadline);
+            edit.finish(Event::zset("zadd"));
+        } else {
+            let mut edit = view.edit_or_create::<Set>(key).expect("only sets");
+            edit.value().add(member.as_bytes());
+            edit.value().set_deadline(member.as_bytes(), deadline);
+            edit.finish(Event::set("sadd"));
+        }
+    }
+
+    fn members_run(seed: u64) {
+        let (mut rng, mut space, mut model) = (Rng::seeded(seed), space(), Model::new());
+        let mut now_ms = START_MS;
+        for _ in 0..2_000 {
+            let (key, member) = (format!("{}{}", ["s", "z"][rng.below(2) as usize], rng.below(4)), rng.below(30));
+            let member = format!("m{member}");
+            match rng.below(8) {
+                0..=4 => {
+                    let deadline = (rng.below(3) > 0).then(|| now_ms + 1 + rng.below(3_000) as i64);
+                    set_member(&mut space, at(now_ms), &key, &member, deadline);
+                    let due = |deadline: &Option<i64>| deadline.is_some_and(|at| at <= now_ms);
+                    let members = model.entry(key).or_default();
+                    members.retain(|_, deadline| !due(deadline));
+                    members.insert(member, deadline);
+                }
+                5 => {
+                    // Whoever looks sees none that is due.
+                    let name = Key::new(space.hasher(), key.as_bytes());
+                    let due = |deadline: &Option<i64>| deadline.is_some_and(|at| at <= now_ms);
+                    let expected = model.get_mut(&key).map_or(0, |members| {
+                        members.retain(|_, deadline| !due(deadline));
+                        members.len()
+                    });
+                    let mut view = space.view(DB, at(now_ms));
+                    let len = match key.starts_with('z') {
+                        true => view.read::<ZSet>(name).expect("only sorted sets").map_or(0, |zset| zset.len()),
+                        false => view.read::<Set>(name).expect("only sets").map_or(0, |set| set.len()),
+                    };
+                    assert_eq!(len, expected);
+                }
+                6 => {
+                    let name = Key::new(space.hasher(), key.as_bytes());
+                    space.view(DB, at(now_ms)).delete(name, false, Event::generic("del"));
+                    model.remove(&key);
+                }
+                _ => {
+                    now_ms += rng.below(300) as i64;
+                    settle(&mut space, at(now_ms));
+                }
+            }
+            model.retain(|_, members| !members.is_empty());
+            let dated = space.dbs[0].table.iter().filter(|entry| types::soonest(*entry).is_some()).count();
+            assert_eq!(space.dbs[0].subkeys.count, dated);
+        }
+        let late = at(now_ms + 10_000);
+        settle(&mut space, late);
+        let stays = model.values().filter(|members| members.values().any(Option::is_none)).count();
+        assert_eq!((space.total_keys(), space.dbs[0].subkeys.count), (stays, 0));
+    }
+
+    #[test]
+    fn members_go_on_time_and_nobody_sees_them_later() {
+        for seed in 0..4 {
+            let run = std::panic::catch_unwind(|| members_run(seed));
+            assert!(run.is_ok(), "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn a_set_whose_members_are_all_due_goes_as_a_whole() {
+        let mut space = space();
+        space.book.propagate = true;
+        for i in 0..500 {
+            set_member(&mut space, at(START_MS), "s", &format!("m{i}"), Some(START_MS + 10));
+        }
+        let key = Key::new(space.hasher(), b"s");
+        let mut view = space.view(DB, at(START_MS + 10));
+        assert!(view.read::<Set>(key).expect("a set").is_none());
+        assert_eq!(space.book.vanished.iter().map(|gone| gone.element.is_none()).collect::<Vec<_>>(), [true]);
+        assert_eq!((space.book.counters.expired_subkeys, space.dbs[0].subkeys.count), (500, 0));
     }
 }

@@ -13,7 +13,8 @@
 
 use super::value::{Elem, EntryRef, Kind, Type, Value};
 use super::{
-    Array, ConsumerNumber, Hash, List, Scratch, Set, Str, Stream, StreamData, StreamId, VectorSet, ZSet, member_deadline,
+    Array, ConsumerNumber, Hash, List, Scratch, Set, Str, Stream, StreamData, StreamId, VectorSet, ZSet,
+    member_deadline,
 };
 use sha1::{Digest as _, Sha1};
 

@@ -469,6 +469,59 @@ mod tests {
         }
     }
 
+    /// Members with deadlines, against a map of them.
+    fn dated_run(seed: u64) {
+        let (mut rng, mut model) = (Rng::seeded(seed), std::collections::BTreeMap::<Vec<u8>, Option<i64>>::new());
+        let mut held = Held::<Set>::new(limits(seed));
+        let mut now_ms = 1_000;
+        for step in 0..steps(6_000) {
+            let member = element(&mut rng, [20, 300][seed as usize % 2]);
+            match rng.below(8) {
+                0..=2 => {
+                    let is_new = !model.contains_key(&member);
+                    assert_eq!(held.edit(|set| set.add(&member)), is_new);
+                    model.entry(member).or_default();
+                }
+                3..=5 => {
+                    let deadline = (rng.below(5) > 0).then(|| now_ms + 1 + rng.below(900) as i64);
+                    let there = model.get_mut(&member).map(|old| *old = deadline).is_some();
+                    assert_eq!(held.edit(|set| set.set_deadline(&member, deadline)), there);
+                }
+                6 => assert_eq!(held.edit(|set| set.remove(&member)), model.remove(&member).is_some()),
+                _ => {
+                    now_ms += rng.below(200) as i64;
+                    let due = |deadline: &Option<i64>| deadline.is_some_and(|at| at <= now_ms);
+                    let mut gone = Vec::new();
+                    held.edit(|set| set.remove_due(now_ms, usize::MAX, &mut |member| gone.push(member.to_vec())));
+                    gone.sort();
+                    let expected: Vec<Vec<u8>> = model.iter().filter(|(_, d)| due(d)).map(|(m, _)| m.clone()).collect();
+                    assert_eq!(gone, expected);
+                    model.retain(|_, deadline| !due(deadline));
+                }
+            }
+            assert_eq!(Set::soonest(held.entry()), model.values().flatten().min().copied());
+            if step % 100 == 0 {
+                let mut all = std::collections::BTreeMap::new();
+                held.view().for_each_dated(|member, deadline| {
+                    all.insert(text(member), deadline);
+                });
+                assert_eq!((&all, held.view().len()), (&model, model.len()));
+                if let SetRef::Dated(set) = held.view() {
+                    set.check();
+                }
+                held.check_copy();
+            }
+        }
+    }
+
+    #[test]
+    fn members_with_deadlines_behave_as_a_naive_map() {
+        for seed in 0..4 {
+            let run = std::panic::catch_unwind(|| dated_run(seed));
+            assert!(run.is_ok(), "seed {seed}");
+        }
+    }
+
     #[test]
     fn the_encoding_changes_where_the_limits_say() {
         let limits = Limits { set_ints: 4, set_entries: 3, set_value: 5, ..limits(0) };

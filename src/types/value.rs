@@ -2,8 +2,8 @@
 
 use super::hash::DatedHash;
 use super::stream::{Memory, StreamData};
-use super::zset::DatedZSet;
 use super::vector::Vectors;
+use super::zset::DatedZSet;
 use crate::base::hash::Hasher;
 use crate::ds::array::{Array as Slots, Thresholds};
 use crate::ds::quicklist::{Fill, QuickList};
@@ -331,7 +331,13 @@ pub fn is_all_due(entry: EntryRef<'_>, now_ms: i64) -> bool {
 
 /// Removes elements that were due by `now_ms`, the soonest first, at most `most`, and names those that a key loses (what a
 /// stream forgets has no name); how many.
-pub fn remove_due(entry: EntryMut<'_>, limits: &Limits, now_ms: i64, most: usize, mut gone: impl FnMut(&[u8])) -> usize {
+pub fn remove_due(
+    entry: EntryMut<'_>,
+    limits: &Limits,
+    now_ms: i64,
+    most: usize,
+    mut gone: impl FnMut(&[u8]),
+) -> usize {
     match Kind::of(entry.kind()).type_of() {
         Type::Hash => super::Hash::edit(entry, limits).remove_all_due(now_ms, most, gone),
         Type::Set => super::Set::edit(entry, limits).remove_due(now_ms, most, &mut gone),

@@ -732,6 +732,59 @@ mod tests {
         }
     }
 
+    /// Members with deadlines, against a map of scores and deadlines.
+    fn dated_run(seed: u64) {
+        let (mut rng, mut model) = (Rng::seeded(seed), BTreeMap::<Vec<u8>, (f64, Option<i64>)>::new());
+        let mut held = Held::<ZSet>::new(limits(seed));
+        let mut now_ms = 1_000;
+        for step in 0..steps(6_000) {
+            let (member, score) = (element(&mut rng, [20, 300][seed as usize % 2]), rng.below(40) as f64);
+            match rng.below(9) {
+                0..=2 => {
+                    held.edit(|zset| zset.add(&member, score, AddOptions::default()));
+                    model.entry(member).or_default().0 = score;
+                }
+                3..=5 => {
+                    let deadline = (rng.below(5) > 0).then(|| now_ms + 1 + rng.below(900) as i64);
+                    let there = model.get_mut(&member).map(|old| old.1 = deadline).is_some();
+                    assert_eq!(held.edit(|zset| zset.set_deadline(&member, deadline)), there);
+                }
+                6 => assert_eq!(held.edit(|zset| zset.remove(&member)), model.remove(&member).is_some()),
+                7 => {
+                    let (first, count) = (rng.below(30) as usize, rng.below(4) as usize);
+                    let scores = model.iter().map(|(member, (score, _))| (member.clone(), *score)).collect();
+                    let gone: Pairs = sorted(&scores).into_iter().skip(first).take(count).collect();
+                    assert_eq!(held.edit(|zset| zset.remove_range(first, count)), gone.len());
+                    gone.iter().for_each(|(member, _)| drop(model.remove(member)));
+                }
+                _ => {
+                    now_ms += rng.below(200) as i64;
+                    let due = |deadline: &Option<i64>| deadline.is_some_and(|at| at <= now_ms);
+                    let count = model.values().filter(|(_, deadline)| due(deadline)).count();
+                    assert_eq!(held.edit(|zset| zset.remove_due(now_ms, usize::MAX, &mut |_| ())), count);
+                    model.retain(|_, (_, deadline)| !due(deadline));
+                }
+            }
+            assert_eq!(ZSet::soonest(held.entry()), model.values().filter_map(|(_, deadline)| *deadline).min());
+            if step % 100 == 0 {
+                agree(&held, &model.iter().map(|(member, (score, _))| (member.clone(), *score)).collect());
+                let dated = |member: &[u8]| member_deadline(held.entry(), member);
+                assert!(model.iter().all(|(member, (_, deadline))| dated(member) == Some(*deadline)));
+                if let Some(Big::DatedZSet(dated)) = held.entry().big() {
+                    dated.check();
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn members_with_deadlines_behave_as_a_naive_map() {
+        for seed in 0..4 {
+            let run = std::panic::catch_unwind(|| dated_run(seed));
+            assert!(run.is_ok(), "seed {seed}");
+        }
+    }
+
     #[test]
     fn ranges_of_names_hold_in_both_encodings_and_mixed_scores_do_no_harm() {
         for entries in [0, 128] {

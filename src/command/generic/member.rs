@@ -27,7 +27,12 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "expiremember",
         arity: -4,
-        args: &[KEY, MEMBER, Arg::int("delay"), Arg::one_of("unit", &[Arg::word("s", "s"), Arg::word("ms", "ms")]).optional()],
+        args: &[
+            KEY,
+            MEMBER,
+            Arg::int("delay"),
+            Arg::one_of("unit", &[Arg::word("s", "s"), Arg::word("ms", "ms")]).optional(),
+        ],
         summary: "Lets a member of a set or sorted set, or a field of a hash, expire after a time: seconds, or what is named.",
         run: Some(expiremember),
         ..SETTER
@@ -150,12 +155,7 @@ fn pexpirememberat(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
 
 /// Replies -2 for no such key or member, -1 for no deadline, else what `show` makes of the deadline. Only these types have members
 /// that expire; those of others never do.
-pub(super) fn reply_deadline(
-    cx: &mut Ctx<'_>,
-    key: Key<'_>,
-    member: &[u8],
-    show: impl FnOnce(i64) -> i64,
-) -> Outcome {
+pub(super) fn reply_deadline(cx: &mut Ctx<'_>, key: Key<'_>, member: &[u8], show: impl FnOnce(i64) -> i64) -> Outcome {
     let now_ms = cx.now.unix_ms.0;
     let deadline = match cx.db.entry_unmarked(key) {
         None => None,

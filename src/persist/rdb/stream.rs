@@ -24,8 +24,8 @@ use super::input::{Fault, Input, Reader};
 use crate::ds::blob::Corrupt;
 use crate::ds::listpack;
 use crate::types::{
-    ConsumerNumber, Group, GroupBuilder, Idempotence, Log, LogFacts, MAX_DURATION_S, MAX_LEN, Memory, Pending, StreamData,
-    StreamId,
+    ConsumerNumber, Group, GroupBuilder, Idempotence, Log, LogFacts, MAX_DURATION_S, MAX_LEN, Memory, Pending,
+    StreamData, StreamId,
 };
 
 /// Nodes that are a part.
