@@ -292,6 +292,9 @@ fn writes_are_refused_while_snapshots_fail() {
     // A folder stands where the snapshot should: the last step of writing it fails.
     fs::create_dir_all(file_of(&server).join("in the way")).expect("the folder can be written");
     assert_eq!(ask(&mut client, "SAVE").render(), "-ERR");
+    assert_eq!(ask(&mut client, "PING").render(), "+PONG", "who asked for it was told");
+    ask(&mut client, "BGSAVE");
+    wait_until("it fails", || info(&mut client, "rdb_last_bgsave_status") == "err");
     for refused in ["SET k w", "PING", "DEL k"] {
         assert!(ask(&mut client, refused).render().starts_with("-MISCONF "), "{refused}");
     }

@@ -121,6 +121,8 @@ pub struct Facts {
     pub vault: Vault,
     /// Snapshots that were begun beside the loop.
     pub saves_begun: u64,
+    /// The signal that asks for the server's end, until it is heeded.
+    pub end_signal: Option<&'static str>,
     /// A snapshot is to be begun once the log is rewritten.
     pub save_scheduled: bool,
     /// The snapshot that is being written.

@@ -303,6 +303,7 @@ fn serve(config: &mut Config, start: &Start, executable: String, logging: Loggin
         evicting: false,
         vault,
         saves_begun: 0,
+        end_signal: None,
         save_scheduled: false,
         saving: None,
         links: Links::default(),

@@ -336,11 +336,11 @@ pub fn is_save_due(config: &Config, space: &Keyspace, stats: &Stats, now: Now) -
 pub fn save_now(config: &Config, vault: &Vault, space: &mut Keyspace, stats: &mut Stats, now: Now) -> io::Result<()> {
     let path = config.dbfilename.path();
     let saved = rdb::save(space, path, vault, &save_options(config, stats, now));
-    stats.persistence.last_save_ok = saved.is_ok();
     match saved {
         Ok(bytes) => {
             log::info!("DB saved on disk: {}, {bytes} bytes", path.display());
             stats.persistence.saves += 1;
+            stats.persistence.last_save_ok = true;
             stats.persistence.last_save_secs = now.unix_secs();
             space.book.dirty = 0;
             Ok(())
