@@ -37,6 +37,7 @@ fn server(clock: &Clock) -> Server {
         executable: String::new(),
         listening: Vec::new(),
         opened: None,
+        tls: None,
         initial_oom_score: None,
         pause: None,
         debug: Debug::default(),
@@ -45,11 +46,14 @@ fn server(clock: &Clock) -> Server {
         end_signal: None,
         save_scheduled: false,
         saving: None,
+        evicting: false,
+        vault: Vault::new(Arc::new(Disk)),
         links: Links::default(),
         startup_used_bytes: 0,
     };
     let mut server = Server::new(Config::default(), facts, FAMILIES, Rng::seeded(1), clock.read());
-    let peer = Peer { peer: "bench:0".into(), local: "bench:0".into(), unix: false, loopback: true, fd: -1 };
+    let peer =
+        Peer { peer: "bench:0".into(), local: "bench:0".into(), unix: false, loopback: true, tls: false, fd: -1 };
     server.handle_open(CONN, peer, clock.read()).expect("the first client is let in");
     server
 }

@@ -386,6 +386,7 @@ const STATS: &[Field] = fields! {
     "acl_access_denied_cmd" => |s| s.stats.totals.denied_commands;
     "acl_access_denied_key" => |s| s.stats.totals.denied_keys;
     "acl_access_denied_channel" => |s| s.stats.totals.denied_channels;
+    "acl_access_denied_tls_cert" => |s| s.stats.totals.denied_certificates;
 };
 
 fn whole(rate: &Rate) -> u64 {

@@ -73,6 +73,8 @@ pub struct Totals {
     pub denied_keys: u64,
     /// Requests refused for a channel.
     pub denied_channels: u64,
+    /// Certificates of clients that named no user (`tls-auth-clients-user`).
+    pub denied_certificates: u64,
     /// Requests refused for a database.
     pub denied_databases: u64,
 }

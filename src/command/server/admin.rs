@@ -145,6 +145,9 @@ fn shutdown(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     if how.save != Some(false) {
         crate::command::script::refuse_others(cx)?;
     }
+    if cx.acl.audit.is_on() {
+        cx.note_audit("shutdown", Vec::new());
+    }
     // What the client sent behind this is not executed.
     cx.session.mode |= mode::CLOSE_NOW;
     cx.asks.push(Ask::Shutdown(how));
