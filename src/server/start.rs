@@ -261,12 +261,7 @@ fn greet(config: &Config, start: &Start, made_folder: bool) {
 fn serve(config: &mut Config, start: &Start, executable: String, logging: Logging) -> Result<(), StartError> {
     let _metered =
         alloc::register_thread().map_err(|error| StartError::System("The allocator has no statistics", error))?;
-    if let Err(error) = alloc::set_background_purge(true) {
-        log::warn!("The allocator's own thread can't be started, freed memory goes back to the system later: {error}");
-    }
-    if let Err(error) = warm::code() {
-        log::debug!("The program's pages come as they are needed: {error}");
-    }
+    prepare_memory();
     limit_clients(config);
     ticks::calibrate();
     let clock = Clock::default();
@@ -319,23 +314,36 @@ fn serve(config: &mut Config, start: &Start, executable: String, logging: Loggin
     }
     server.started(logging);
     server.connect_pump(reactor.loan());
-    server.when_ready = Some(announcement(config, start, ways));
-    server.load_data(clock.read())?;
-    if server.loading.is_some() {
-        report_status(config.supervised, &[NotifyState::Status("Loading the data")]);
-    } else {
-        server.be_ready();
-    }
+    begin_load(&mut server, config, announcement(config, start, ways), clock)?;
     let ended = reactor.run(&mut server);
     tell_manager(&[NotifyState::Stopping]);
     if let Some(path) = pidfile {
         remove(&path);
     }
     ended.map_err(|error| StartError::System("The event loop failed", error))?;
-    if let Some(failure) = server.failure.take() {
-        return Err(failure);
-    }
+    server.failure.take().map_or(Ok(()), Err)?;
     log::warn!("Redis is now ready to exit, bye bye...");
+    Ok(())
+}
+
+fn prepare_memory() {
+    if let Err(error) = alloc::set_background_purge(true) {
+        log::warn!("The allocator's own thread can't be started, freed memory goes back to the system later: {error}");
+    }
+    if let Err(error) = warm::code() {
+        log::debug!("The program's pages come as they are needed: {error}");
+    }
+}
+
+/// Data come into the server, at once or while it answers LOADING; `tell` says when they are there.
+fn begin_load(server: &mut Server, config: &Config, tell: Box<dyn FnOnce()>, clock: Clock) -> Result<(), StartError> {
+    server.when_ready = Some(tell);
+    server.load_data(clock.read())?;
+    if server.loading.is_some() {
+        report_status(config.supervised, &[NotifyState::Status("Loading the data")]);
+    } else {
+        server.be_ready();
+    }
     Ok(())
 }
 
