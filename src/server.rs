@@ -7,6 +7,7 @@
 //!
 //! Execution order per connection is the order of arrival; a batch only brings cache misses forward.
 
+mod append_log;
 mod batch;
 mod busy;
 mod check;
@@ -15,6 +16,8 @@ mod limits;
 mod log_options;
 mod persistence;
 mod reconfigure;
+mod replay;
+mod rewrite;
 mod start;
 #[cfg(test)]
 mod tests;
@@ -39,9 +42,11 @@ use crate::stats::{Hidden, Stats};
 use crate::sys::loan::Loan;
 use crate::sys::logging::Logging;
 use crate::sys::{alloc, ticks};
+use mio::Waker;
 use batch::Batch;
 use std::net::TcpListener;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Empty reply buffers kept for the next client that needs one.
@@ -90,6 +95,10 @@ pub struct Server {
     snapshot_wait: Option<Duration>,
     /// The moment of the last turn that had requests, and the tick clock when they began to run.
     turn: (Now, u64),
+    /// The append-only log, while it is written.
+    append_log: Option<append_log::AppendLog>,
+    /// How other threads wake the loop.
+    wake: Option<Arc<Waker>>,
     /// TCP sockets for the reactor to exchange.
     listeners: Option<Vec<TcpListener>>,
 }
@@ -141,6 +150,8 @@ impl Server {
             commands_before_turn: 0,
             snapshot_wait: None,
             turn: (now, ticks::now()),
+            append_log: None,
+            wake: None,
             listeners: None,
         };
         derived::apply(&server.config, &mut server.keyspace, &mut server.hub, &mut server.stats);
@@ -245,9 +256,23 @@ impl Server {
                 Ask::Reconfigured(names) => self.reconfigure(&names),
                 Ask::Shutdown(how) => self.begin_shutdown(how),
                 Ask::Close(conn) => self.close_soon(conn),
+                Ask::ReloadLog(conn) => self.reload_for(conn),
                 Ask::Unpaused => self.facts.pause = None,
             }
         }
+    }
+
+    /// DEBUG LOADAOF.
+    fn reload_for(&mut self, conn: ConnId) {
+        let now = self.turn.0;
+        let reloaded = self.reload_log(now);
+        if let Err(fault) = &reloaded {
+            fault.to_string().lines().for_each(|line| log::warn!("{line}"));
+        }
+        self.with_session(conn, now, |cx| match reloaded {
+            Ok(()) => cx.reply.ok(),
+            Err(_) => cx.reply.error_bytes(b"ERR Error trying to load the AOF files, check server logs."),
+        });
     }
 
     /// From now on others are served while a script runs for long.
@@ -403,6 +428,7 @@ impl Service for Server {
         }
         self.outputs.append(&mut self.sessions.touched);
         self.enforce_limits(now);
+        self.log_turn(now);
     }
 
     fn poll_output(&mut self) -> Option<ConnId> {

@@ -9,7 +9,7 @@ pub struct UnixMs(pub i64);
 /// One moment on both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {
-    /// Wall clock, milliseconds.
+    /// Wall clock, milliseconds: what deadlines are held against. Long ago while a log is replayed.
     pub unix_ms: UnixMs,
     /// Wall clock, microseconds.
     pub unix_us: i64,
@@ -21,6 +21,18 @@ impl Now {
     /// Monotonic milliseconds.
     pub fn mono_ms(self) -> u64 {
         self.mono_ns / 1_000_000
+    }
+
+    /// Wall clock, milliseconds: what times that are relative count from, also while a log is replayed.
+    pub fn wall_ms(self) -> i64 {
+        self.unix_us.div_euclid(1000)
+    }
+
+    /// This moment as a log is replayed: before all deadlines, for nothing expires till the log says so, and with the same
+    /// marks of use (`lru_clock`, `lfu_minutes`).
+    pub fn of_replay(self) -> Now {
+        let period_ms = (1_i64 << LRU_BITS) * 15 * 1000;
+        Now { unix_ms: UnixMs(self.unix_ms.0.rem_euclid(period_ms) - period_ms), ..self }
     }
 
     /// Wall clock, seconds.

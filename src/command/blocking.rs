@@ -130,6 +130,12 @@ pub fn retry(cx: &mut Ctx<'_>) {
 
 /// The client has waited long enough.
 pub fn time_out(cx: &mut Ctx<'_>) {
+    if cx.session.blocked.as_ref().is_some_and(|blocked| blocked.keys.is_empty()) {
+        cx.session.mode |= mode::WAIT_OVER;
+        retry(cx);
+        cx.session.mode &= !mode::WAIT_OVER;
+        return;
+    }
     let Some(blocked) = cx.session.blocked.take() else { return };
     let start = cx.reply.outbox().mark();
     cx.reply.null_array();

@@ -4,6 +4,7 @@ use super::args::Args;
 use super::dump::Links;
 use super::error::CmdError;
 use super::execute;
+use super::server::append_log::LogDesk;
 use super::table::{Row, Table};
 use crate::base::clock::Now;
 use crate::base::rng::Rng;
@@ -57,6 +58,8 @@ pub enum Ask {
     Shutdown(Shutdown),
     /// Close a client (after its replies, if it asked for it itself).
     Close(ConnId),
+    /// Read the append-only log anew, and tell this client.
+    ReloadLog(ConnId),
     /// Clients may have become served again: CLIENT UNPAUSE.
     Unpaused,
 }
@@ -112,6 +115,8 @@ pub struct Facts {
     pub saves_begun: u64,
     /// The snapshot that is being written.
     pub saving: Option<Saving>,
+    /// What is asked of the append-only log.
+    pub log: LogDesk,
     /// Connections of MIGRATE to other servers.
     pub links: Links,
     /// Memory that was in use when the server had started, bytes.

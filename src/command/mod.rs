@@ -47,6 +47,7 @@ pub use error::CmdError;
 pub use execute::{Handled, close_vanished, end_unit, execute, refuse_protocol, resolve};
 pub use function::adopt_libraries;
 pub use news::{Mail, broadcast, deliver_events, forget_surplus, interest};
+pub use server::append_log::LogDesk;
 pub use server::persistence;
 pub use table::{Arg, ArgType, Begin, Command, Find, Handler, KeySpec, Row, Table, acl, flag, key_flag};
 
@@ -82,6 +83,7 @@ pub static FAMILIES: &[&[Command]] = &[
     vector::COMMANDS,
     array::COMMANDS,
     server::admin::COMMANDS,
+    server::append_log::COMMANDS,
     server::command::COMMANDS,
     server::config::COMMANDS,
     server::debug::COMMANDS,

@@ -9,12 +9,13 @@
 //! A small entry is copied as it lies in memory, a long string is shared, a large collection is encoded without compression.
 //! Invariant: under the target's name stands a whole file at every moment; a snapshot that ends early leaves none behind.
 
-use super::rdb::{Encoder, SaveOptions, Writer, code_of, transcode};
-use super::storage::{Replacement, Storage};
+use super::aof::script::ScriptWriter;
+use super::rdb::{Encoder, Fault, SaveOptions, Writer, code_of, transcode};
+use super::storage::{Replacement, Storage, WriteFile};
 use crate::ds::record::RecordLog;
 use crate::keyspace::cut;
 use crate::sys::alloc;
-use crate::types::{Big, Entry, EntryRef};
+use crate::types::{Big, Entry, EntryRef, Limits};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -204,6 +205,8 @@ pub struct Plan {
     pub sizes: Vec<DbSizes>,
     /// Pause after each key, for tests of slow disks.
     pub key_delay: Duration,
+    /// Commands instead of a snapshot: the limits of values that come encoded.
+    pub script: Option<Limits>,
 }
 
 /// A snapshot that is being written.
@@ -263,7 +266,7 @@ fn given_up() -> io::Error {
 fn write(plan: &Plan, storage: &dyn Storage, chunks: &Receiver<Chunk>, shared: &Shared) -> io::Result<u64> {
     let mut replacement = Replacement::begin(storage, &plan.path, &plan.temporary_name)?;
     let mut scribe = Scribe {
-        writer: Writer::begin(replacement.file(), &plan.options),
+        target: Target::begin(replacement.file(), plan),
         sizes: plan.sizes.clone(),
         key_delay: plan.key_delay,
         shared,
@@ -275,11 +278,11 @@ fn write(plan: &Plan, storage: &dyn Storage, chunks: &Receiver<Chunk>, shared: &
         let written = scribe.chunk(chunk);
         shared.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
         written?;
-        if scribe.writer.has_failed() || last {
+        if scribe.target.has_failed() || last {
             break;
         }
     }
-    let len = scribe.writer.finish()?;
+    let len = scribe.target.finish()?;
     if shared.given_up.load(Ordering::Relaxed) {
         return Err(given_up());
     }
@@ -287,9 +290,49 @@ fn write(plan: &Plan, storage: &dyn Storage, chunks: &Receiver<Chunk>, shared: &
     Ok(len)
 }
 
+/// The form of the file.
+enum Target<'f> {
+    Snapshot(Writer<'f>),
+    Script(ScriptWriter<'f>),
+}
+
+impl<'f> Target<'f> {
+    fn begin(file: &'f mut dyn WriteFile, plan: &Plan) -> Target<'f> {
+        let options = &plan.options;
+        match plan.script {
+            None => Target::Snapshot(Writer::begin(file, options)),
+            Some(limits) => {
+                Target::Script(ScriptWriter::begin(file, options.incremental_sync, limits, &options.libraries))
+            }
+        }
+    }
+
+    #[inline]
+    fn entry(&mut self, entry: EntryRef<'_>) {
+        match self {
+            Target::Snapshot(writer) => writer.entry(entry),
+            Target::Script(writer) => writer.entry(entry),
+        }
+    }
+
+    fn has_failed(&self) -> bool {
+        match self {
+            Target::Snapshot(writer) => writer.has_failed(),
+            Target::Script(writer) => writer.has_failed(),
+        }
+    }
+
+    fn finish(self) -> io::Result<u64> {
+        match self {
+            Target::Snapshot(writer) => writer.finish(),
+            Target::Script(writer) => writer.finish(),
+        }
+    }
+}
+
 /// Writes chunks.
 struct Scribe<'f> {
-    writer: Writer<'f>,
+    target: Target<'f>,
     /// Those that were not named yet.
     sizes: Vec<DbSizes>,
     key_delay: Duration,
@@ -304,17 +347,16 @@ impl Scribe<'_> {
                 Part::Db(index) => self.database(*index),
                 Part::Records(count) => {
                     for record in records.by_ref().take(*count) {
-                        self.writer.entry(record);
+                        self.target.entry(record);
                         self.key_written()?;
                     }
                 }
                 Part::Shared(entry) => {
-                    self.writer.entry(entry.view());
+                    self.target.entry(entry.view());
                     self.key_written()?;
                 }
                 Part::Encoded(entry) => {
-                    let encoder = self.writer.begin_entry(entry.code, &entry.key, entry.deadline, entry.access);
-                    transcode(entry.code, &entry.value, encoder).map_err(io::Error::other)?;
+                    self.encoded(entry).map_err(io::Error::other)?;
                     self.key_written()?;
                 }
             }
@@ -322,13 +364,27 @@ impl Scribe<'_> {
         Ok(())
     }
 
+    fn encoded(&mut self, entry: &EncodedEntry) -> Result<(), Fault> {
+        match &mut self.target {
+            Target::Snapshot(writer) => {
+                let encoder = writer.begin_entry(entry.code, &entry.key, entry.deadline, entry.access);
+                transcode(entry.code, &entry.value, encoder)
+            }
+            Target::Script(writer) => writer.encoded(entry.code, &entry.key, &entry.value, entry.deadline),
+        }
+    }
+
     fn database(&mut self, index: u32) {
+        let writer = match &mut self.target {
+            Target::Snapshot(writer) => writer,
+            Target::Script(writer) => return writer.select(index),
+        };
         match self.sizes.iter().position(|sizes| sizes.index == index) {
             Some(at) => {
                 let sizes = self.sizes.swap_remove(at);
-                self.writer.database(index, sizes.keys, sizes.expires);
+                writer.database(index, sizes.keys, sizes.expires);
             }
-            None => self.writer.select(index),
+            None => writer.select(index),
         }
     }
 

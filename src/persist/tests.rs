@@ -239,6 +239,7 @@ fn plan(space: &Keyspace, name: &str) -> Plan {
         expires: db.volatile as u64,
     });
     Plan {
+        script: None,
         path: NAME.into(),
         temporary_name: name.to_owned(),
         options: options(),

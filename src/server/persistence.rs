@@ -40,8 +40,10 @@ impl Server {
     /// What is due about snapshots, ten times a second.
     pub(super) fn snapshot_cron(&mut self, now: Now) {
         persistence::poll_save(&mut self.keyspace, &mut self.stats, &mut self.facts, now);
-        let free = self.facts.saving.is_none() && self.ending.is_none();
-        if free && persistence::is_save_due(&self.config, &self.keyspace, &self.stats, now) {
+        let rewriting = self.stats.persistence.log.rewriting_since_secs.is_some();
+        let free = self.facts.saving.is_none() && !rewriting && self.ending.is_none();
+        let scheduled = free && std::mem::take(&mut self.facts.log.save_scheduled);
+        if free && (scheduled || persistence::is_save_due(&self.config, &self.keyspace, &self.stats, now)) {
             // A failure is in the log and in INFO; the next try comes by itself.
             let begun =
                 persistence::begin_save(&self.config, &mut self.keyspace, &mut self.stats, &mut self.facts, now);

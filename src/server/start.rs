@@ -6,12 +6,13 @@
 //!
 //! Everything that can be refused is tried before the first client is taken. What is only a pity is a warning of one line.
 
+use super::rewrite::StartFault;
 use super::{Server, check, log_options, title};
 use crate::base::clock::Clock;
 use crate::base::rng::Rng;
 use crate::base::version;
 use crate::command::derived::{self, RESERVED_FILES};
-use crate::command::{Debug, FAMILIES, Facts, Links};
+use crate::command::{Debug, FAMILIES, Facts, Links, LogDesk};
 use crate::config::{Config, Invocation, Start, Supervised, Text, render_faults};
 use crate::net::{Listener, Reactor};
 use crate::persist::rdb::Fault;
@@ -53,6 +54,8 @@ pub enum StartError {
     Nowhere,
     /// The data are there but can't be read.
     Data(PathBuf, Fault),
+    /// The append-only log can't be read or written.
+    Log(StartFault),
     /// Files are to be sealed, which this version can't: better no server than data in clear.
     Unsealed,
 }
@@ -77,6 +80,9 @@ impl fmt::Display for StartError {
                 writeln!(f, "{}: {fault}", path.display())?;
                 f.write_str("Terminating server after rdb file reading failure.")
             }
+            StartError::Log(StartFault::Replay(fault)) => fault.fmt(f),
+            StartError::Log(StartFault::Snapshot(error)) => error.fmt(f),
+            StartError::Log(StartFault::Write(error)) => write!(f, "Can't open or create the append-only file: {error}"),
             StartError::Unsealed => f.write_str(
                 "encrypt yes: this version can't seal files yet, and would write the data in clear. Take it out of the \
                  configuration to run without encryption.",
@@ -235,10 +241,9 @@ fn greet(config: &Config, start: &Start, made_folder: bool) {
     if made_folder {
         log::info!("Made the data folder {}", config.dir.lossy());
     }
-    if config.appendonly || config.replicaof.is_some() || config.cluster_enabled || config.tls_port != 0 {
+    if config.replicaof.is_some() || config.cluster_enabled || config.tls_port != 0 {
         log::warn!(
-            "appendonly, replicaof, cluster-enabled and tls-port have no effect in this version: data are kept by snapshots \
-             only (save, SAVE, BGSAVE). Take them out of the configuration."
+            "replicaof, cluster-enabled and tls-port have no effect in this version. Take them out of the configuration."
         );
     }
 }
@@ -282,6 +287,7 @@ fn serve(config: &mut Config, start: &Start, executable: String, logging: Loggin
         debug: Debug::default(),
         saves_begun: 0,
         saving: None,
+        log: LogDesk::default(),
         links: Links::default(),
         startup_used_bytes: 0,
     };
@@ -289,7 +295,12 @@ fn serve(config: &mut Config, start: &Start, executable: String, logging: Loggin
         log::warn!("Unable to write oom_score_adj: {error}");
     }
     let mut server = Server::new(config.clone(), facts, FAMILIES, rng, clock.read());
-    server.load_data(clock.read())?;
+    server.wake = Some(reactor.waker());
+    if server.config.appendonly {
+        server.start_log(None, clock.read()).map_err(StartError::Log)?;
+    } else {
+        server.load_data(clock.read())?;
+    }
     server.started(logging);
     server.connect_pump(reactor.loan());
     announce(config, start, sockets);
@@ -298,6 +309,7 @@ fn serve(config: &mut Config, start: &Start, executable: String, logging: Loggin
     if let Some(path) = pidfile {
         remove(&path);
     }
+    server.close_log(clock.read());
     ended.map_err(|error| StartError::System("The event loop failed", error))?;
     log::warn!("Redis is now ready to exit, bye bye...");
     Ok(())

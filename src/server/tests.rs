@@ -25,6 +25,7 @@ fn facts(now: Now) -> Facts {
         debug: Debug::default(),
         saves_begun: 0,
         saving: None,
+        log: crate::command::LogDesk::default(),
         links: crate::command::Links::default(),
         startup_used_bytes: 0,
     }

@@ -5,12 +5,13 @@ use crate::base::number;
 use crate::command::args::Args;
 use crate::command::ctx::{Ctx, Flow, Outcome};
 use crate::command::error::CmdError;
-use crate::command::execute;
+use crate::command::{execute, gate};
 use crate::command::table::{Row, flag};
 use crate::resp::{Argv, Proto};
 use crate::script::{Found, Host, Interrupt, Kind, RunName, Running, flags, write_value};
 use crate::stats::Hidden;
 use crate::sys::ticks;
+use std::borrow::Cow;
 
 /// How many of a request's words are keys: they stand behind the count, which is the third word.
 #[derive(Clone, Copy)]
@@ -163,21 +164,26 @@ fn find(cx: &Ctx<'_>, argv: Argv<'_>) -> Option<(Row, usize)> {
 
 impl ScriptHost<'_, '_, '_> {
     /// Why a command may not be run by this script.
-    fn refusal(&mut self, row: Row, argc: usize) -> Option<&'static str> {
+    fn refusal(&mut self, row: Row, argc: usize) -> Option<Cow<'static, str>> {
         let command = row.command;
         if !command.fits(argc) {
-            return Some("ERR Wrong number of args calling Redis command from script");
+            return Some(Cow::Borrowed("ERR Wrong number of args calling Redis command from script"));
         }
         if command.is(flag::NOSCRIPT) && !self.cx.facts.debug.scripts_call_all {
-            return Some("ERR This Redis command is not allowed from script");
+            return Some(Cow::Borrowed("ERR This Redis command is not allowed from script"));
         }
         if command.is(flag::WRITE) && !self.rights.writes {
-            return Some("ERR Write commands are not allowed from read-only scripts.");
+            return Some(Cow::Borrowed("ERR Write commands are not allowed from read-only scripts."));
         }
         // A script that has written may go on: half of it would be worse.
         let wrote = self.cx.scripts.running.as_ref().is_some_and(|running| running.wrote);
+        if command.is(flag::WRITE) && !wrote {
+            if let Some(fault) = gate::disk_fault(self.cx) {
+                return Some(Cow::Owned(fault.to_string()));
+            }
+        }
         if command.is(flag::DENYOOM) && !self.rights.grows && !wrote {
-            return Some("OOM command not allowed when used memory > 'maxmemory'.");
+            return Some(Cow::Borrowed("OOM command not allowed when used memory > 'maxmemory'."));
         }
         None
     }
@@ -214,7 +220,7 @@ impl Host for ScriptHost<'_, '_, '_> {
             return self.refuse(None, "ERR Unknown Redis command called from script", out);
         };
         if let Some(text) = self.refusal(row, argv.len()) {
-            return self.refuse(Some(row), text, out);
+            return self.refuse(Some(row), &text, out);
         }
         let cx = &mut *self.cx;
         if row.command.is(flag::WRITE) {

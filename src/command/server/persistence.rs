@@ -66,11 +66,23 @@ fn lastsave(cx: &mut Ctx<'_>, _args: &mut Args<'_>) -> Outcome {
 }
 
 fn bgsave(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
-    if args.more() && !(args.left() == 1 && args.accept("schedule")) {
+    let scheduled = args.accept("schedule");
+    if args.more() {
         return Err(CmdError::SYNTAX);
     }
     if cx.facts.saving.is_some() {
         return Err(ALREADY);
+    }
+    if cx.stats.persistence.log.rewriting_since_secs.is_some() || cx.facts.log.rewrite_wanted || cx.depth > 0 {
+        if !scheduled && cx.depth == 0 {
+            return Err(CmdError::text(
+                "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to \
+                 schedule a BGSAVE whenever possible.",
+            ));
+        }
+        cx.facts.log.save_scheduled = true;
+        cx.reply.simple("Background saving scheduled");
+        return Ok(Flow::Done);
     }
     begin_save(cx.config, cx.db.space, cx.stats, cx.facts, cx.now).map_err(|_| CmdError::text("ERR"))?;
     cx.reply.simple("Background saving started");
@@ -115,6 +127,7 @@ pub fn save_options(config: &Config, stats: &Stats, now: Now) -> SaveOptions {
         },
         now,
         used_bytes: alloc::used_bytes() as u64,
+        log_base: false,
         libraries: stats.persistence.libraries.clone(),
     }
 }
@@ -142,6 +155,7 @@ pub fn begin_save(
         options: save_options(config, stats, now),
         sizes: sizes.collect(),
         key_delay: Duration::from_micros(u64::try_from(config.rdb_key_save_delay).unwrap_or(0)),
+        script: None,
     };
     stats.persistence.last_try_secs = now.unix_secs();
     let (snapshot, sink) = Snapshot::begin(plan, Arc::new(Disk)).inspect_err(|error| {
