@@ -2,16 +2,19 @@
 //! with the additions of TRE, the library that the reference server uses: `\d \w \s` and their opposites, `\b \B \< \>`,
 //! `\Q...\E`, `\x41`, `\x{41}`, `(?i)`, `(?:...)`, lazy repetitions (which find no less). Knows no command.
 //!
-//! 1. `parse` reads the text into a tree.
-//! 2. Its program is one list of steps, repetitions written out (Thompson, "Regular Expression Search Algorithm", 1968).
-//! 3. A search keeps the set of steps that are reached, byte by byte; no step is tried twice at one place.
+//! Our own is the syntax, which no library reads; the `regex-automata` crate compiles and searches.
 
 mod parse;
 
+use regex_automata::meta;
+use regex_automata::nfa::thompson::WhichCaptures;
+use regex_syntax::hir::{Class, ClassBytes, ClassBytesRange, Hir};
 use std::fmt;
 
-/// Steps of the longest program: repetitions within repetitions multiply.
-const STEPS_MAX: usize = 50_000;
+/// Bytes of the longest program: repetitions within repetitions multiply.
+const PROGRAM_BYTES_MAX: usize = 4 << 20;
+/// Bytes of the states that a search remembers.
+const CACHE_BYTES: usize = 1 << 20;
 
 /// What is wrong with an expression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,39 +89,14 @@ impl ByteSet {
         ByteSet(self.0.map(|bits| !bits))
     }
 
+    fn hir(self) -> Hir {
+        let bytes = (0..=u8::MAX).filter(|byte| self.has(*byte));
+        Hir::class(Class::Bytes(ClassBytes::new(bytes.map(|byte| ClassBytesRange::new(byte, byte)))))
+    }
+
     /// With the other case of every letter.
     fn folded(self) -> ByteSet {
         ByteSet::of(|byte| self.has(byte.to_ascii_lowercase()) || self.has(byte.to_ascii_uppercase()) || self.has(byte))
-    }
-}
-
-/// What must hold between two bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Assertion {
-    Start,
-    End,
-    LineStart,
-    LineEnd,
-    WordStart,
-    WordEnd,
-    Boundary,
-    NoBoundary,
-}
-
-impl Assertion {
-    fn holds(self, text: &[u8], at: usize) -> bool {
-        let is_word = |at: Option<usize>| at.and_then(|at| text.get(at)).is_some_and(|b| is_word_byte(*b));
-        let (before, after) = (is_word(at.checked_sub(1)), is_word(Some(at)));
-        match self {
-            Assertion::Start => at == 0,
-            Assertion::End => at == text.len(),
-            Assertion::LineStart => at == 0 || text[at - 1] == b'\n',
-            Assertion::LineEnd => at == text.len() || text[at] == b'\n',
-            Assertion::WordStart => !before && after,
-            Assertion::WordEnd => before && !after,
-            Assertion::Boundary => before != after,
-            Assertion::NoBoundary => before == after,
-        }
     }
 }
 
@@ -126,49 +104,9 @@ fn is_word_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
-/// The tree.
-#[derive(Clone, Debug)]
-enum Node {
-    Set(ByteSet),
-    Assert(Assertion),
-    All(Vec<Node>),
-    Any(Vec<Node>),
-    Repeat(Box<Node>, usize, Option<usize>),
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Step {
-    Take(ByteSet),
-    Assert(Assertion),
-    /// Goes on at both.
-    Fork(usize, usize),
-    Jump(usize),
-    Found,
-}
-
 /// A compiled expression.
 #[derive(Debug)]
-pub struct Regex {
-    steps: Vec<Step>,
-}
-
-/// Steps that are reached at a place, each once.
-#[derive(Debug, Default)]
-struct Reached {
-    list: Vec<usize>,
-    /// The place at which a step was last reached.
-    seen: Vec<usize>,
-}
-
-/// What searches need, to be used again by the next one.
-#[derive(Debug, Default)]
-pub struct Search {
-    now: Reached,
-    next: Reached,
-    open: Vec<usize>,
-    /// Number of the first place: each search counts on from the one before, so that nothing need be forgotten.
-    base: usize,
-}
+pub struct Regex(meta::Regex);
 
 impl Regex {
     /// Compiles an expression.
@@ -177,125 +115,18 @@ impl Regex {
     /// What is wrong with it.
     pub fn new(text: &[u8], nocase: bool) -> Result<Regex, Fault> {
         let tree = parse::parse(text, nocase)?;
-        let mut regex = Regex { steps: Vec::new() };
-        regex.emit(&tree)?;
-        regex.push(Step::Found)?;
-        Ok(regex)
+        let config = meta::Config::new()
+            .utf8_empty(false)
+            .which_captures(WhichCaptures::None)
+            .nfa_size_limit(Some(PROGRAM_BYTES_MAX))
+            .hybrid_cache_capacity(CACHE_BYTES);
+        // Nothing but its size is left to be refused.
+        meta::Builder::new().configure(config).build_from_hir(&tree).map(Regex).map_err(|_| Fault::Memory)
     }
 
-    fn push(&mut self, step: Step) -> Result<usize, Fault> {
-        if self.steps.len() >= STEPS_MAX {
-            return Err(Fault::Memory);
-        }
-        self.steps.push(step);
-        Ok(self.steps.len() - 1)
-    }
-
-    fn emit(&mut self, node: &Node) -> Result<(), Fault> {
-        match node {
-            Node::Set(set) => {
-                self.push(Step::Take(*set))?;
-            }
-            Node::Assert(assertion) => {
-                self.push(Step::Assert(*assertion))?;
-            }
-            Node::All(nodes) => nodes.iter().try_for_each(|node| self.emit(node))?,
-            Node::Any(nodes) => self.emit_any(nodes)?,
-            Node::Repeat(node, min, max) => self.emit_repeat(node, *min, *max)?,
-        }
-        Ok(())
-    }
-
-    fn emit_any(&mut self, nodes: &[Node]) -> Result<(), Fault> {
-        let mut ends = Vec::new();
-        for (nth, node) in nodes.iter().enumerate() {
-            if nth + 1 == nodes.len() {
-                self.emit(node)?;
-                break;
-            }
-            let fork = self.push(Step::Fork(0, 0))?;
-            self.emit(node)?;
-            ends.push(self.push(Step::Jump(0))?);
-            self.steps[fork] = Step::Fork(fork + 1, self.steps.len());
-        }
-        let end = self.steps.len();
-        ends.into_iter().for_each(|jump| self.steps[jump] = Step::Jump(end));
-        Ok(())
-    }
-
-    fn emit_repeat(&mut self, node: &Node, min: usize, max: Option<usize>) -> Result<(), Fault> {
-        for _ in 0..min {
-            self.emit(node)?;
-        }
-        let Some(max) = max else {
-            let fork = self.push(Step::Fork(0, 0))?;
-            self.emit(node)?;
-            self.push(Step::Jump(fork))?;
-            self.steps[fork] = Step::Fork(fork + 1, self.steps.len());
-            return Ok(());
-        };
-        let mut forks = Vec::new();
-        for _ in min..max {
-            forks.push(self.push(Step::Fork(0, 0))?);
-            self.emit(node)?;
-        }
-        let end = self.steps.len();
-        forks.into_iter().for_each(|fork| self.steps[fork] = Step::Fork(fork + 1, end));
-        Ok(())
-    }
-
-    /// Whether it occurs in a text. `search` is of no other expression.
-    pub fn is_match(&self, text: &[u8], search: &mut Search) -> bool {
-        let Search { now, next, open, base } = search;
-        for reached in [&mut *now, &mut *next] {
-            reached.list.clear();
-            reached.seen.resize(self.steps.len(), 0);
-        }
-        let first = *base + 1;
-        *base += text.len() + 1;
-        for at in 0..=text.len() {
-            // It may begin at every place.
-            if self.reach(now, open, 0, (text, at), first) {
-                return true;
-            }
-            let Some(byte) = text.get(at) else { break };
-            for index in now.list.drain(..) {
-                if matches!(&self.steps[index], Step::Take(set) if set.has(*byte))
-                    && self.reach(next, open, index + 1, (text, at + 1), first)
-                {
-                    return true;
-                }
-            }
-            std::mem::swap(now, next);
-        }
-        false
-    }
-
-    /// Adds a step and all that follow without taking a byte; true if the end is among them.
-    fn reach(
-        &self,
-        reached: &mut Reached,
-        open: &mut Vec<usize>,
-        from: usize,
-        (text, at): (&[u8], usize),
-        first: usize,
-    ) -> bool {
-        open.clear();
-        open.push(from);
-        while let Some(index) = open.pop() {
-            if std::mem::replace(&mut reached.seen[index], first + at) == first + at {
-                continue;
-            }
-            match self.steps[index] {
-                Step::Take(_) => reached.list.push(index),
-                Step::Assert(assertion) if assertion.holds(text, at) => open.push(index + 1),
-                Step::Assert(_) => {}
-                Step::Fork(one, other) => open.extend([other, one]),
-                Step::Jump(to) => open.push(to),
-                Step::Found => return true,
-            }
-        }
-        false
+    /// Whether it occurs in a text.
+    pub fn is_match(&self, text: &[u8]) -> bool {
+        self.0.is_match(text)
     }
 }
 
@@ -303,7 +134,7 @@ impl Regex {
 pub fn fuzz_regex(data: &[u8]) {
     let (pattern, text) = data.split_at(data.len().min(1 + data.len() / 2));
     if let Ok(regex) = Regex::new(pattern, data.len() % 2 == 0) {
-        regex.is_match(text, &mut Search::default());
+        regex.is_match(text);
     }
 }
 
@@ -314,11 +145,7 @@ mod tests {
 
     fn finds(pattern: &str, text: &str) -> bool {
         let regex = Regex::new(pattern.as_bytes(), false).unwrap_or_else(|fault| panic!("{pattern}: {fault}"));
-        let mut search = Search::default();
-        // Twice: the second search finds what the first has left behind.
-        let found = regex.is_match(text.as_bytes(), &mut search);
-        assert_eq!(regex.is_match(text.as_bytes(), &mut search), found, "{pattern} in {text}");
-        found
+        regex.is_match(text.as_bytes())
     }
 
     #[test]
@@ -388,8 +215,8 @@ mod tests {
         for (pattern, text, expected) in rows {
             assert_eq!(finds(pattern, text), expected, "{pattern} in {text}");
         }
-        assert!(Regex::new(b"^foo[x-z]$", true).unwrap().is_match(b"FOOY", &mut Search::default()));
-        assert!(!Regex::new(b"^[^x]$", true).unwrap().is_match(b"X", &mut Search::default()));
+        assert!(Regex::new(b"^foo[x-z]$", true).unwrap().is_match(b"FOOY"));
+        assert!(!Regex::new(b"^[^x]$", true).unwrap().is_match(b"X"));
     }
 
     #[test]
@@ -426,8 +253,11 @@ mod tests {
     fn hostile_expressions_take_no_long_time_and_any_bytes_may_be_given() {
         let text = "a".repeat(2_000);
         assert!(!finds("(a*)*(a*)*(a*)*(a|a)*b$", &text));
-        let deep = format!("{}{}", "(".repeat(1_000), ")".repeat(1_000));
-        assert!(finds(&deep, ""));
+        let deep = |depth| format!("{}{}", "(".repeat(depth), ")".repeat(depth));
+        assert!(finds(&deep(1_000), ""));
+        assert_eq!(Regex::new(deep(1_000_000).as_bytes(), false).err(), Some(Fault::Memory));
+        assert_eq!(Regex::new(format!("a{}", "?".repeat(1_000_000)).as_bytes(), false).err(), Some(Fault::Memory));
+        assert_eq!(Regex::new(format!("a{}", "{1,2}".repeat(900)).as_bytes(), false).err(), Some(Fault::Memory));
         let mut rng = Rng::seeded(4);
         let letters = b"ab()[]{}|*+?^$.\\dwxQE123,-:=ai\n\0\xff";
         for _ in 0..20_000 {

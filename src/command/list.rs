@@ -6,6 +6,7 @@ pub mod moving;
 use super::args::Args;
 use super::ctx::{Ctx, Flow, Outcome};
 use super::error::CmdError;
+use super::popping::Take;
 use super::reply_elem;
 use super::table::{Arg, Command, KeySpec, acl, flag, key_flag as kf};
 use crate::keyspace::{Edit, Event, Key, Missing};
@@ -395,36 +396,6 @@ fn end_of(args: &mut Args<'_>) -> Result<End, CmdError> {
     }
 }
 
-/// What LMPOP takes: from which end, and how many elements at most.
-struct Take {
-    numkeys: usize,
-    /// Word index of the first key.
-    first: usize,
-    end: End,
-    count: usize,
-}
-
-/// The words of LMPOP from the number of keys on.
-fn mpop_words(args: &mut Args<'_>) -> Result<Take, CmdError> {
-    let numkeys_error = CmdError::text("ERR numkeys should be greater than 0");
-    let numkeys = args.int_in(1, i64::MAX, numkeys_error.clone()).map_err(|_| numkeys_error)?;
-    if numkeys >= args.left() as i64 {
-        return Err(CmdError::SYNTAX);
-    }
-    let (numkeys, first) = (numkeys as usize, args.position());
-    args.seek(first + numkeys);
-    let end = end_of(args)?;
-    let mut count = None;
-    while args.more() {
-        if count.is_some() || args.left() < 2 || !args.accept("count") {
-            return Err(CmdError::SYNTAX);
-        }
-        let count_error = CmdError::text("ERR count should be greater than 0");
-        count = Some(args.int_in(1, i64::MAX, count_error.clone()).map_err(|_| count_error)?);
-    }
-    Ok(Take { numkeys, first, end, count: usize::try_from(count.unwrap_or(1)).unwrap_or(usize::MAX) })
-}
-
 /// Takes elements out of the first list that there is and replies its name and them; false if there is none.
 fn take_first(cx: &mut Ctx<'_>, args: &mut Args<'_>, take: &Take) -> Result<bool, CmdError> {
     args.seek(take.first);
@@ -445,7 +416,7 @@ fn take_first(cx: &mut Ctx<'_>, args: &mut Args<'_>, take: &Take) -> Result<bool
 }
 
 fn lmpop(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
-    let take = mpop_words(args)?;
+    let take = Take::read(args, end_of)?;
     if !take_first(cx, args, &take)? {
         cx.reply.null_array();
     }

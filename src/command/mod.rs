@@ -1,6 +1,7 @@
 //! The command table and the families. A command is one row and one function in one family file; what it may see of the
 //! rooms above comes to it through `Ctx`. COMMAND, arity errors, HELP and the README's table are derived from the rows.
 
+mod access;
 mod args;
 mod blocking;
 mod client;
@@ -10,6 +11,7 @@ pub mod derived;
 mod error;
 mod execute;
 mod gate;
+mod login;
 mod table;
 
 mod array;
@@ -26,6 +28,7 @@ pub mod keys;
 mod lcs;
 mod list;
 mod news;
+mod popping;
 mod pubsub;
 mod room;
 mod scan;
@@ -36,9 +39,11 @@ mod sort;
 mod stream;
 mod string;
 mod transactions;
+pub mod users;
 mod vector;
 mod zset;
 
+pub use access::catalog;
 pub use args::Args;
 pub use blocking::{give_up_waiting, retry, time_out};
 pub use ctx::{Ask, Ctx, Debug, Facts, Flow, Outcome, PauseKind, Pump, Saving, Shutdown, Wait};
@@ -46,8 +51,10 @@ pub use dump::Links;
 pub use error::CmdError;
 pub use execute::{Handled, close_vanished, end_unit, execute, refuse_protocol, resolve};
 pub use function::adopt_libraries;
+pub use login::login_as;
 pub use news::{Mail, broadcast, deliver_events, forget_surplus, interest};
 pub use server::append_log::LogDesk;
+pub use room::make_room;
 pub use server::persistence;
 pub use table::{Arg, ArgType, Begin, Command, Find, Handler, KeySpec, Row, Table, acl, flag, key_flag};
 
@@ -92,6 +99,8 @@ pub static FAMILIES: &[&[Command]] = &[
     server::memory::COMMANDS,
     server::persistence::COMMANDS,
     server::slowlog::COMMANDS,
+    users::COMMANDS,
+    users::ADMIN_COMMANDS,
 ];
 
 /// An element as a bulk string.

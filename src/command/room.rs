@@ -1,8 +1,11 @@
 //! Memory before a command runs: the options as a wish to the keyspace.
 
 use super::ctx::Ctx;
-use crate::config::MaxmemoryPolicy;
+use crate::base::clock::Now;
+use crate::config::{Config, MaxmemoryPolicy};
+use crate::keyspace::Keyspace;
 use crate::keyspace::evict::{self, Policy, Rank, Room, Wish};
+use crate::stats::Stats;
 use crate::sys::{alloc, ticks};
 
 /// Time for a step of eviction at tenacity 1, microseconds.
@@ -34,28 +37,35 @@ fn budget_us(tenacity: u32) -> u64 {
     }
 }
 
+/// Evicts keys if memory is over `maxmemory`, as far as the time for one step goes.
+pub fn make_room(config: &Config, space: &mut Keyspace, stats: &mut Stats, now: Now) -> Room {
+    let wish = Wish {
+        policy: policy_of(config.maxmemory_policy, config.lfu_decay_time),
+        samples: config.maxmemory_samples as usize,
+        limit_bytes: config.maxmemory,
+        budget_us: budget_us(config.maxmemory_eviction_tenacity),
+        lazy: config.lazyfree_lazy_eviction,
+    };
+    let started = ticks::now();
+    let room = evict::make_room(space, now, wish, &mut alloc::used_bytes);
+    let took = ticks::now().wrapping_sub(started);
+    if took >= stats.notable_ticks {
+        stats.latency.record("eviction-cycle", now.unix_secs(), ticks::to_us(took) / 1000);
+    }
+    room
+}
+
 impl Ctx<'_> {
-    /// Evicts keys if memory is over `maxmemory`; false if it stays over and nothing may be given up.
+    /// Evicts keys if memory is over `maxmemory`; false if it stays over and nothing may be given up. What one step does not
+    /// achieve is gone on with between commands.
     pub fn make_room(&mut self) -> bool {
         // While writes are paused nothing may change.
         if self.facts.pause.is_some_and(|(until_ms, _)| self.now.unix_ms.0 < until_ms) {
             return true;
         }
-        let config = &self.config;
-        let wish = Wish {
-            policy: policy_of(config.maxmemory_policy, config.lfu_decay_time),
-            samples: config.maxmemory_samples as usize,
-            limit_bytes: config.maxmemory,
-            budget_us: budget_us(config.maxmemory_eviction_tenacity),
-            lazy: config.lazyfree_lazy_eviction,
-        };
-        let started = ticks::now();
-        let fits = evict::make_room(self.db.space, self.now, wish, &mut alloc::used_bytes) != Room::Full;
-        let took = ticks::now().wrapping_sub(started);
-        if took >= self.stats.notable_ticks {
-            self.stats.latency.record("eviction-cycle", self.now.unix_secs(), ticks::to_us(took) / 1000);
-        }
-        fits
+        let room = make_room(self.config, self.db.space, self.stats, self.now);
+        self.facts.evicting = room == Room::Coming;
+        room != Room::Full
     }
 }
 

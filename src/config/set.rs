@@ -190,12 +190,17 @@ mod tests {
             "array-slice-size",
             "array-sparse-kmax",
             "array-sparse-kmin",
+            "audit-log-file",
+            "auth-failure-limit",
             "encrypt",
             "encryption-key-file",
             "encryption-key-file-previous",
             "hide-user-data-from-log",
             "log-format",
             "nonce",
+            "password-hash",
+            "requirepass-file",
+            "tls-auto-reload-interval",
         ];
         let mut expected: Vec<String> = reference.chain(ours.map(str::to_owned)).collect();
         expected.sort();

@@ -3,6 +3,7 @@
 
 pub mod aof;
 pub mod rdb;
+pub mod seal;
 pub mod snapshot;
 pub mod storage;
 pub mod vault;

@@ -342,7 +342,7 @@ impl Server {
             return;
         }
         for conn in std::mem::take(&mut self.facts.log.waiting) {
-            let waits = |session: &crate::session::Session| session.blocked.as_ref().is_some_and(|b| b.keys.is_empty());
+            let waits = |session: &crate::session::Session| session.blocked.as_ref().is_some_and(|b| b.keys.is_empty() && !b.again);
             if self.sessions.get(conn).is_some_and(waits) {
                 self.with_session(conn, now, crate::command::retry);
             }
@@ -367,6 +367,7 @@ impl Server {
     pub(super) fn configure_log(&mut self) {
         let Some(log) = self.append_log.as_mut().filter(|log| !log.busy) else { return };
         let mut inner = log.keeper.log();
+        inner.set_vault(self.facts.vault.clone());
         inner.keeps = self.config.appendfsync != AppendFsync::No;
         inner.timestamps = self.config.aof_timestamp_enabled;
     }

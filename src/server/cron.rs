@@ -3,7 +3,8 @@
 
 use super::Server;
 use crate::base::clock::Now;
-use crate::command::{Mail, Shutdown, close_vanished, deliver_events, forget_surplus};
+use crate::command::{Mail, Shutdown, close_vanished, deliver_events, forget_surplus, make_room};
+use crate::keyspace::evict::Room;
 use crate::keyspace::expire;
 use crate::sys::{alloc, process, ticks};
 use std::time::Duration;
@@ -14,6 +15,9 @@ const TICK_MS: u64 = 100;
 const FAREWELL_MS: u64 = 2_000;
 /// Longest step of active expiry within one turn, microseconds.
 const EXPIRE_STEP_US: u64 = 300;
+
+/// Distance of the steps of an eviction that goes on between commands, milliseconds.
+const EVICTION_PAUSE_MS: u64 = 1;
 
 /// Subscriptions of a client that left, or keys that nobody caches any more, given up in one turn.
 const LEAVE_STEP: usize = 1000;
@@ -53,6 +57,9 @@ impl Server {
         if let Some(due) = self.keyspace.book.awaited.alarms.next_ms() {
             wait_ms = wait_ms.min(due.saturating_sub(now.mono_ms()));
         }
+        if self.facts.evicting {
+            wait_ms = wait_ms.min(EVICTION_PAUSE_MS);
+        }
         if self.hub.channels.has_leaving() || self.hub.tracking.has_stale() {
             return Some(Duration::ZERO);
         }
@@ -80,6 +87,9 @@ impl Server {
         if self.expires_now() {
             self.expire_step(now);
         }
+        if self.facts.evicting && self.facts.pause.is_none() {
+            self.evict_step(now);
+        }
         if now.mono_ms() < self.cron.next_tick_ms {
             return;
         }
@@ -94,6 +104,7 @@ impl Server {
         self.check_clients(now);
         self.snapshot_cron(now);
         self.log_cron(now);
+        self.tls_cron(now);
         self.facts.links.expire(now);
         self.stats.totals.migrate_links = self.facts.links.len() as u64;
         let most = self.config.tracking_table_max_keys as usize;
@@ -111,12 +122,25 @@ impl Server {
         self.hub.tracking.step(LEAVE_STEP);
     }
 
-    fn expire_step(&mut self, now: Now) {
-        let started = ticks::now();
-        expire::step(&mut self.keyspace, now, EXPIRE_STEP_US);
+    /// Goes on with an eviction that a command began.
+    #[cold]
+    fn evict_step(&mut self, now: Now) {
+        let over = self.config.maxmemory > 0;
+        self.facts.evicting = over && make_room(&self.config, &mut self.keyspace, &mut self.stats, now) == Room::Coming;
+        self.tell_of_removals();
+    }
+
+    /// Keys that went by themselves are told of, and become effects.
+    fn tell_of_removals(&mut self) {
         let book = &mut self.keyspace.book;
         deliver_events(&mut self.hub, &mut self.sessions, None, book);
         close_vanished(&mut self.effects, &mut self.journal, book);
+    }
+
+    fn expire_step(&mut self, now: Now) {
+        let started = ticks::now();
+        expire::step(&mut self.keyspace, now, EXPIRE_STEP_US);
+        self.tell_of_removals();
         let took = ticks::now().wrapping_sub(started);
         self.stats.totals.expire_ticks += took;
         if took >= self.stats.notable_ticks {

@@ -16,15 +16,19 @@ use crate::net::Input;
 use crate::persist::aof::scan::Crc64Prefix;
 use crate::persist::aof::{FindFault, Found, Manifest, Part, PartKind, Place, ScanFault, Scanner, Tail};
 use crate::persist::rdb::{self, LoadOptions};
+use crate::persist::seal::{self, SealFault};
 use crate::persist::storage::{ReadFile, WriteFile};
 use crate::persist::vault::FileKind;
 use crate::session::{ConnId, Session, mode};
 use std::fmt;
 use std::io::{self, Read};
+use std::ops::Range;
 use std::time::Instant;
 
 /// Bytes read at once.
 const PIECE_BYTES: usize = 1 << 20;
+/// How a snapshot begins.
+const SIGNATURE: &[u8] = b"REDIS";
 
 /// Why the log can't be made data.
 #[derive(Debug)]
@@ -95,6 +99,15 @@ pub(super) struct Replayed {
 struct PartRead {
     tail: Tail,
     stopped: bool,
+}
+
+/// How a part ended.
+enum End {
+    Whole,
+    /// In the middle of a command or a transaction.
+    Torn,
+    /// Before its end: what follows is not wanted.
+    Stopped,
 }
 
 /// How a log is read.
@@ -190,39 +203,39 @@ impl Server {
         options: ReplayOptions,
         now: Now,
     ) -> Result<PartRead, ReplayFault> {
-        let name = || part.name.clone();
-        let mut file = open(place, part)?;
-        if let Some(len) = part.len {
-            if file.len < len {
-                return Err(ReplayFault::Short(name(), file.len, len));
+        let opened = match open(place, part) {
+            Err(ReplayFault::Open(_, error)) if is_torn(&error) && options.cut_torn => {
+                log::warn!("AOF {} has not even a beginning: it counts as empty", part.name);
+                return Ok(PartRead { tail: Tail { len: 0, crc: Crc64::default() }, stopped: false });
             }
-            file = ReadFile { bytes: Box::new(file.bytes.take(len)), len };
-        }
+            opened => opened,
+        };
+        let read_fault = |error| ReplayFault::Open(part.name.clone(), error);
+        let mut file = opened?;
         let mut first = Vec::new();
-        file.bytes.by_ref().take(5).read_to_end(&mut first).map_err(|error| ReplayFault::Open(name(), error))?;
-        let is_snapshot = first == b"REDIS";
-        let whole = ReadFile { bytes: Box::new(io::Cursor::new(first).chain(file.bytes)), len: file.len };
+        file.bytes.by_ref().take(SIGNATURE.len() as u64).read_to_end(&mut first).map_err(read_fault)?;
+        let is_snapshot = first == SIGNATURE;
+        let mut rest = ReadFile { bytes: Box::new(io::Cursor::new(first).chain(file.bytes)), len: file.len };
         let mut prefix = Crc64Prefix::default();
-        let mut rest = whole;
         if is_snapshot {
-            let len = rest.len;
             let loaded = self.load_preamble(rest, part, now)?;
-            if loaded == len {
-                return Ok(PartRead { tail: Tail { len, crc: Crc64::default() }, stopped: false });
-            }
-            log::info!("Reading the remaining AOF tail...");
             rest = open(place, part)?;
-            prefix = skip(&mut rest, loaded).map_err(|error| ReplayFault::Open(name(), error))?;
+            prefix = skip(&mut rest, loaded).map_err(read_fault)?;
+        }
+        if let Some(len) = part.len {
+            rest.bytes = Box::new(rest.bytes.take(len.saturating_sub(prefix.1)));
         }
         let mut scanner = Scanner::new(&prefix, options.until_secs);
-        let stopped = self.replay_commands(conn, part, &mut rest, &mut scanner, now)?;
-        if stopped {
-            return Ok(PartRead { tail: Tail { len: scanner.valid_up_to(), crc: Crc64::default() }, stopped });
+        let end = self.replay_commands(conn, part, &mut rest, &mut scanner, is_snapshot, now)?;
+        let valid = scanner.valid_up_to();
+        if let Some(len) = part.len.filter(|len| valid < *len) {
+            return Err(ReplayFault::Short(part.name.clone(), valid, len));
         }
-        if scanner.valid_up_to() < rest.len {
-            return self.cut_torn(place, part, &scanner, rest.len, options);
+        match end {
+            End::Whole => Ok(PartRead { tail: Tail { len: valid, crc: scanner.sum() }, stopped: false }),
+            End::Torn => self.cut_torn(place, part, &scanner, options),
+            End::Stopped => Ok(PartRead { tail: Tail { len: valid, crc: Crc64::default() }, stopped: true }),
         }
-        Ok(PartRead { tail: Tail { len: scanner.offset(), crc: scanner.sum() }, stopped })
     }
 
     /// The snapshot that a part is or begins with: its length.
@@ -244,49 +257,65 @@ impl Server {
         Ok(loaded.bytes)
     }
 
-    /// Whether it ended before the file did, because what follows is not wanted.
     fn replay_commands(
         &mut self,
         conn: ConnId,
         part: &Part,
         file: &mut ReadFile,
         scanner: &mut Scanner,
+        mut has_preamble: bool,
         now: Now,
-    ) -> Result<bool, ReplayFault> {
+    ) -> Result<End, ReplayFault> {
         let mut bytes: Vec<u8> = Vec::with_capacity(2 * PIECE_BYTES);
         let mut piece = PIECE_BYTES as u64;
         loop {
             let read = file.bytes.by_ref().take(piece).read_to_end(&mut bytes);
-            let read = read.map_err(|error| ReplayFault::Open(part.name.clone(), error))?;
+            let (read, is_torn) = match read {
+                Ok(read) => (read, false),
+                Err(error) if is_torn(&error) => (0, true),
+                Err(error) => return Err(ReplayFault::Open(part.name.clone(), error)),
+            };
+            if read > 0 && std::mem::take(&mut has_preamble) {
+                log::info!("Reading the remaining AOF tail...");
+            }
             let begin = scanner.offset();
             let looked = scanner.look(&bytes);
-            let runs = std::mem::take(&mut scanner.runs);
-            let faults = self.stats.totals.error_replies;
-            for run in &runs {
-                let input = Input { conn, shared: Some(run.clone()), len: run.len() };
-                self.run_batches(&[input], &bytes[..run.end], now.of_replay());
-            }
-            scanner.runs = runs;
-            self.after_piece(conn, part, self.stats.totals.error_replies > faults)?;
+            self.run_piece(conn, part, &bytes, &scanner.runs, now)?;
             let taken = match looked {
-                Ok((_, Found::TooLate)) => return Ok(true),
+                Ok((_, Found::TooLate)) => return Ok(End::Stopped),
                 Ok((taken, Found::More)) => taken,
                 Err(fault) => {
                     let from = fault.offset.saturating_sub(begin) as usize;
-                    return if is_zero_to_end(bytes.get(from..).unwrap_or_default(), &mut file.bytes) {
-                        Ok(false)
-                    } else {
-                        Err(ReplayFault::Damaged(part.name.clone(), fault))
-                    };
+                    if is_zero_to_end(bytes.get(from..).unwrap_or_default(), &mut file.bytes) {
+                        return Ok(End::Torn);
+                    }
+                    return Err(ReplayFault::Damaged(part.name.clone(), fault));
                 }
             };
             bytes.drain(..taken);
             if read == 0 {
-                return Ok(false);
+                let is_whole = bytes.is_empty() && !scanner.in_multi() && !is_torn;
+                return Ok(if is_whole { End::Whole } else { End::Torn });
             }
             // A long word is not looked at again for each of its pieces.
             piece = (bytes.len() as u64).max(PIECE_BYTES as u64);
         }
+    }
+
+    fn run_piece(
+        &mut self,
+        conn: ConnId,
+        part: &Part,
+        bytes: &[u8],
+        runs: &[Range<usize>],
+        now: Now,
+    ) -> Result<(), ReplayFault> {
+        let faults = self.stats.totals.error_replies;
+        for run in runs {
+            let input = Input { conn, shared: Some(run.clone()), len: run.len() };
+            self.run_batches(&[input], &bytes[..run.end], now.of_replay());
+        }
+        self.after_piece(conn, part, self.stats.totals.error_replies > faults)
     }
 
     /// Replies are for nobody; but one of them may say that the log needs another server.
@@ -315,7 +344,6 @@ impl Server {
         place: &Place,
         part: &Part,
         scanner: &Scanner,
-        len: u64,
         options: ReplayOptions,
     ) -> Result<PartRead, ReplayFault> {
         let valid = scanner.valid_up_to();
@@ -329,9 +357,8 @@ impl Server {
         log::warn!("!!! Truncating the AOF {} at offset {valid} !!!", part.name);
         let crc = keep_cut(place, part, valid).map_err(|error| ReplayFault::Cut(part.name.clone(), error))?;
         log::warn!(
-            "AOF {} loaded anyway because aof-load-truncated is enabled; {} bytes were cut off and kept",
-            part.name,
-            len - valid
+            "AOF {} loaded anyway because aof-load-truncated is enabled; what was cut off is kept beside it",
+            part.name
         );
         Ok(PartRead { tail: Tail { len: valid, crc }, stopped: false })
     }
@@ -382,6 +409,10 @@ fn keep_cut(place: &Place, part: &Part, valid: u64) -> io::Result<Crc64> {
     let path = place.path(&part.name);
     let mut file = place.vault.open(&path, kind)?.ok_or(io::ErrorKind::NotFound)?;
     let Crc64Prefix(crc, _) = skip(&mut file, valid)?;
+    if !place.may_reopen(&part.name) {
+        // The list of parts will say how much of it counts.
+        return Ok(crc);
+    }
     let mut kept = place.vault.create(&place.path(&format!("{}.cut-off", part.name)), kind)?;
     let mut piece = Vec::new();
     while file.bytes.by_ref().take(PIECE_BYTES as u64).read_to_end(&mut piece)? > 0 {
@@ -389,8 +420,11 @@ fn keep_cut(place: &Place, part: &Part, valid: u64) -> io::Result<Crc64> {
         piece.clear();
     }
     WriteFile::sync(kept.as_mut())?;
-    if place.may_reopen() {
-        drop(place.vault.storage().reopen(&path, valid)?);
-    }
+    drop(place.vault.storage().reopen(&path, valid)?);
     Ok(crc)
+}
+
+/// Whether a sealed file ends in the middle of a batch.
+fn is_torn(error: &io::Error) -> bool {
+    matches!(seal::fault_of(error), Some(SealFault::Torn { .. }))
 }

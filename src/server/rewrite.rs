@@ -14,11 +14,9 @@ use crate::command::persistence;
 use crate::config::{AppendFsync, Config};
 use crate::persist::aof::{self, Job, Log, Manifest, Part, Place};
 use crate::persist::snapshot::{DbSizes, Plan, Snapshot};
-use crate::persist::storage::Disk;
 use crate::persist::vault::Vault;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Failures in a row after which a pause is made.
@@ -41,9 +39,9 @@ pub(super) struct Rewrite {
 }
 
 /// Where the log is by these options.
-pub(super) fn place(config: &Config) -> Place {
+pub(super) fn place(config: &Config, vault: &Vault) -> Place {
     Place {
-        vault: Vault::new(Arc::new(Disk)),
+        vault: vault.clone(),
         folder: aof::log::whole(config.appenddirname.path()),
         name: config.appendfilename.lossy().into_owned(),
     }
@@ -109,7 +107,7 @@ impl Server {
         };
         let plan = self.base_plan(&place, &base, now);
         place.vault.storage().make_folder(&place.folder)?;
-        let (snapshot, sink) = Snapshot::begin(plan, Arc::new(Disk))?;
+        let (snapshot, sink) = Snapshot::begin(plan, self.facts.vault.clone())?;
         let Some(log) = &mut self.append_log else { return Ok(()) };
         if log.unlisted {
             log.keeper.log().open_unlisted()?;
@@ -269,7 +267,7 @@ impl Server {
 
     /// The log's files as they are, without anything being written: it is off, or about to be turned on.
     fn attach_log(&mut self, now: Now) -> io::Result<()> {
-        let place = place(&self.config);
+        let place = place(&self.config, &self.facts.vault);
         let found = aof::find::read_manifest(&place).map_err(|fault| io::Error::other(fault.to_string()))?;
         let log = Log::new(place.clone(), found.unwrap_or_default(), self.journal.offset());
         self.append_log = Some(AppendLog::start(log, place, self.journal.offset(), self.waker())?);
@@ -333,7 +331,7 @@ impl Server {
 
     /// The log at the start: all of it becomes data, and writing goes on at its end.
     pub(super) fn start_log(&mut self, until_secs: Option<u64>, now: Now) -> Result<(), StartFault> {
-        let place = place(&self.config);
+        let place = place(&self.config, &self.facts.vault);
         let old = std::path::absolute(self.config.appendfilename.path()).unwrap_or_else(|_| Path::new(&place.name).into());
         let mut manifest = aof::find(&place, &old).map_err(|fault| StartFault::Replay(ReplayFault::Find(fault)))?;
         let mut replayed = Replayed::default();
@@ -365,6 +363,11 @@ impl Server {
             manifest.base = Some(base);
             (replayed.bytes, replayed.base_bytes) = (bytes, bytes);
         }
+        if let (Some(last), Some(tail)) = (manifest.increments.last_mut(), &replayed.tail) {
+            if !place.may_reopen(&last.name) {
+                last.len = Some(tail.len);
+            }
+        }
         let mut log = Log::new(place.clone(), manifest.clone(), self.journal.offset());
         log.set_sizes(replayed.bytes, replayed.bytes);
         log.open_last(replayed.tail)?;
@@ -384,7 +387,7 @@ impl Server {
     /// Writes a base and waits for it: its bytes.
     fn write_base(&mut self, place: &Place, base: &Part, now: Now) -> io::Result<u64> {
         let plan = self.base_plan(place, base, now);
-        let (snapshot, sink) = Snapshot::begin(plan, Arc::new(Disk))?;
+        let (snapshot, sink) = Snapshot::begin(plan, self.facts.vault.clone())?;
         self.keyspace.begin_cut(sink);
         loop {
             self.keyspace.cut_step(Duration::MAX);
@@ -406,7 +409,7 @@ impl Server {
         let (place, manifest) = match &self.append_log {
             Some(log) => (log.place.clone(), log.keeper.log().manifest().clone()),
             None => {
-                let place = place(&self.config);
+                let place = place(&self.config, &self.facts.vault);
                 let found = aof::find::read_manifest(&place).map_err(ReplayFault::Find)?;
                 (place, found.unwrap_or_default())
             }

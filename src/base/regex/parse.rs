@@ -1,4 +1,4 @@
-//! Step 1: the text of an expression to a tree.
+//! The text of an expression to the tree that the library compiles.
 //!
 //! ```text
 //! union   = branch ( "|" branch )*
@@ -6,10 +6,13 @@
 //! atom    = "(" union ")" | "[" set "]" | "." | "^" | "$" | "\" escape | byte
 //! ```
 
-use super::{Assertion, ByteSet, Fault, Node, is_word_byte};
+use super::{ByteSet, Fault, is_word_byte};
+use regex_syntax::hir::{Hir, Look, Repetition};
 
 /// The greatest number of repetitions that can be asked for.
-const BOUND_MAX: usize = 255;
+const BOUND_MAX: u32 = 255;
+/// The deepest nesting of groups and of repetitions on repetitions: the tree is walked by functions that call themselves.
+const DEPTH_MAX: usize = 1_000;
 
 #[derive(Clone, Copy)]
 struct Flags {
@@ -23,12 +26,14 @@ struct Parser<'a> {
     at: usize,
     flags: Flags,
     groups: usize,
+    /// Groups that are open.
+    depth: usize,
     /// The greatest group that is referred back to.
     reference: usize,
 }
 
-pub(super) fn parse(text: &[u8], nocase: bool) -> Result<Node, Fault> {
-    let mut parser = Parser { text, at: 0, flags: Flags { nocase, lines: false }, groups: 0, reference: 0 };
+pub(super) fn parse(text: &[u8], nocase: bool) -> Result<Hir, Fault> {
+    let mut parser = Parser { text, at: 0, flags: Flags { nocase, lines: false }, groups: 0, depth: 0, reference: 0 };
     let tree = parser.union()?;
     if parser.at < text.len() {
         return Err(Fault::Parenthesis);
@@ -57,15 +62,15 @@ impl Parser<'_> {
         is_it
     }
 
-    fn union(&mut self) -> Result<Node, Fault> {
+    fn union(&mut self) -> Result<Hir, Fault> {
         let mut branches = vec![self.branch()?];
         while self.take(b'|') {
             branches.push(self.branch()?);
         }
-        Ok(if branches.len() == 1 { branches.remove(0) } else { Node::Any(branches) })
+        Ok(Hir::alternation(branches))
     }
 
-    fn branch(&mut self) -> Result<Node, Fault> {
+    fn branch(&mut self) -> Result<Hir, Fault> {
         let mut atoms = Vec::new();
         while let Some(byte) = self.peek() {
             if matches!(byte, b'|' | b')') {
@@ -77,11 +82,12 @@ impl Parser<'_> {
             let atom = self.atom(byte)?;
             atoms.push(self.repeated(atom)?);
         }
-        Ok(Node::All(atoms))
+        Ok(Hir::concat(atoms))
     }
 
-    fn repeated(&mut self, mut atom: Node) -> Result<Node, Fault> {
-        while let Some(byte) = self.peek() {
+    fn repeated(&mut self, mut atom: Hir) -> Result<Hir, Fault> {
+        for depth in self.depth.. {
+            let Some(byte) = self.peek() else { break };
             let (min, max) = match byte {
                 b'*' => (0, None),
                 b'+' => (1, None),
@@ -94,17 +100,20 @@ impl Parser<'_> {
             if !self.take(b'?') && matches!(self.peek(), Some(b'*' | b'+')) {
                 return Err(Fault::Repetition);
             }
-            atom = Node::Repeat(Box::new(atom), min, max);
+            if depth >= DEPTH_MAX {
+                return Err(Fault::Memory);
+            }
+            atom = Hir::repetition(Repetition { min, max, greedy: true, sub: Box::new(atom) });
         }
         Ok(atom)
     }
 
     /// `{m}`, `{m,}`, `{,n}` or `{m,n}`.
-    fn bound(&mut self) -> Result<(usize, Option<usize>), Fault> {
+    fn bound(&mut self) -> Result<(u32, Option<u32>), Fault> {
         let rest = &self.text[self.at + 1..];
         let inside = &rest[..memchr::memchr(b'}', rest).ok_or(Fault::Brace)?];
         self.at += inside.len() + 2;
-        let number = |digits: &[u8]| -> Result<Option<usize>, Fault> {
+        let number = |digits: &[u8]| -> Result<Option<u32>, Fault> {
             if digits.is_empty() {
                 return Ok(None);
             }
@@ -122,43 +131,48 @@ impl Parser<'_> {
         if max.is_some_and(|max| max < min) { Err(Fault::Bound) } else { Ok((min, max)) }
     }
 
-    fn atom(&mut self, byte: u8) -> Result<Node, Fault> {
+    fn atom(&mut self, byte: u8) -> Result<Hir, Fault> {
         self.at += 1;
         Ok(match byte {
             b'(' => return self.group(),
-            b'[' => Node::Set(self.bracket()?),
+            b'[' => self.bracket()?.hir(),
             b'.' => {
                 let lines = self.flags.lines;
-                Node::Set(ByteSet::of(|byte| !lines || byte != b'\n'))
+                ByteSet::of(|byte| !lines || byte != b'\n').hir()
             }
-            b'^' => Node::Assert(if self.flags.lines { Assertion::LineStart } else { Assertion::Start }),
-            b'$' => Node::Assert(if self.flags.lines { Assertion::LineEnd } else { Assertion::End }),
+            b'^' => Hir::look(if self.flags.lines { Look::StartLF } else { Look::Start }),
+            b'$' => Hir::look(if self.flags.lines { Look::EndLF } else { Look::End }),
             b'\\' => return self.escape(),
             byte => self.literal(byte),
         })
     }
 
-    fn literal(&self, byte: u8) -> Node {
+    fn literal(&self, byte: u8) -> Hir {
         let mut set = ByteSet::default();
         set.add(byte);
         self.set(set)
     }
 
-    fn set(&self, set: ByteSet) -> Node {
-        Node::Set(if self.flags.nocase { set.folded() } else { set })
+    fn set(&self, set: ByteSet) -> Hir {
+        (if self.flags.nocase { set.folded() } else { set }).hir()
     }
 
-    fn group(&mut self) -> Result<Node, Fault> {
+    fn group(&mut self) -> Result<Hir, Fault> {
         let outer = self.flags;
         if self.take(b'?') {
             if !self.group_flags()? {
                 // They hold for what follows, to the end of the group around.
-                return Ok(Node::All(Vec::new()));
+                return Ok(Hir::empty());
             }
         } else {
             self.groups += 1;
         }
+        self.depth += 1;
+        if self.depth > DEPTH_MAX {
+            return Err(Fault::Memory);
+        }
         let inside = self.union()?;
+        self.depth -= 1;
         self.flags = outer;
         if self.take(b')') { Ok(inside) } else { Err(Fault::Parenthesis) }
     }
@@ -182,7 +196,7 @@ impl Parser<'_> {
         }
     }
 
-    fn escape(&mut self) -> Result<Node, Fault> {
+    fn escape(&mut self) -> Result<Hir, Fault> {
         let byte = self.peek().ok_or(Fault::Escape)?;
         self.at += 1;
         let class = |is_in: fn(u8) -> bool| ByteSet::of(is_in);
@@ -193,28 +207,28 @@ impl Parser<'_> {
             b'f' => self.literal(0x0c),
             b'a' => self.literal(0x07),
             b'e' => self.literal(0x1b),
-            b'w' => Node::Set(class(is_word_byte)),
-            b'W' => Node::Set(class(is_word_byte).not()),
-            b's' => Node::Set(class(is_space)),
-            b'S' => Node::Set(class(is_space).not()),
-            b'd' => Node::Set(class(|byte| byte.is_ascii_digit())),
-            b'D' => Node::Set(class(|byte| byte.is_ascii_digit()).not()),
-            b'<' => Node::Assert(Assertion::WordStart),
-            b'>' => Node::Assert(Assertion::WordEnd),
-            b'b' => Node::Assert(Assertion::Boundary),
-            b'B' => Node::Assert(Assertion::NoBoundary),
+            b'w' => class(is_word_byte).hir(),
+            b'W' => class(is_word_byte).not().hir(),
+            b's' => class(is_space).hir(),
+            b'S' => class(is_space).not().hir(),
+            b'd' => class(|byte| byte.is_ascii_digit()).hir(),
+            b'D' => class(|byte| byte.is_ascii_digit()).not().hir(),
+            b'<' => Hir::look(Look::WordStartAscii),
+            b'>' => Hir::look(Look::WordEndAscii),
+            b'b' => Hir::look(Look::WordAscii),
+            b'B' => Hir::look(Look::WordAsciiNegate),
             b'x' => self.hexadecimal()?,
             b'Q' => self.quoted(),
             b'1'..=b'9' => {
                 self.reference = self.reference.max(usize::from(byte - b'0'));
-                Node::All(Vec::new())
+                Hir::empty()
             }
             byte => self.literal(byte),
         })
     }
 
     /// `\x` with up to two digits, or any number of them in braces.
-    fn hexadecimal(&mut self) -> Result<Node, Fault> {
+    fn hexadecimal(&mut self) -> Result<Hir, Fault> {
         let value = |digits: &[u8]| {
             digits.iter().try_fold(0u32, |sum, byte| {
                 let digit = (*byte as char).to_digit(16)?;
@@ -235,11 +249,11 @@ impl Parser<'_> {
     }
 
     /// Literal bytes up to `\E`, or to the end.
-    fn quoted(&mut self) -> Node {
+    fn quoted(&mut self) -> Hir {
         let rest = &self.text[self.at..];
         let len = memchr::memmem::find(rest, b"\\E");
         self.at += len.map_or(rest.len(), |len| len + 2);
-        Node::All(rest[..len.unwrap_or(rest.len())].iter().map(|byte| self.literal(*byte)).collect())
+        Hir::concat(rest[..len.unwrap_or(rest.len())].iter().map(|byte| self.literal(*byte)).collect())
     }
 
     fn bracket(&mut self) -> Result<ByteSet, Fault> {

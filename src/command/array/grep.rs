@@ -3,7 +3,7 @@
 use super::index_of;
 use super::read::limit;
 use crate::base::glob::glob_match;
-use crate::base::regex::{Fault, Regex, Search};
+use crate::base::regex::{Fault, Regex};
 use crate::command::{Args, CmdError, Ctx, Flow, Outcome, reply_elem};
 use crate::types::Array;
 
@@ -49,7 +49,7 @@ enum Test<'a> {
     Exact(&'a [u8]),
     Match(Vec<u8>),
     Glob(&'a [u8]),
-    Regex(Regex, Search),
+    Regex(Regex),
 }
 
 struct Query<'a> {
@@ -101,7 +101,7 @@ fn parse<'a>(args: &mut Args<'a>) -> Result<Query<'a>, CmdError> {
             Kind::Match if query.nocase => Test::Match(pattern.to_ascii_lowercase()),
             Kind::Match => Test::Match(pattern.to_vec()),
             Kind::Glob => Test::Glob(pattern),
-            Kind::Regex => Test::Regex(regex(pattern, query.nocase)?, Search::default()),
+            Kind::Regex => Test::Regex(regex(pattern, query.nocase)?),
         });
     }
     Ok(query)
@@ -126,7 +126,7 @@ impl Query<'_> {
             Test::Match(wanted) if nocase => memchr::memmem::find(&text.to_ascii_lowercase(), wanted).is_some(),
             Test::Match(wanted) => memchr::memmem::find(text, wanted).is_some(),
             Test::Glob(pattern) => glob_match(pattern, text, nocase),
-            Test::Regex(regex, search) => regex.is_match(text, search),
+            Test::Regex(regex) => regex.is_match(text),
         };
         if self.all_must_pass { self.tests.iter_mut().all(test) } else { self.tests.iter_mut().any(test) }
     }

@@ -1,14 +1,13 @@
 //! Lists: the forms that wait for an element.
 
-use super::{COUNT, ENDS, KEY, MOVE, end_of, move_element, mpop_words, pop_event, take_first};
+use super::{COUNT, ENDS, KEY, MOVE, end_of, move_element, pop_event, take_first};
+use crate::command::popping::{ALL_BUT_LAST, TIMEOUT, Take, pop_or_wait, wait};
 use crate::command::table::{Arg, Command, KeySpec, acl, flag, key_flag as kf};
-use crate::command::{Args, Ctx, Flow, Outcome, Wait, reply_elem};
+use crate::command::{Args, Ctx, Flow, Outcome, reply_elem};
 use crate::keyspace::{Key, Missing};
 use crate::types::{End, List, Type};
 
 const BLOCKING: Command = Command { group: "list", acl: acl::LIST, ..Command::BLANK };
-const ALL_BUT_LAST: &[KeySpec] = &[KeySpec::range(1, -2, 1, kf::RW | kf::ACCESS | kf::DELETE)];
-pub(super) const TIMEOUT: Arg = Arg::double("timeout");
 
 /// The rows.
 pub const COMMANDS: &[Command] = &[
@@ -83,34 +82,9 @@ pub const COMMANDS: &[Command] = &[
     },
 ];
 
-/// Waits for a list at one of these keys; `None` where the command may not wait and must say that there is none.
-fn wait<'a>(cx: &Ctx<'_>, keys: impl Iterator<Item = &'a [u8]>, deadline_ms: Option<u64>) -> Option<Flow> {
-    let wait =
-        || Wait { keys: keys.map(Box::from).collect(), want: Type::List, also_gone: false, deadline_ms, argv: None };
-    cx.may_block().then(|| Flow::Block(Box::new(wait())))
-}
-
-/// As `wait`; where the command may not wait it replies that there is no array.
-pub(super) fn wait_or_none<'a>(
-    cx: &mut Ctx<'_>,
-    keys: impl Iterator<Item = &'a [u8]>,
-    deadline_ms: Option<u64>,
-) -> Outcome {
-    Ok(wait(cx, keys, deadline_ms).unwrap_or_else(|| {
-        cx.reply.null_array();
-        Flow::Done
-    }))
-}
-
 fn pop(cx: &mut Ctx<'_>, args: &mut Args<'_>, end: End) -> Outcome {
-    let first = args.position();
-    let last = args.argc() - 1;
-    args.seek(last);
-    let deadline_ms = args.timeout(cx.now)?;
-    args.seek(first);
-    while args.position() < last {
-        let key = args.key()?;
-        let Some(mut edit) = cx.db.edit::<List>(key, Missing::Skip)? else { continue };
+    pop_or_wait(cx, args, Type::List, |cx, key| {
+        let Some(mut edit) = cx.db.edit::<List>(key, Missing::Skip)? else { return Ok(false) };
         cx.reply.array(2);
         cx.reply.bulk(key.bytes);
         let mut list = edit.value();
@@ -119,10 +93,8 @@ fn pop(cx: &mut Ctx<'_>, args: &mut Args<'_>, end: End) -> Outcome {
         drop(list);
         edit.finish(pop_event(end));
         cx.effects.replace(&[if end == End::Left { b"LPOP" } else { b"RPOP" }, key.bytes]);
-        return Ok(Flow::Done);
-    }
-    let words = args.argv();
-    wait_or_none(cx, words.iter().take(last).skip(first), deadline_ms)
+        Ok(true)
+    })
 }
 
 fn blpop(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
@@ -135,12 +107,11 @@ fn brpop(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
 
 fn blmpop(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let deadline_ms = args.timeout(cx.now)?;
-    let take = mpop_words(args)?;
+    let take = Take::read(args, end_of)?;
     if take_first(cx, args, &take)? {
         return Ok(Flow::Done);
     }
-    let words = args.argv();
-    wait_or_none(cx, words.iter().skip(take.first).take(take.numkeys), deadline_ms)
+    take.wait(cx, args, Type::List, deadline_ms)
 }
 
 /// Moves an element, or waits for one.
@@ -151,7 +122,7 @@ fn move_or_wait(
     deadline_ms: Option<u64>,
 ) -> Outcome {
     if cx.db.read_to_change::<List>(from)?.is_none() {
-        return Ok(wait(cx, std::iter::once(from.bytes), deadline_ms).unwrap_or_else(|| {
+        return Ok(wait(cx, Type::List, std::iter::once(from.bytes), deadline_ms).unwrap_or_else(|| {
             cx.reply.null();
             Flow::Done
         }));

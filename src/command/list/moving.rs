@@ -1,12 +1,12 @@
 //! Lists: moving several elements at once, LMOVEM and BLMOVEM. One by one they arrive as if each had been moved alone; in
 //! bulk they keep their order.
 
-use super::blocking::{TIMEOUT, wait_or_none};
 use super::{ENDS, MOVE, end_of, pop_event, push_event};
+use crate::command::popping::{TIMEOUT, wait_or_none};
 use crate::command::table::{Arg, Command, acl, flag};
 use crate::command::{Args, CmdError, Ctx, Flow, Outcome};
 use crate::keyspace::{Key, Missing};
-use crate::types::{Elem, End, List, Value};
+use crate::types::{Elem, End, List, Type, Value};
 
 const MOVING: Command = Command { group: "list", acl: acl::LIST, since: "8.10.0", ..Command::BLANK };
 const HOW_MANY: Arg = Arg::block(
@@ -169,7 +169,7 @@ fn blmovem(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let deadline_ms = args.timeout(cx.now)?;
     how_many(args, &mut moving)?;
     if !run(cx, &moving)? {
-        return wait_or_none(cx, std::iter::once(moving.from.bytes), deadline_ms);
+        return wait_or_none(cx, Type::List, std::iter::once(moving.from.bytes), deadline_ms);
     }
     let name = |end: End| -> &[u8] { if end == End::Left { b"LEFT" } else { b"RIGHT" } };
     let mut digits = itoa::Buffer::new();

@@ -1,7 +1,10 @@
 //! One run of a script or function: what must hold before it, what it is lent, and what becomes of its result.
 
 use super::busy;
+use crate::acl::LogContext;
 use crate::base::number;
+use crate::base::text::blank_line_ends;
+use crate::command::access;
 use crate::command::args::Args;
 use crate::command::ctx::{Ctx, Flow, Outcome};
 use crate::command::error::CmdError;
@@ -164,41 +167,65 @@ fn find(cx: &Ctx<'_>, argv: Argv<'_>) -> Option<(Row, usize)> {
 
 impl ScriptHost<'_, '_, '_> {
     /// Why a command may not be run by this script.
-    fn refusal(&mut self, row: Row, argc: usize) -> Option<Cow<'static, str>> {
+    fn refusal(&mut self, row: Row, argv: Argv<'_>) -> Option<Cow<'static, [u8]>> {
+        if let Some(text) = self.unfit(row, argv.len()) {
+            return Some(Cow::Borrowed(text.as_bytes()));
+        }
+        if let Err(denied) = access::permits(self.cx, row, argv) {
+            access::note_denied(self.cx, row, argv, denied, LogContext::Lua);
+            let denial = access::denial(self.cx.session.user_name(), row, argv, denied, false);
+            return Some(Cow::Owned([b"NOPERM ACL failure in script: ", &*denial].concat()));
+        }
+        let fault = if row.command.is(flag::WRITE) && !self.has_written() { gate::disk_fault(self.cx) } else { None };
+        match (self.out_of_place(row), fault) {
+            (None, Some(fault)) => Some(Cow::Owned(fault.as_bytes().to_vec())),
+            (text, _) => text.map(|text| Cow::Borrowed(text.as_bytes())),
+        }
+    }
+
+    fn has_written(&self) -> bool {
+        self.cx.scripts.running.as_ref().is_some_and(|running| running.wrote)
+    }
+
+    /// Why no script may run such a command.
+    fn unfit(&self, row: Row, argc: usize) -> Option<&'static str> {
         let command = row.command;
         if !command.fits(argc) {
-            return Some(Cow::Borrowed("ERR Wrong number of args calling Redis command from script"));
+            return Some("ERR Wrong number of args calling Redis command from script");
         }
         if command.is(flag::NOSCRIPT) && !self.cx.facts.debug.scripts_call_all {
-            return Some(Cow::Borrowed("ERR This Redis command is not allowed from script"));
+            return Some("ERR This Redis command is not allowed from script");
         }
+        None
+    }
+
+    /// Why this one may not now.
+    fn out_of_place(&self, row: Row) -> Option<&'static str> {
+        let command = row.command;
         if command.is(flag::WRITE) && !self.rights.writes {
-            return Some(Cow::Borrowed("ERR Write commands are not allowed from read-only scripts."));
+            return Some("ERR Write commands are not allowed from read-only scripts.");
         }
         // A script that has written may go on: half of it would be worse.
-        let wrote = self.cx.scripts.running.as_ref().is_some_and(|running| running.wrote);
-        if command.is(flag::WRITE) && !wrote {
-            if let Some(fault) = gate::disk_fault(self.cx) {
-                return Some(Cow::Owned(fault.to_string()));
-            }
-        }
-        if command.is(flag::DENYOOM) && !self.rights.grows && !wrote {
-            return Some(Cow::Borrowed("OOM command not allowed when used memory > 'maxmemory'."));
+        if command.is(flag::DENYOOM) && !self.rights.grows && !self.has_written() {
+            return Some("OOM command not allowed when used memory > 'maxmemory'.");
         }
         None
     }
 
     /// Counts and writes a refusal.
     #[cold]
-    fn refuse(&mut self, row: Option<Row>, text: &str, out: &mut Vec<u8>) {
+    fn refuse(&mut self, row: Option<Row>, text: &[u8], out: &mut Vec<u8>) {
         let stats = &mut self.cx.stats;
         if let Some(row) = row {
             stats.commands[row.id as usize].rejected += 1;
         }
         stats.totals.error_replies += 1;
-        stats.errors.record(text.split(' ').next().unwrap_or_default());
+        stats.errors.record(CmdError::bytes(text.to_vec()).code());
+        let line = out.len() + 1;
         out.extend_from_slice(b"-");
-        out.extend_from_slice(text.as_bytes());
+        out.extend_from_slice(text);
+        // A name in it may hold anything.
+        blank_line_ends(&mut out[line..]);
         out.extend_from_slice(b"\r\n");
     }
 }
@@ -217,9 +244,9 @@ pub fn log(level: u8, text: &[u8]) {
 impl Host for ScriptHost<'_, '_, '_> {
     fn call(&mut self, argv: Argv<'_>, proto: Proto, out: &mut Vec<u8>) {
         let Some((row, skip)) = find(self.cx, argv) else {
-            return self.refuse(None, "ERR Unknown Redis command called from script", out);
+            return self.refuse(None, b"ERR Unknown Redis command called from script", out);
         };
-        if let Some(text) = self.refusal(row, argv.len()) {
+        if let Some(text) = self.refusal(row, argv) {
             return self.refuse(Some(row), &text, out);
         }
         let cx = &mut *self.cx;
@@ -246,7 +273,8 @@ impl Host for ScriptHost<'_, '_, '_> {
     }
 
     fn permits(&mut self, argv: Argv<'_>) -> Option<bool> {
-        find(self.cx, argv).map(|_| true)
+        let (row, _) = find(self.cx, argv)?;
+        Some(access::permits(self.cx, row, argv).is_ok())
     }
 
     fn set_effects(&mut self, mask: u8) {

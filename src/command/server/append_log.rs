@@ -90,7 +90,7 @@ fn wait_for_offsets(cx: &mut Ctx<'_>, deadline_ms: Option<u64>) -> Outcome {
     if !cx.facts.log.waiting.contains(&conn) {
         cx.facts.log.waiting.push(conn);
     }
-    let wait = Wait { keys: Vec::new(), want: Type::String, also_gone: false, deadline_ms, argv: None };
+    let wait = Wait { keys: Vec::new(), want: Type::String, also_gone: false, deadline_ms, again: false, argv: None };
     Ok(Flow::Block(Box::new(wait)))
 }
 

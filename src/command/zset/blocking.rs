@@ -1,14 +1,12 @@
 //! Sorted sets: the forms that wait for a member.
 
-use super::write::{mpop_words, take, take_first};
+use super::write::{end_of, take, take_first};
 use super::{KEY, NUMKEYS, WHERE, ZSET};
+use crate::command::popping::{ALL_BUT_LAST, TIMEOUT, Take, pop_or_wait};
 use crate::command::table::{Arg, Command, KeySpec, flag, key_flag as kf};
-use crate::command::{Args, Ctx, Flow, Outcome, Wait};
+use crate::command::{Args, Ctx, Flow, Outcome};
 use crate::keyspace::Missing;
 use crate::types::{End, Type, ZSet};
-
-const ALL_BUT_LAST: &[KeySpec] = &[KeySpec::range(1, -2, 1, kf::RW | kf::ACCESS | kf::DELETE)];
-const TIMEOUT: Arg = Arg::double("timeout");
 
 /// The rows.
 pub const COMMANDS: &[Command] = &[
@@ -52,33 +50,15 @@ pub const COMMANDS: &[Command] = &[
     },
 ];
 
-/// Waits for a sorted set at one of these keys, or says that there is none where it may not wait.
-fn wait<'a>(cx: &mut Ctx<'_>, keys: impl Iterator<Item = &'a [u8]>, deadline_ms: Option<u64>) -> Outcome {
-    if !cx.may_block() {
-        cx.reply.null_array();
-        return Ok(Flow::Done);
-    }
-    let keys = keys.map(Box::from).collect();
-    Ok(Flow::Block(Box::new(Wait { keys, want: Type::ZSet, also_gone: false, deadline_ms, argv: None })))
-}
-
 fn pop(cx: &mut Ctx<'_>, args: &mut Args<'_>, end: End) -> Outcome {
-    let first = args.position();
-    let last = args.argc() - 1;
-    args.seek(last);
-    let deadline_ms = args.timeout(cx.now)?;
-    args.seek(first);
-    while args.position() < last {
-        let key = args.key()?;
-        let Some(edit) = cx.db.edit::<ZSet>(key, Missing::Skip)? else { continue };
+    pop_or_wait(cx, args, Type::ZSet, |cx, key| {
+        let Some(edit) = cx.db.edit::<ZSet>(key, Missing::Skip)? else { return Ok(false) };
         cx.reply.array(3);
         cx.reply.bulk(key.bytes);
         take(&mut cx.reply, edit, end, 1, false);
         cx.effects.replace(&[if end == End::Left { b"ZPOPMIN" } else { b"ZPOPMAX" }, key.bytes]);
-        return Ok(Flow::Done);
-    }
-    let words = args.argv();
-    wait(cx, words.iter().take(last).skip(first), deadline_ms)
+        Ok(true)
+    })
 }
 
 fn bzpopmin(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
@@ -91,10 +71,9 @@ fn bzpopmax(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
 
 fn bzmpop(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let deadline_ms = args.timeout(cx.now)?;
-    let take = mpop_words(args)?;
+    let take = Take::read(args, end_of)?;
     if take_first(cx, args, &take)? {
         return Ok(Flow::Done);
     }
-    let words = args.argv();
-    wait(cx, words.iter().skip(take.first).take(take.numkeys), deadline_ms)
+    take.wait(cx, args, Type::ZSet, deadline_ms)
 }

@@ -2,6 +2,7 @@
 
 use super::range::{lex_bounds, score_range};
 use crate::base::float;
+use crate::command::popping::Take;
 use crate::command::{Args, CmdError, Ctx, Flow, Outcome, reply_elem};
 use crate::keyspace::{Edit, Event, Key, Missing};
 use crate::resp::{Proto, Reply};
@@ -248,40 +249,15 @@ pub(super) fn zpopmax(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     pop(cx, args, End::Right)
 }
 
-/// What ZMPOP takes: from which end, and how many members at most.
-pub(super) struct Take {
-    pub(super) numkeys: usize,
-    /// Word index of the first key.
-    pub(super) first: usize,
-    end: End,
-    count: usize,
-}
-
-/// The words of ZMPOP from the number of keys on.
-pub(super) fn mpop_words(args: &mut Args<'_>) -> Result<Take, CmdError> {
-    let numkeys_error = CmdError::text("ERR numkeys should be greater than 0");
-    let numkeys = args.int_in(1, i64::MAX, numkeys_error.clone()).map_err(|_| numkeys_error)?;
-    if numkeys >= args.left() as i64 {
-        return Err(CmdError::SYNTAX);
-    }
-    let (numkeys, first) = (numkeys as usize, args.position());
-    args.seek(first + numkeys);
-    let end = if args.accept("min") {
-        End::Left
+/// The word that names an end.
+pub(super) fn end_of(args: &mut Args<'_>) -> Result<End, CmdError> {
+    if args.accept("min") {
+        Ok(End::Left)
     } else if args.accept("max") {
-        End::Right
+        Ok(End::Right)
     } else {
-        return Err(CmdError::SYNTAX);
-    };
-    let mut count = None;
-    while args.more() {
-        if count.is_some() || args.left() < 2 || !args.accept("count") {
-            return Err(CmdError::SYNTAX);
-        }
-        let count_error = CmdError::text("ERR count should be greater than 0");
-        count = Some(args.int_in(1, i64::MAX, count_error.clone()).map_err(|_| count_error)?);
+        Err(CmdError::SYNTAX)
     }
-    Ok(Take { numkeys, first, end, count: usize::try_from(count.unwrap_or(1)).unwrap_or(usize::MAX) })
 }
 
 /// Takes members out of the first sorted set that there is and replies its name and them; false if there is none.
@@ -303,7 +279,7 @@ pub(super) fn take_first(cx: &mut Ctx<'_>, args: &mut Args<'_>, words: &Take) ->
 }
 
 pub(super) fn zmpop(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
-    let words = mpop_words(args)?;
+    let words = Take::read(args, end_of)?;
     if !take_first(cx, args, &words)? {
         cx.reply.null_array();
     }

@@ -284,7 +284,7 @@ impl QuickList {
     }
 }
 
-/// A node of one element that is changed no further for now.
+/// A node of one element, in the form in which nodes rest.
 fn new_node(element: &[u8], large: bool) -> Node {
     if large { Node::plain(element.into()) } else { Node::single(&Encoded::new(element)) }
 }

@@ -58,9 +58,9 @@ impl Place {
         self.vault.storage().sync_folder(&self.folder)
     }
 
-    /// Whether a file that was closed may be written on. A sealed one never is.
-    pub fn may_reopen(&self) -> bool {
-        true
+    /// Whether a file that was closed may be written on, or cut. A sealed one never is.
+    pub fn may_reopen(&self, name: &str) -> bool {
+        !self.vault.is_sealing() && self.vault.is_sealed(&self.path(name)).is_ok_and(|sealed| !sealed)
     }
 
     fn remove(&self, name: &str) {
@@ -249,7 +249,7 @@ impl Log {
     /// # Errors
     /// The system's.
     pub fn open_last(&mut self, tail: Option<Tail>) -> io::Result<()> {
-        let last = self.manifest.increments.last().filter(|part| part.len.is_none() && self.place.may_reopen());
+        let last = self.manifest.increments.last().filter(|part| part.len.is_none() && self.place.may_reopen(&part.name));
         match (last, tail) {
             (Some(part), Some(tail)) => {
                 log::info!("Opening AOF incr file {} on server start", part.name);
@@ -426,9 +426,23 @@ impl Log {
     /// # Errors
     /// The system's; the old increment is the last one still.
     pub fn next_increment(&mut self) -> io::Result<()> {
-        self.sum_up()?;
-        self.sync()?;
+        self.end_increment()?;
         self.begin_increment()
+    }
+
+    /// Nothing more is written to the open increment.
+    fn end_increment(&mut self) -> io::Result<()> {
+        self.sum_up()?;
+        let finished = self.open.as_mut().map_or(Ok(()), |open| open.file.finish());
+        if let Err(error) = finished {
+            return Err(self.failed("Error writing to the AOF file", error));
+        }
+        self.sync()
+    }
+
+    /// New files are made through this door.
+    pub fn set_vault(&mut self, vault: Vault) {
+        self.place.vault = vault;
     }
 
     /// After a failure: what is kept goes into a new increment, and writing goes on there.
@@ -478,7 +492,7 @@ impl Log {
 
     /// Cuts an increment to the length that counts, for readers that do not know of it. The list says it as well.
     fn shorten(&self, part: &Part) {
-        let Some(len) = part.len else { return };
+        let Some(len) = part.len.filter(|_| self.place.may_reopen(&part.name)) else { return };
         if let Err(error) = self.place.vault.storage().reopen(&self.place.path(&part.name), len) {
             log::warn!("The AOF file {} can't be cut to its {len} bytes that count: {error}", part.name);
         }
@@ -549,7 +563,7 @@ impl Log {
         let closed = match self.fault {
             Some(_) => self.recover(),
             None if self.open.is_none() => Ok(()),
-            None => self.sum_up().and_then(|()| self.sync()),
+            None => self.end_increment(),
         };
         self.discard_unlisted();
         closed
