@@ -83,6 +83,18 @@ impl Clock {
     }
 }
 
+/// Unix seconds of a time in text: the seconds themselves, or as ISO 8601 has it, in UTC if it names no zone.
+pub fn parse_moment(text: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(text).ok()?;
+    if let Ok(secs) = text.parse::<u64>() {
+        return Some(secs);
+    }
+    let zoned = text.parse::<jiff::Timestamp>().ok();
+    let plain = || text.parse::<jiff::civil::DateTime>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok();
+    let moment = zoned.or_else(|| plain().map(|zoned| zoned.timestamp()))?;
+    u64::try_from(moment.as_second()).ok()
+}
+
 /// Bits of the seconds that mark accesses: they wrap after 97 days.
 const LRU_BITS: u32 = 23;
 /// The counter of a key that was just made.
@@ -158,6 +170,29 @@ pub fn lfu_log_incr(counter: u8, log_factor: u32, random: u32) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_read_in_seconds_and_as_text() {
+        for (text, secs) in [
+            ("1700000000", Some(1_700_000_000)),
+            ("2023-11-14T22:13:20Z", Some(1_700_000_000)),
+            ("2023-11-14T23:13:20+01:00", Some(1_700_000_000)),
+            ("2023-11-14 22:13:20", Some(1_700_000_000)),
+            ("1960-01-01T00:00:00Z", None),
+            ("yesterday", None),
+            ("", None),
+        ] {
+            assert_eq!(parse_moment(text.as_bytes()), secs, "{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_has_expired_when_a_log_is_replayed() {
+        let now = Now::at_unix_ms(1_795_273_356_515);
+        let then = now.of_replay();
+        assert!(then.unix_ms.0 < 0 && then.wall_ms() == now.unix_ms.0);
+        assert_eq!(lru_clock(then), lru_clock(now));
+    }
 
     #[test]
     fn idle_time_survives_the_wrap_of_the_clock() {

@@ -53,8 +53,8 @@ pub use execute::{Handled, close_vanished, end_unit, execute, refuse_protocol, r
 pub use function::adopt_libraries;
 pub use login::login_as;
 pub use news::{Mail, broadcast, deliver_events, forget_surplus, interest};
-pub use server::append_log::LogDesk;
 pub use room::make_room;
+pub use server::append_log::LogDesk;
 pub use server::persistence;
 pub use table::{Arg, ArgType, Begin, Command, Find, Handler, KeySpec, Row, Table, acl, flag, key_flag};
 

@@ -9,14 +9,14 @@
 //! A small entry is copied as it lies in memory, a long string is shared, a large collection is encoded without compression.
 //! Invariant: under the target's name stands a whole file at every moment; a snapshot that ends early leaves none behind.
 
-use super::aof::script::ScriptWriter;
+use super::aof::script::{ScriptForm, ScriptWriter};
 use super::rdb::{Encoder, Fault, SaveOptions, Writer, code_of, transcode};
 use super::storage::{Replacement, WriteFile};
 use super::vault::{FileKind, Vault};
 use crate::ds::record::RecordLog;
 use crate::keyspace::cut;
 use crate::sys::alloc;
-use crate::types::{Big, Entry, EntryRef, Limits};
+use crate::types::{Big, Entry, EntryRef};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -206,8 +206,8 @@ pub struct Plan {
     pub sizes: Vec<DbSizes>,
     /// Pause after each key, for tests of slow disks.
     pub key_delay: Duration,
-    /// Commands instead of a snapshot: the limits of values that come encoded.
-    pub script: Option<Limits>,
+    /// Commands instead of a snapshot.
+    pub script: Option<ScriptForm>,
 }
 
 /// A snapshot that is being written.
@@ -303,9 +303,7 @@ impl<'f> Target<'f> {
         let options = &plan.options;
         match plan.script {
             None => Target::Snapshot(Writer::begin(file, options)),
-            Some(limits) => {
-                Target::Script(ScriptWriter::begin(file, options.incremental_sync, limits, &options.libraries))
-            }
+            Some(form) => Target::Script(ScriptWriter::begin(file, options, form)),
         }
     }
 

@@ -4,8 +4,8 @@
 //! Invariant of what is written through [`Replacement`]: under the file's name stands the old file whole or the new one whole,
 //! at every moment, power cuts included; a file that could not be finished is removed.
 
-use std::ffi::OsString;
 use super::vault::{FileKind, Vault};
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -176,7 +176,9 @@ impl Storage for Disk {
 
     fn list(&self, folder: &Path) -> io::Result<Option<Vec<OsString>>> {
         match fs::read_dir(folder) {
-            Ok(entries) => entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<Result<_, _>>().map(Some),
+            Ok(entries) => {
+                entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<Result<_, _>>().map(Some)
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }

@@ -106,6 +106,7 @@ fn filled(seed: u64, changes: u64) -> Keyspace {
 
 fn options() -> SaveOptions {
     SaveOptions {
+        log_base: false,
         compress: true,
         checksum: true,
         incremental_sync: true,

@@ -270,7 +270,9 @@ impl Server {
         if now.mono_ms() - since_ms < HELD_MS {
             return;
         }
-        for hold in std::mem::take(&mut self.append_log.as_mut().map_or_else(VecDeque::new, |log| std::mem::take(&mut log.holds))) {
+        for hold in std::mem::take(
+            &mut self.append_log.as_mut().map_or_else(VecDeque::new, |log| std::mem::take(&mut log.holds)),
+        ) {
             for (conn, id, _) in hold.clients {
                 if self.sessions.get(conn).is_some_and(|session| session.id == id) {
                     // Whether its command counts is not known: no answer is better than a wrong one.
@@ -342,7 +344,9 @@ impl Server {
             return;
         }
         for conn in std::mem::take(&mut self.facts.log.waiting) {
-            let waits = |session: &crate::session::Session| session.blocked.as_ref().is_some_and(|b| b.keys.is_empty() && !b.again);
+            let waits = |session: &crate::session::Session| {
+                session.blocked.as_ref().is_some_and(|b| b.keys.is_empty() && !b.again)
+            };
             if self.sessions.get(conn).is_some_and(waits) {
                 self.with_session(conn, now, crate::command::retry);
             }

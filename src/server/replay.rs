@@ -57,7 +57,9 @@ impl fmt::Display for ReplayFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ReplayFault::Find(fault) => fault.fmt(f),
-            ReplayFault::Open(file, error) => write!(f, "Fatal error: can't open the append log file {file} for reading: {error}"),
+            ReplayFault::Open(file, error) => {
+                write!(f, "Fatal error: can't open the append log file {file} for reading: {error}")
+            }
             ReplayFault::Snapshot(file, fault) => {
                 write!(f, "Error reading the RDB preamble of the AOF file {file}, AOF loading aborted: {fault}")
             }
@@ -72,7 +74,9 @@ impl fmt::Display for ReplayFault {
                 "Bad file format reading the append only file {file}: {fault}. Make a backup of it, then look at it with \
                  redis-check-aof; --fix cuts it off there."
             ),
-            ReplayFault::Unknown(file, name) => write!(f, "Unknown command '{name}' reading the append only file {file}"),
+            ReplayFault::Unknown(file, name) => {
+                write!(f, "Unknown command '{name}' reading the append only file {file}")
+            }
             ReplayFault::Short(file, len, wanted) => {
                 write!(f, "The append only file {file} has {len} bytes; the manifest says {wanted}")
             }
@@ -174,7 +178,13 @@ impl Server {
             let begun = Instant::now();
             // A part that was begun and never written may follow one whose end is torn.
             let is_last = parts[nth + 1..].iter().all(|later| is_empty(place, later));
-            let read = self.replay_part(conn, place, part, ReplayOptions { cut_torn: options.cut_torn && is_last, ..options }, now)?;
+            let read = self.replay_part(
+                conn,
+                place,
+                part,
+                ReplayOptions { cut_torn: options.cut_torn && is_last, ..options },
+                now,
+            )?;
             let form = if part.kind == PartKind::Base { "base" } else { "incr" };
             log::info!("DB loaded from {form} file {}: {:.3} seconds", part.name, begun.elapsed().as_secs_f64());
             replayed.bytes += read.tail.len;

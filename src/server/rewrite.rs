@@ -12,6 +12,7 @@ use super::replay::{ReplayFault, ReplayOptions, Replayed};
 use crate::base::clock::Now;
 use crate::command::persistence;
 use crate::config::{AppendFsync, Config};
+use crate::persist::aof::script::ScriptForm;
 use crate::persist::aof::{self, Job, Log, Manifest, Part, Place};
 use crate::persist::snapshot::{DbSizes, Plan, Snapshot};
 use crate::persist::vault::Vault;
@@ -66,7 +67,8 @@ impl Server {
             options,
             sizes: sizes.collect(),
             key_delay: Duration::from_micros(u64::try_from(config.rdb_key_save_delay).unwrap_or(0)),
-            script: (!config.aof_use_rdb_preamble).then_some(self.keyspace.book.limits),
+            script: (!config.aof_use_rdb_preamble)
+                .then_some(ScriptForm { limits: self.keyspace.book.limits, stamped: config.aof_timestamp_enabled }),
         }
     }
 
@@ -297,7 +299,9 @@ impl Server {
         }
         self.stats.persistence.log.is_on = true;
         if self.facts.saving.is_some() {
-            log::info!("AOF was enabled but there is already another background operation. A rewrite was scheduled to start when possible.");
+            log::info!(
+                "AOF was enabled but there is already another background operation. A rewrite was scheduled to start when possible."
+            );
         }
         self.try_rewrite(now);
         Ok(())
@@ -305,6 +309,9 @@ impl Server {
 
     /// `appendonly` became no.
     pub(super) fn turn_log_off(&mut self, now: Now) {
+        if self.append_log.as_ref().is_some_and(|log| log.rewrite.is_some()) {
+            log::info!("Killing AOF child: the rewrite that runs is given up, for the log is turned off");
+        }
         self.close_log(now);
         self.effects.wanted = false;
         self.keyspace.book.propagate = false;
@@ -332,7 +339,8 @@ impl Server {
     /// The log at the start: all of it becomes data, and writing goes on at its end.
     pub(super) fn start_log(&mut self, until_secs: Option<u64>, now: Now) -> Result<(), StartFault> {
         let place = place(&self.config, &self.facts.vault);
-        let old = std::path::absolute(self.config.appendfilename.path()).unwrap_or_else(|_| Path::new(&place.name).into());
+        let old =
+            std::path::absolute(self.config.appendfilename.path()).unwrap_or_else(|_| Path::new(&place.name).into());
         let mut manifest = aof::find(&place, &old).map_err(|fault| StartFault::Replay(ReplayFault::Find(fault)))?;
         let mut replayed = Replayed::default();
         let is_empty = manifest.parts().next().is_none();

@@ -9,7 +9,7 @@
 use super::rewrite::StartFault;
 use super::{Server, check, keys, log_options, title};
 use crate::acl::Acl;
-use crate::base::clock::Clock;
+use crate::base::clock::{Clock, parse_moment};
 use crate::base::rng::Rng;
 use crate::base::version;
 use crate::command::derived::{self, RESERVED_FILES};
@@ -92,7 +92,9 @@ impl fmt::Display for StartError {
             }
             StartError::Log(StartFault::Replay(fault)) => fault.fmt(f),
             StartError::Log(StartFault::Snapshot(error)) => error.fmt(f),
-            StartError::Log(StartFault::Write(error)) => write!(f, "Can't open or create the append-only file: {error}"),
+            StartError::Log(StartFault::Write(error)) => {
+                write!(f, "Can't open or create the append-only file: {error}")
+            }
             StartError::Key(fault) => write!(f, "{fault}"),
             StartError::Users(fault) => write!(f, "Aborting Redis startup because of ACL errors: {fault}"),
             StartError::Audit(path, error) => write!(f, "Can't open the audit log {}: {error}", path.display()),
@@ -106,9 +108,8 @@ pub fn run(mut args: impl Iterator<Item = OsString>) -> ExitCode {
     let program = args.next().unwrap_or_default();
     let name = Path::new(&program).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let mut args = args.peekable();
-    if name.ends_with("check-aof") {
-        eprintln!("{name}: check-aof is not available yet in this version of Redstart");
-        return ExitCode::FAILURE;
+    if name.ends_with("check-aof") || args.next_if(|word| word == "--check-aof").is_some() {
+        return check::aof_file(&args.collect::<Vec<_>>());
     }
     if name.ends_with("check-rdb") || args.next_if(|word| word == "--check-rdb").is_some() {
         return check::rdb_file(&args.collect::<Vec<_>>());
@@ -257,9 +258,7 @@ fn greet(config: &Config, start: &Start, made_folder: bool) {
         log::info!("Made the data folder {}", config.dir.lossy());
     }
     if config.replicaof.is_some() || config.cluster_enabled {
-        log::warn!(
-            "replicaof and cluster-enabled have no effect in this version. Take them out of the configuration."
-        );
+        log::warn!("replicaof and cluster-enabled have no effect in this version. Take them out of the configuration.");
     }
 }
 
@@ -319,8 +318,12 @@ fn serve(config: &mut Config, start: &Start, executable: String, logging: Loggin
     let mut server = Server::new(config.clone(), facts, FAMILIES, rng, clock.read());
     server.load_users()?;
     server.wake = Some(reactor.waker());
+    if !start.quiet {
+        log::info!("Server initialized: {} databases", server.config.databases);
+    }
     if server.config.appendonly {
-        server.start_log(None, clock.read()).map_err(StartError::Log)?;
+        let until_secs = parse_moment(&server.config.restore_until);
+        server.start_log(until_secs, clock.read()).map_err(StartError::Log)?;
     } else {
         server.load_data(clock.read())?;
     }
@@ -405,7 +408,6 @@ struct Ways {
 /// The last lines of the start: what is on, and where to connect.
 fn announce(config: &Config, start: &Start, ways: Ways) {
     if !start.quiet {
-        log::info!("Server initialized: {} databases", config.databases);
         for (open, name) in [(ways.tcp, "tcp"), (ways.unix, "unix"), (ways.tls, "tls")] {
             if open {
                 log::info!("Ready to accept connections {name}");

@@ -249,7 +249,8 @@ impl Log {
     /// # Errors
     /// The system's.
     pub fn open_last(&mut self, tail: Option<Tail>) -> io::Result<()> {
-        let last = self.manifest.increments.last().filter(|part| part.len.is_none() && self.place.may_reopen(&part.name));
+        let last =
+            self.manifest.increments.last().filter(|part| part.len.is_none() && self.place.may_reopen(&part.name));
         match (last, tail) {
             (Some(part), Some(tail)) => {
                 log::info!("Opening AOF incr file {} on server start", part.name);
@@ -338,7 +339,9 @@ impl Log {
     fn fault_again(&self) -> io::Error {
         self.fault.as_ref().map_or_else(
             || io::Error::other("the log is not open"),
-            |fault| fault.raw_os_error().map_or_else(|| io::Error::other(fault.to_string()), io::Error::from_raw_os_error),
+            |fault| {
+                fault.raw_os_error().map_or_else(|| io::Error::other(fault.to_string()), io::Error::from_raw_os_error)
+            },
         )
     }
 

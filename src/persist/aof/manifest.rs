@@ -225,7 +225,9 @@ pub fn is_part_name(file: &str, name: &str) -> bool {
     let mut words = rest.split('.');
     let number = words.next().is_some_and(|seq| !seq.is_empty() && seq.bytes().all(|byte| byte.is_ascii_digit()));
     let forms = [("base", "rdb"), ("base", "aof"), ("incr", "aof")];
-    number && forms.contains(&(words.next().unwrap_or_default(), words.next().unwrap_or_default())) && words.next().is_none()
+    number
+        && forms.contains(&(words.next().unwrap_or_default(), words.next().unwrap_or_default()))
+        && words.next().is_none()
 }
 
 #[cfg(test)]
@@ -259,7 +261,8 @@ mod tests {
 
     #[test]
     fn a_new_base_makes_what_it_holds_history() {
-        let mut manifest = Manifest::parse(b"file l.1.base.rdb seq 1 type b\nfile l.1.incr.aof seq 1 type i\n").expect("good");
+        let mut manifest =
+            Manifest::parse(b"file l.1.base.rdb seq 1 type b\nfile l.1.incr.aof seq 1 type i\n").expect("good");
         assert_eq!(manifest.begin_increment("l").name, "l.2.incr.aof");
         let base = manifest.next_base("l", true);
         manifest.replace_base(base, 2);

@@ -8,12 +8,16 @@
 //! script     a base of commands instead of a snapshot
 //! ```
 
+pub mod check;
 pub mod find;
 pub mod keeper;
 pub mod log;
 pub mod manifest;
 pub mod scan;
 pub mod script;
+
+#[cfg(test)]
+mod tests;
 
 pub use find::{FindFault, find};
 pub use keeper::{Job, Keeper, News};

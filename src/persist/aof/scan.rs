@@ -55,6 +55,7 @@ pub struct Scanner {
     summed: u64,
     offset: u64,
     valid_up_to: u64,
+    verified_up_to: u64,
     in_multi: bool,
     last_secs: Option<u64>,
     /// The last second that is wanted.
@@ -72,6 +73,7 @@ impl Scanner {
             summed: prefix.1,
             offset: prefix.1,
             valid_up_to: prefix.1,
+            verified_up_to: prefix.1,
             in_multi: false,
             last_secs: None,
             until_secs,
@@ -88,6 +90,11 @@ impl Scanner {
     /// Up to where the log is whole.
     pub fn valid_up_to(&self) -> u64 {
         self.valid_up_to
+    }
+
+    /// The end of the last line with a checksum.
+    pub fn verified_up_to(&self) -> u64 {
+        self.verified_up_to
     }
 
     /// Whether a transaction has begun that has no end yet.
@@ -176,6 +183,7 @@ impl Scanner {
             if stored != Some(self.crc.value()) {
                 return Err(fault("the checksum of what stands before it is another: the file was changed or damaged"));
             }
+            self.verified_up_to = begin + (at + end + 1) as u64;
         }
         Ok(Some((end + 1, false)))
     }

@@ -8,7 +8,7 @@
 
 use crate::base::crc::Crc64;
 use crate::base::float::push_double_17;
-use crate::persist::rdb::{self, Decode, Fault, Reader, Slice};
+use crate::persist::rdb::{self, Decode, Fault, Reader, SaveOptions, Slice};
 use crate::persist::storage::WriteFile;
 use crate::resp::encode_command;
 use crate::types::{
@@ -33,6 +33,15 @@ pub struct ScriptWriter<'f> {
     incremental_sync: bool,
     limits: Limits,
     error: Option<io::Error>,
+}
+
+/// How a base of commands is written.
+#[derive(Clone, Copy)]
+pub struct ScriptForm {
+    /// The limits of values that come encoded.
+    pub limits: Limits,
+    /// Whether the time stands before all.
+    pub stamped: bool,
 }
 
 /// Elements of one key, put into as few commands as may be.
@@ -72,13 +81,16 @@ fn number(n: impl itoa::Integer) -> Vec<u8> {
 }
 
 impl<'f> ScriptWriter<'f> {
-    /// Begins a file. `limits`: those of the values that come encoded.
-    pub fn begin(file: &'f mut dyn WriteFile, incremental_sync: bool, limits: Limits, libraries: &[Box<[u8]>]) -> Self {
-        let buf = Vec::with_capacity(CHUNK_BYTES);
+    /// Begins a file.
+    pub fn begin(file: &'f mut dyn WriteFile, options: &SaveOptions, form: ScriptForm) -> Self {
+        let mut buf = Vec::with_capacity(CHUNK_BYTES);
+        if form.stamped {
+            buf.extend_from_slice(&super::scan::time_line(options.now.unix_secs()));
+        }
+        let (limits, incremental_sync) = (form.limits, options.incremental_sync);
         let crc = Crc64::default();
-        let mut writer =
-            ScriptWriter { file, buf, crc, written: 0, synced: 0, incremental_sync, limits, error: None };
-        libraries.iter().for_each(|code| writer.say(&[b"FUNCTION", b"LOAD", code]));
+        let mut writer = ScriptWriter { file, buf, crc, written: 0, synced: 0, incremental_sync, limits, error: None };
+        options.libraries.iter().for_each(|code| writer.say(&[b"FUNCTION", b"LOAD", code]));
         writer
     }
 
@@ -157,15 +169,7 @@ impl<'f> ScriptWriter<'f> {
         }
         let added = number(log.entries_added());
         let (last, deleted) = (log.last_id().text(), log.max_deleted_id().text());
-        self.say(&[
-            b"XSETID",
-            key,
-            last.as_bytes(),
-            b"ENTRIESADDED",
-            &added,
-            b"MAXDELETEDID",
-            deleted.as_bytes(),
-        ]);
+        self.say(&[b"XSETID", key, last.as_bytes(), b"ENTRIESADDED", &added, b"MAXDELETEDID", deleted.as_bytes()]);
         for (name, group) in data.groups() {
             let read = number(group.entries_read.unwrap_or(-1));
             let last = group.last_id.text();
