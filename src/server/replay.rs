@@ -258,7 +258,7 @@ impl Server {
         // What has expired stays till the log says that it goes.
         let checksum = self.config.rdbchecksum;
         let options = LoadOptions { now: now.of_replay(), checksum, deep: !checksum, merge: false };
-        let loaded = rdb::load(&mut self.keyspace, file, options, &mut |_| {})
+        let loaded = rdb::load(&mut self.keyspace, file, options)
             .map_err(|fault| ReplayFault::Snapshot(part.name.clone(), fault))?;
         self.stats.persistence.load_keys = loaded.keys;
         self.stats.persistence.libraries.clone_from(&loaded.libraries);

@@ -345,7 +345,7 @@ impl Server {
         let mut replayed = Replayed::default();
         let is_empty = manifest.parts().next().is_none();
         if is_empty {
-            self.load_data(now).map_err(|error| StartFault::Snapshot(Box::new(error)))?;
+            self.load_data_now(now).map_err(|error| StartFault::Snapshot(Box::new(error)))?;
         } else {
             let options = ReplayOptions { until_secs, ..ReplayOptions::of(&self.config) };
             replayed = self.replay(&place, &manifest, options, now).map_err(StartFault::Replay)?;

@@ -30,6 +30,7 @@ fn facts(now: Now) -> Facts {
         evicting: false,
         vault: Vault::new(Arc::new(Disk)),
         saves_begun: 0,
+        save_scheduled: false,
         saving: None,
         log: crate::command::LogDesk::default(),
         links: crate::command::Links::default(),

@@ -59,8 +59,6 @@ pub struct LogDesk {
     pub rewrite_wanted: bool,
     /// Clients that wait for the disk or for replicas.
     pub waiting: Vec<ConnId>,
-    /// A snapshot is to begin when nothing else is in its way.
-    pub save_scheduled: bool,
     /// Nothing that is already scheduled begins before this, monotonic milliseconds: failures have piled up.
     pub retry_at_ms: u64,
     /// How long the last such pause was, minutes.
