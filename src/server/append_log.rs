@@ -19,6 +19,10 @@ use crate::session::{ConnId, mode};
 use std::collections::VecDeque;
 use std::io;
 
+/// Most room that is made for the next turn's bytes.
+const MAX_ROOM_BYTES: usize = 256 * 1024;
+/// Bytes that wait for a sync from which on it is not put off.
+const SYNC_AT_BYTES: usize = 32 << 20;
 /// Between two syncs, milliseconds.
 const SYNC_EVERY_MS: u64 = 1000;
 /// A sync that takes longer holds writes back, milliseconds,
@@ -235,22 +239,23 @@ impl Server {
         if policy == AppendFsync::Everysec && is_postponed(log, now, &mut self.stats.persistence.log.delayed_syncs) {
             return;
         }
-        let bytes = self.journal.take(Vec::new());
+        // The next turn's bytes are likely to be about as many.
+        let bytes = self.journal.take(Vec::with_capacity((waiting as usize).min(MAX_ROOM_BYTES)));
         log.handed = end;
         log.unsummed_since_ms = Some(now.mono_ms());
         self.stats.persistence.log.buffer_bytes = 0;
         if policy == AppendFsync::Always && !log.unlisted {
             return log.occupy(Job::Commit(bytes, end, now.unix_secs()));
         }
-        let (appended, bytes) = {
+        let figures = &mut self.stats.persistence.log;
+        let appended = {
             let mut inner = log.keeper.log();
-            (inner.append(bytes, end, now.unix_secs()), inner.bytes())
+            let appended = inner.append(bytes, end, now.unix_secs());
+            (figures.bytes, figures.kept_bytes) = (inner.bytes(), inner.kept_bytes());
+            appended
         };
         match appended {
-            Ok(()) => {
-                log.written = end;
-                self.stats.persistence.log.bytes = bytes;
-            }
+            Ok(()) => log.written = end,
             Err(_) => self.look_at_log(now),
         }
     }
@@ -327,7 +332,8 @@ impl Server {
         let writing = self.facts.saving.is_some() || self.stats.persistence.log.rewriting_since_secs.is_some();
         let spared = self.config.no_appendfsync_on_rewrite && writing;
         let Some(log) = &mut self.append_log else { return };
-        let due = now.mono_ms().saturating_sub(log.last_sync_ms) >= SYNC_EVERY_MS;
+        let many = self.stats.persistence.log.kept_bytes >= SYNC_AT_BYTES;
+        let due = many || now.mono_ms().saturating_sub(log.last_sync_ms) >= SYNC_EVERY_MS;
         if policy != AppendFsync::Everysec || spared || !due || !log.is_free() || log.syncing_since_ms.is_some() {
             return;
         }

@@ -418,7 +418,7 @@ impl Log {
         let mut line = Vec::new();
         open.sum_up(&mut line);
         let result = open.append(&line);
-        if result.is_ok() && self.kept.is_empty() {
+        if result.is_ok() && !self.keeps {
             open.clean_len = open.len;
         }
         result.map_err(|error| self.failed("Error writing to the AOF file", error))

@@ -339,7 +339,8 @@ mod tests {
         }
         let last = log.len() - SET.len();
         assert_eq!(scan(&log), Ok((log.len(), log.len() as u64, 4)));
-        for at in 0..last - 2 {
+        // The last line itself is only covered by a later one.
+        for at in 0..last - 23 {
             let mut changed = log.clone();
             changed[at] ^= 0x04;
             let found = scan(&changed);

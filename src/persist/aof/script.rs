@@ -71,6 +71,11 @@ impl Gathered {
     }
 }
 
+/// Whether commands make it exactly: what is pending and deleted can't be claimed.
+fn can_be_told(data: &StreamData) -> bool {
+    data.groups().all(|(_, group)| group.pending_from(StreamId::MIN).all(|(id, _)| data.log().get(id).is_some()))
+}
+
 fn text(elem: Elem<'_>) -> Vec<u8> {
     let mut digits = itoa::Buffer::new();
     elem.text(&mut digits).to_vec()
@@ -128,8 +133,8 @@ impl<'f> ScriptWriter<'f> {
                 all.flush(&mut self.buf);
             }
             Type::Hash => self.hash(entry),
-            Type::Stream => self.stream(key, Stream::view(entry)),
-            Type::Array | Type::VectorSet => self.say(&[b"RESTORE", key, b"0", &rdb::dump(entry, true)]),
+            Type::Stream if can_be_told(Stream::view(entry)) => self.stream(key, Stream::view(entry)),
+            Type::Stream | Type::Array | Type::VectorSet => self.say(&[b"RESTORE", key, b"0", &rdb::dump(entry, true)]),
         }
         if let Some(deadline) = entry.deadline() {
             self.say(&[b"PEXPIREAT", key, &number(deadline)]);
