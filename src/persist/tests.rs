@@ -106,6 +106,7 @@ fn filled(seed: u64, changes: u64) -> Keyspace {
 
 fn options() -> SaveOptions {
     SaveOptions {
+        log_base: false,
         compress: true,
         checksum: true,
         incremental_sync: true,
@@ -260,6 +261,7 @@ fn plan(space: &Keyspace, name: &str) -> Plan {
         expires: db.volatile as u64,
     });
     Plan {
+        script: None,
         path: NAME.into(),
         temporary_name: name.to_owned(),
         options: options(),

@@ -111,6 +111,7 @@ impl Server {
         self.stats.sample(now.mono_ms());
         self.check_clients(now);
         self.snapshot_cron(now);
+        self.log_cron(now);
         self.tls_cron(now);
         self.facts.links.expire(now);
         self.stats.totals.migrate_links = self.facts.links.len() as u64;
