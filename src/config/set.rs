@@ -200,6 +200,8 @@ mod tests {
             "nonce",
             "password-hash",
             "requirepass-file",
+            "tls-auth-clients-user",
+            "snapshot-step-us",
             "tls-auto-reload-interval",
         ];
         let mut expected: Vec<String> = reference.chain(ours.map(str::to_owned)).collect();

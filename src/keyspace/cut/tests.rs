@@ -4,8 +4,13 @@ use super::*;
 use crate::base::clock::Now;
 use crate::base::hash::Hasher;
 use crate::base::rng::Rng;
+use crate::ds::listpack;
+use crate::ds::quicklist::QuickList;
 use crate::keyspace::{Deadline, Event, Missing};
-use crate::types::{Digest, Encoded, End, Hash, List, Set, digest};
+use crate::types::{
+    AddOptions, Added, Digest, Encoded, End, Hash, HashBuilder, Kind, Limits, List, Piece, Set, SetMut, Value, ZSet,
+    ZSetMut, digest,
+};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -46,6 +51,19 @@ impl Sink for Recorder {
         None
     }
 
+    fn begin_large(&mut self, db: u32, entry: EntryRef<'_>) -> Box<dyn Pieces> {
+        let key = (db, entry.key().to_vec());
+        let limits = Limits::new(Hasher::seeded([1, 2, 3, 4]));
+        let copy = match entry.big() {
+            Some(Big::Set(_)) => Set::create(entry.key(), &limits, 0),
+            Some(Big::ZSet(_)) => ZSet::create(entry.key(), &limits, 0),
+            _ => Hash::create(entry.key(), &limits, 0),
+        };
+        let fields = Vec::new();
+        let (seen, deadline) = (Arc::clone(&self.seen), entry.deadline());
+        Box::new(Rebuilt { seen, key, deadline, limits, copy, fields, nodes: Vec::new(), parts: BTreeMap::new() })
+    }
+
     fn forget_parts(&mut self) {
         self.part = None;
     }
@@ -57,6 +75,65 @@ impl Sink for Recorder {
 
     fn end(self: Box<Self>) {
         self.seen.lock().expect("no test panics with the lock").ended = true;
+    }
+}
+
+/// A collection put together again from its elements.
+struct Rebuilt {
+    seen: Arc<Mutex<Seen>>,
+    key: (u32, Vec<u8>),
+    deadline: Option<i64>,
+    limits: Limits,
+    copy: Entry,
+    fields: Vec<(Vec<u8>, Vec<u8>, Option<i64>)>,
+    nodes: Vec<Vec<u8>>,
+    parts: BTreeMap<u32, Vec<Vec<u8>>>,
+}
+
+impl Pieces for Rebuilt {
+    fn piece(&mut self, piece: Piece<'_>) {
+        let is_new = match piece {
+            Piece::Member(member) => SetMut::of(&mut self.copy, &self.limits).add(member),
+            Piece::Scored(member, score) => {
+                let added = ZSetMut::of(&mut self.copy, &self.limits).add(member, score, AddOptions::default());
+                matches!(added, Added::New(_))
+            }
+            Piece::Node(node) => {
+                let pack = listpack::from_wire(&node.wire()).expect("a whole listpack");
+                self.nodes.push(pack);
+                true
+            }
+            Piece::Field(field, value, deadline) => {
+                self.fields.push((field.to_vec(), value.to_vec(), deadline));
+                true
+            }
+        };
+        assert!(is_new, "each element comes once");
+    }
+
+    fn pause(&mut self, ordinal: u32) {
+        let nodes = std::mem::take(&mut self.nodes);
+        assert_eq!(ordinal > 0, !nodes.is_empty(), "lists come in numbered parts");
+        assert!(ordinal == 0 || self.parts.insert(ordinal, nodes).is_none(), "each part comes once");
+    }
+
+    fn end(&mut self) {
+        let mut seen = self.seen.lock().expect("no test panics with the lock");
+        let mut fields = HashBuilder::new(&self.limits, 0);
+        for (field, value, deadline) in &self.fields {
+            assert!(fields.add(field, value, *deadline), "each field comes once");
+        }
+        let mut rebuilt = fields.finish(&self.key.1, 0, None);
+        if !self.parts.is_empty() {
+            assert!(self.parts.keys().copied().eq(1..=self.parts.len() as u32), "no part is missing");
+            let mut list = QuickList::new(self.limits.list_fill());
+            self.parts.values().flatten().for_each(|pack| list.push_back_node(pack.clone()));
+            let list = Box::new(Big::List(Box::new(list)));
+            rebuilt = Some(Entry::new_big(&self.key.1, Kind::BigList as u8, list, 0, None));
+        }
+        let copy = rebuilt.as_ref().unwrap_or(&self.copy);
+        let before = seen.image.insert(self.key.clone(), (digest(copy.view()), self.deadline));
+        assert!(before.is_none(), "each entry comes once");
     }
 }
 

@@ -21,7 +21,7 @@ use crate::ds::array::Array;
 use crate::ds::quicklist::NodeView;
 use crate::ds::record::FieldRef;
 use crate::ds::{intset, listpack};
-use crate::types::{self, Big, DatedHash, EntryRef, Hash, Kind, Scratch, Str, StrRef, Value};
+use crate::types::{self, Big, DatedHash, EntryRef, Hash, Kind, Piece, Scratch, Str, StrRef, Value};
 
 /// Strings up to here are not worth compressing, bytes.
 const COMPRESS_FROM_BYTES: usize = 20;
@@ -29,11 +29,6 @@ const COMPRESS_FROM_BYTES: usize = 20;
 const SAVED_BYTES: usize = 4;
 /// Longest text of a number that is written as one.
 const INT_TEXT_MAX: usize = 11;
-
-/// Elements of a sorted set that are a part.
-const PART_ELEMENTS: usize = 1024;
-/// Nodes of a list that are a part.
-const PART_NODES: usize = 16;
 
 /// Where bytes go. A sink that can fail remembers it and is asked at the end.
 pub trait Sink {
@@ -181,53 +176,44 @@ impl<S: Sink> Encoder<S> {
         }
     }
 
-    /// A part of the value of a large collection, from a place on that this gave before (0: the first part); nothing once that
+    /// A part of the value of a long stream, from a place on that this gave before (0: the first part); nothing once that
     /// was the last. All parts behind each other are the value.
     pub fn value_part(&mut self, entry: EntryRef<'_>, from: u64) -> Option<u64> {
         match entry.big() {
-            Some(Big::Set(table)) => {
-                self.count_first(from, table.len());
-                let segment = table.segment_at(from);
-                segment.for_each_fetched(|member| self.string(member.bytes()));
-                segment.last().checked_add(1)
-            }
-            Some(Big::Hash(table)) => {
-                self.count_first(from, table.len());
-                let segment = table.segment_at(from);
-                segment.for_each_fetched(|field| {
-                    self.string(field.field());
-                    self.string(field.value());
-                });
-                segment.last().checked_add(1)
-            }
-            Some(Big::DatedHash(hash)) => {
-                if from == 0 {
-                    self.dated_head(hash);
-                }
-                let segment = hash.table().segment_at(from);
-                segment.for_each_fetched(|field| self.dated_field(field, hash.soonest()));
-                segment.last().checked_add(1)
-            }
-            Some(Big::ZSet(tree)) => {
-                self.count_first(from, tree.len());
-                let done = from as usize;
-                let pairs = tree.range(tree.len().saturating_sub(done + 1), true).take(PART_ELEMENTS);
-                for (member, score) in pairs {
-                    self.string(member);
-                    self.sink.put(&score.to_le_bytes());
-                }
-                (done + PART_ELEMENTS < tree.len()).then_some(from + PART_ELEMENTS as u64)
-            }
-            Some(Big::List(nodes)) => {
-                self.count_first(from, nodes.node_count());
-                nodes.nodes().skip(from as usize).take(PART_NODES).for_each(|node| self.node(node));
-                let next = from as usize + PART_NODES;
-                (next < nodes.node_count()).then_some(next as u64)
-            }
             Some(Big::Stream(stream)) => self.stream_part(stream, from),
-            Some(Big::Str(_) | Big::Array(_) | Big::Vector(_)) | None => {
+            _ => {
                 self.value(entry);
                 None
+            }
+        }
+    }
+
+    /// What stands before the elements of a large set, hash, sorted set or list.
+    pub fn value_head(&mut self, entry: EntryRef<'_>) {
+        match entry.big() {
+            Some(Big::DatedHash(hash)) => self.dated_head(hash),
+            Some(Big::Set(table)) => self.length(table.len() as u64),
+            Some(Big::Hash(table)) => self.length(table.len() as u64),
+            Some(Big::ZSet(sorted)) => self.length(sorted.len() as u64),
+            Some(Big::List(nodes)) => self.length(nodes.node_count() as u64),
+            _ => {}
+        }
+    }
+
+    /// One element of such a collection. `soonest`: what `value_head` wrote of a dated hash.
+    #[inline]
+    pub fn element(&mut self, piece: Piece<'_>, soonest: Option<i64>) {
+        match piece {
+            Piece::Member(member) => self.string(member),
+            Piece::Node(node) => self.node(node),
+            Piece::Scored(member, score) => {
+                self.string(member);
+                self.sink.put(&score.to_le_bytes());
+            }
+            Piece::Field(field, value, deadline) => {
+                self.ttl(deadline, soonest);
+                self.string(field);
+                self.string(value);
             }
         }
     }
@@ -243,12 +229,6 @@ impl<S: Sink> Encoder<S> {
         });
     }
 
-    fn count_first(&mut self, from: u64, count: usize) {
-        if from == 0 {
-            self.length(count as u64);
-        }
-    }
-
     fn node(&mut self, node: NodeView<'_>) {
         self.length(if node.is_plain() { container::PLAIN } else { container::PACKED });
         self.string(&node.wire());
@@ -262,12 +242,14 @@ impl<S: Sink> Encoder<S> {
     }
 
     fn dated_field(&mut self, field: FieldRef<'_>, soonest: Option<i64>) {
+        self.element(Piece::Field(field.field(), field.value(), field.deadline()), soonest);
+    }
+
+    fn ttl(&mut self, deadline: Option<i64>, soonest: Option<i64>) {
         if let Some(soonest) = soonest {
-            let ttl = field.deadline().map_or(0, |at| at.saturating_sub(soonest).saturating_add(1));
+            let ttl = deadline.map_or(0, |at| at.saturating_sub(soonest).saturating_add(1));
             self.length(u64::try_from(ttl).unwrap_or(0));
         }
-        self.string(field.field());
-        self.string(field.value());
     }
 
     fn dated_pack(&mut self, entry: EntryRef<'_>) {

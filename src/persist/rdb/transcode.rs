@@ -10,26 +10,41 @@ use super::input::{Fault, Input, Reader, Slice};
 /// # Errors
 /// If `raw` is no such value.
 pub fn transcode<S: Sink>(code: u8, raw: &[u8], encoder: &mut Encoder<S>) -> Result<(), Fault> {
-    let (strings, behind) = match code {
-        code::SET => (1, 0),
-        code::HASH => (2, 0),
-        code::ZSET_2 => (1, size_of::<f64>()),
+    match code {
         code::STREAM_LISTPACKS_3 => return stream(raw, encoder),
-        code::HASH_METADATA => return dated_fields(raw, encoder),
-        code::LIST_QUICKLIST_2 => return nodes(raw, encoder),
+        code::LIST_QUICKLIST_2 | code::SET | code::HASH | code::ZSET_2 | code::HASH_METADATA => {}
         _ => {
             encoder.sink.put(raw);
             return Ok(());
         }
-    };
+    }
     let mut reader = Reader::new(Slice::of(raw));
-    let count = reader.length()?;
-    encoder.length(count);
-    for _ in 0..count {
-        for _ in 0..strings {
-            encoder.string(reader.string()?);
+    if code == code::HASH_METADATA {
+        encoder.sink.put(&reader.array::<{ size_of::<i64>() }>()?);
+    }
+    encoder.length(reader.length()?);
+    elements(code, &mut reader, encoder)
+}
+
+/// Writes elements of a set, hash or sorted set, or nodes of a list, which `raw` holds without compression, into `encoder`.
+///
+/// # Errors
+/// If `raw` is something else.
+pub fn transcode_elements<S: Sink>(code: u8, raw: &[u8], encoder: &mut Encoder<S>) -> Result<(), Fault> {
+    elements(code, &mut Reader::new(Slice::of(raw)), encoder)
+}
+
+fn elements<S: Sink>(code: u8, reader: &mut Reader<Slice<'_>>, encoder: &mut Encoder<S>) -> Result<(), Fault> {
+    while reader.input.left() > 0 {
+        if code == code::HASH_METADATA || code == code::LIST_QUICKLIST_2 {
+            encoder.length(reader.length()?);
         }
-        encoder.sink.put(reader.input.take(behind)?);
+        encoder.string(reader.string()?);
+        match code {
+            code::HASH | code::HASH_METADATA => encoder.string(reader.string()?),
+            code::ZSET_2 => encoder.sink.put(reader.input.take(size_of::<f64>())?),
+            _ => {}
+        }
     }
     Ok(())
 }
@@ -45,29 +60,5 @@ fn stream<S: Sink>(raw: &[u8], encoder: &mut Encoder<S>) -> Result<(), Fault> {
     // What stands behind the nodes is short.
     let left = reader.input.left();
     encoder.sink.put(reader.input.take(left)?);
-    Ok(())
-}
-
-fn dated_fields<S: Sink>(raw: &[u8], encoder: &mut Encoder<S>) -> Result<(), Fault> {
-    let mut reader = Reader::new(Slice::of(raw));
-    encoder.sink.put(&reader.array::<{ size_of::<i64>() }>()?);
-    let count = reader.length()?;
-    encoder.length(count);
-    for _ in 0..count {
-        encoder.length(reader.length()?);
-        encoder.string(reader.string()?);
-        encoder.string(reader.string()?);
-    }
-    Ok(())
-}
-
-fn nodes<S: Sink>(raw: &[u8], encoder: &mut Encoder<S>) -> Result<(), Fault> {
-    let mut reader = Reader::new(Slice::of(raw));
-    let count = reader.length()?;
-    encoder.length(count);
-    for _ in 0..count {
-        encoder.length(reader.length()?);
-        encoder.string(reader.string()?);
-    }
     Ok(())
 }
