@@ -10,7 +10,7 @@ use crate::hub::{Hub, Notify};
 use crate::keyspace::{Keyspace, Touch, class};
 use crate::stats::Stats;
 use crate::sys::process;
-use crate::types::Limits;
+use crate::types::{Limits, Memory};
 use std::io;
 
 /// Thresholds of the packed encodings.
@@ -32,6 +32,7 @@ fn limits(config: &Config, hasher: Hasher, list_packed_threshold: usize) -> Limi
         list_packed_threshold,
         stream_bytes: config.stream_node_max_bytes,
         stream_entries: config.stream_node_max_entries,
+        stream_memory: Memory { duration_s: config.stream_idmp_duration, max_len: config.stream_idmp_maxsize },
         hasher,
     }
 }

@@ -13,6 +13,7 @@ use crate::resp::{Argv, ProtocolError};
 use crate::session::{ConnId, Queued, ReplyMode, mode};
 use crate::stats::Hidden;
 use crate::sys::{crash, ticks};
+use crate::types::Type;
 use std::io::Write as _;
 
 /// What became of a request.
@@ -293,8 +294,10 @@ pub fn close_vanished(effects: &mut Effects, journal: &mut Journal, book: &mut B
 
 /// The command that does what happened by itself.
 fn vanished_words(gone: &Vanished, say: impl FnOnce(&[&[u8]])) {
-    match &gone.field {
+    match &gone.element {
         None => say(&[b"DEL", &gone.key]),
-        Some(field) => say(&[b"HDEL", &gone.key, field]),
+        Some((Type::Set, member)) => say(&[b"SREM", &gone.key, member]),
+        Some((Type::ZSet, member)) => say(&[b"ZREM", &gone.key, member]),
+        Some((_, field)) => say(&[b"HDEL", &gone.key, field]),
     }
 }

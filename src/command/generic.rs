@@ -3,8 +3,11 @@
 mod database;
 mod expire;
 mod keys;
+mod member;
 mod object;
 mod transfer;
+
+pub use member::COMMANDS as MEMBER_COMMANDS;
 
 use super::args::Args;
 use super::ctx::{Ctx, Flow, Outcome};
@@ -179,6 +182,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "persist",
         arity: 2,
+        also_argc: 3,
         flags: flag::WRITE | flag::FAST,
         keys: UPDATE,
         args: &[KEY],
@@ -229,12 +233,13 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "pttl",
         arity: 2,
+        also_argc: 3,
         flags: flag::READONLY | flag::FAST,
         keys: READ,
         args: &[KEY],
         since: "2.6.0",
         complexity: "O(1)",
-        summary: "Replies how many milliseconds a key has yet to live.",
+        summary: "Replies how many milliseconds a key has yet to live. PTTL key member does it for one member or field.",
         history: &[("2.8.0", "The reply -2 for a key that does not exist.")],
         tips: VOLATILE_REPLY,
         run: Some(expire::pttl),
@@ -311,12 +316,13 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "ttl",
         arity: 2,
+        also_argc: 3,
         flags: flag::READONLY | flag::FAST,
         keys: READ,
         args: &[KEY],
         since: "1.0.0",
         complexity: "O(1)",
-        summary: "Replies how many seconds a key has yet to live.",
+        summary: "Replies how many seconds a key has yet to live. TTL key member does it for one member or field.",
         history: &[("2.8.0", "The reply -2 for a key that does not exist.")],
         tips: VOLATILE_REPLY,
         run: Some(expire::ttl),

@@ -7,7 +7,8 @@ mod expiry;
 mod import;
 mod several;
 
-pub use expiry::COMMANDS as EXPIRY_COMMANDS;
+pub use expiry::{COMMANDS as EXPIRY_COMMANDS, END_MS};
+pub(in crate::command) use expiry::{expire_field, persist_field};
 pub use import::COMMANDS as IMPORT_COMMANDS;
 pub use several::COMMANDS as SEVERAL_COMMANDS;
 

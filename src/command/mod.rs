@@ -66,6 +66,7 @@ pub static FAMILIES: &[&[Command]] = &[
     client::COMMANDS,
     transactions::COMMANDS,
     generic::COMMANDS,
+    generic::MEMBER_COMMANDS,
     string::COMMANDS,
     hash::COMMANDS,
     hash::EXPIRY_COMMANDS,

@@ -500,7 +500,7 @@ fn srandmember(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
 /// `count` distinct members, at most all.
 fn pick<'a>(set: SetRef<'a>, count: i64, random: &mut impl FnMut() -> u64) -> Vec<Elem<'a>> {
     let wanted = usize::try_from(count).unwrap_or(0).min(set.len());
-    if let (SetRef::Table(_), true) = (set, wanted * 3 < set.len()) {
+    if let (SetRef::Table(_) | SetRef::Dated(_), true) = (set, wanted * 3 < set.len()) {
         let mut seen = std::collections::HashSet::with_capacity(wanted);
         let mut picked = Vec::with_capacity(wanted);
         while picked.len() < wanted {

@@ -4,7 +4,9 @@ mod add;
 mod claim;
 mod delete;
 mod group;
+mod idmp;
 mod info;
+mod nack;
 mod pending;
 mod range;
 mod read;
@@ -36,6 +38,16 @@ const REFERENCES: Arg = Arg::one_of(
 .optional()
 .since("8.2.0");
 const IDS: Arg = Arg::block("ids", &[Arg::int("numids"), ID.multiple()]).token("IDS");
+/// Who sends a message, and which of its messages it is.
+const SENDER: Arg = Arg::one_of(
+    "idmp",
+    &[
+        Arg::string("producer-id").token("IDMPAUTO"),
+        Arg::block("idmp-block", &[Arg::string("producer-id"), Arg::string("idempotent-id")]).token("IDMP"),
+    ],
+)
+.optional()
+.since("8.6.0");
 /// What to trim.
 const TRIM: &[Arg] = &[
     Arg::one_of("strategy", &[Arg::word("maxlen", "MAXLEN"), Arg::word("minid", "MINID").since("6.2.0")]),
@@ -79,6 +91,7 @@ pub const COMMANDS: &[Command] = &[
             KEY,
             Arg::word("nomkstream", "NOMKSTREAM").optional().since("6.2.0"),
             REFERENCES,
+            SENDER,
             Arg::block("trim", TRIM).optional(),
             Arg::one_of("id-selector", &[Arg::word("auto-id", "*"), ID]),
             Arg::block("data", &[Arg::string("field"), Arg::string("value")]).multiple(),
@@ -89,6 +102,7 @@ pub const COMMANDS: &[Command] = &[
             ("6.2.0", "NOMKSTREAM, MINID and LIMIT."),
             ("7.0.0", "Ids of the form <ms>-*."),
             ("8.2.0", "KEEPREF, DELREF and ACKED."),
+            ("8.6.0", "IDMP and IDMPAUTO."),
         ],
         tips: NOT_DETERMINED,
         run: Some(add::xadd),
@@ -106,6 +120,22 @@ pub const COMMANDS: &[Command] = &[
         history: &[("7.0.0", "Ids that are deleted are replied, and pending no more.")],
         tips: NOT_DETERMINED,
         run: Some(claim::xautoclaim),
+        ..STREAM
+    },
+    Command {
+        name: "xcfgset",
+        arity: -2,
+        flags: flag::WRITE | flag::FAST,
+        keys: UPDATE,
+        args: &[
+            KEY,
+            Arg::int("idmp-duration").token("IDMP-DURATION").optional(),
+            Arg::int("idmp-maxsize").token("IDMP-MAXSIZE").optional(),
+        ],
+        since: "8.6.0",
+        complexity: "O(1), O(N) to forget N messages if a bound changes",
+        summary: "Sets how long and how many of each producer's messages a stream knows; other bounds forget those it knew.",
+        run: Some(idmp::xcfgset),
         ..STREAM
     },
     Command {
@@ -166,6 +196,18 @@ pub const COMMANDS: &[Command] = &[
         ..Command::BLANK
     },
     Command {
+        name: "xidmprecord",
+        arity: 5,
+        flags: flag::WRITE | flag::DENYOOM | flag::FAST,
+        keys: UPDATE,
+        args: &[KEY, Arg::string("pid"), Arg::string("iid"), Arg::string("stream-id")],
+        since: "8.6.2",
+        complexity: "O(log(N)), N the messages of the producer",
+        summary: "Tells a stream which message of a producer an entry is: for replicas and logs.",
+        run: Some(idmp::xidmprecord),
+        ..STREAM
+    },
+    Command {
         name: "xinfo",
         arity: -2,
         since: "5.0.0",
@@ -184,6 +226,28 @@ pub const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         summary: "Replies the number of entries.",
         run: Some(range::xlen),
+        ..STREAM
+    },
+    Command {
+        name: "xnack",
+        arity: -7,
+        flags: flag::WRITE | flag::FAST,
+        keys: UPDATE,
+        args: &[
+            KEY,
+            GROUP,
+            Arg::one_of(
+                "mode",
+                &[Arg::word("silent", "SILENT"), Arg::word("fail", "FAIL"), Arg::word("fatal", "FATAL")],
+            ),
+            IDS,
+            Arg::int("count").token("RETRYCOUNT").optional(),
+            Arg::word("force", "FORCE").optional(),
+        ],
+        since: "8.8.0",
+        complexity: "O(log(N)) for each id, N the pending entries",
+        summary: "Gives pending entries back to their group: whoever claims next gets them at once.",
+        run: Some(nack::xnack),
         ..STREAM
     },
     Command {

@@ -62,6 +62,8 @@ fields! {
     list_compress_depth: u32,
     stream_node_max_bytes: usize,
     stream_node_max_entries: u64,
+    stream_idmp_duration: u32,
+    stream_idmp_maxsize: u32,
     hll_sparse_max_bytes: usize,
 
     /// Seconds; 0 is never.

@@ -203,6 +203,8 @@ mod tests {
             "tls-auth-clients-user",
             "snapshot-step-us",
             "tls-auto-reload-interval",
+            "stream-idmp-duration",
+            "stream-idmp-maxsize",
         ];
         let mut expected: Vec<String> = reference.chain(ours.map(str::to_owned)).collect();
         expected.sort();

@@ -9,7 +9,7 @@ use super::events::{Event, KeyEvent, class};
 use super::expire::Deadlines;
 use super::key::{DbIndex, Key};
 use super::lazyfree::LazyFree;
-use super::subkeys::Subkeys;
+use super::subkeys::{Subkeys, take_due_members};
 use crate::base::clock::{self, Now};
 use crate::base::hash::Hasher;
 use crate::base::rng::Rng;
@@ -93,8 +93,8 @@ pub struct Vanished {
     pub db: DbIndex,
     /// The key.
     pub key: Box<[u8]>,
-    /// Of a hash, the field that went; nothing if the key did.
-    pub field: Option<Box<[u8]>>,
+    /// Of a hash, set or sorted set, its type and the element that went; nothing if the key did.
+    pub element: Option<(Type, Box<[u8]>)>,
 }
 
 /// What all databases share.
@@ -382,7 +382,12 @@ impl DbView<'_> {
                 return None;
             }
         }
-        Some((occupied, &mut self.space.book))
+        if self.keep_expired || !has_due_member(occupied.get(), self.now) {
+            return Some((occupied, &mut self.space.book));
+        }
+        let counts = (&mut db.volatile, &mut db.subkeys);
+        let place = take_due_members(occupied, (self.index, self.now), counts, &mut self.space.book)?;
+        Some((place, &mut self.space.book))
     }
 
     /// Any entry, without counting or marking: TYPE, TTL, OBJECT, EXISTS.
@@ -434,9 +439,17 @@ impl DbView<'_> {
                 return None;
             }
         }
+        if has_due_member(entry, now) && !self.keep_expired {
+            let counts = (&mut db.volatile, &mut db.subkeys);
+            let Some(place) = take_due_members(occupied, (index, now), counts, book) else {
+                book.counters.misses += 1;
+                return None;
+            };
+            occupied = place;
+        }
         book.counters.hits += 1;
         if touch {
-            let old = entry.lru();
+            let old = occupied.get().lru();
             let new = book.touched_access(old, now);
             if new != old {
                 occupied.get_mut().set_lru(new);
@@ -507,6 +520,9 @@ impl DbView<'_> {
                 db.forget(entry.view());
                 expired(book, entry, index, key.bytes);
                 alive = false;
+            } else if has_due_member(occupied.get(), now) {
+                let counts = (&mut db.volatile, &mut db.subkeys);
+                alive = take_due_members(occupied, (index, now), counts, book).is_some();
             }
         } else {
             alive = false;
@@ -769,13 +785,19 @@ pub(super) fn set_index(
     }
 }
 
+/// Whether a set or sorted set has members whose time has come. Of most values their kind says that they have none.
+#[inline]
+fn has_due_member(entry: EntryRef<'_>, now: Now) -> bool {
+    types::soonest_member(entry).is_some_and(|at| at <= now.unix_ms.0)
+}
+
 /// A key's time has come: counted, announced, propagated.
 #[cold]
 fn expired(book: &mut Book, entry: Entry, index: DbIndex, key: &[u8]) {
     book.counters.expired += 1;
     book.announce(index, key, Event { class: class::EXPIRED, name: "expired", changed: true });
     if book.propagate {
-        book.vanished.push(Vanished { db: index, key: key.into(), field: None });
+        book.vanished.push(Vanished { db: index, key: key.into(), element: None });
     }
     book.free(entry, true);
 }

@@ -287,7 +287,7 @@ fn remove(space: &mut Keyspace, now: Now, policy: Policy, candidate: Candidate, 
     book.counters.evicted += 1;
     book.announce(index, entry.key(), Event { class: class::EVICTED, name: "evicted", changed: true });
     if book.propagate {
-        book.vanished.push(Vanished { db: index, key: entry.key().into(), field: None });
+        book.vanished.push(Vanished { db: index, key: entry.key().into(), element: None });
     }
     book.free(entry, lazy);
     true

@@ -1,7 +1,10 @@
-//! Elements of values whose time has come: today fields of hashes. Knows no command.
+//! Elements of values whose time has come: fields of hashes, members of sets and sorted sets, and what streams know of
+//! messages. Knows no command.
 //!
 //! The database keeps an index like that of its keys: an item says "look at this key about now", and the value itself knows
 //! which of its elements is due next. Keys without such elements have no item and cost nothing.
+//! A hash hides its fields that are due until somebody changes them. Members go whenever the key is looked for, as a key does
+//! whose own time has come, so that nobody who reads sees any that are due (but while writes are paused).
 //! Invariant: `count` counts the entries with a dated element, and each has an item in the index at or before its soonest
 //! deadline.
 
@@ -11,7 +14,8 @@ use super::events::Event;
 use super::expire::{Deadlines, Found};
 use super::key::DbIndex;
 use crate::base::clock::Now;
-use crate::types::{self, EntryRef, Hash, Value};
+use crate::ds::table::Occupied;
+use crate::types::{self, Entry, EntryRef, Hash, Type, Value};
 
 /// Most elements of one value that a single look removes; the rest comes up again at once.
 const MOST_AT_ONCE: usize = 64;
@@ -88,12 +92,13 @@ impl Edit<'_, Hash> {
         }
         let count = gone.len();
         if self.book.propagate {
-            let vanished = gone.into_iter().map(|field| Vanished { db: index, key: key.clone(), field: Some(field) });
+            let element = |field| Some((Type::Hash, field));
+            let vanished = gone.into_iter().map(|f| Vanished { db: index, key: key.clone(), element: element(f) });
             self.book.vanished.extend(vanished);
         }
         self.note_soonest();
         let emptied = Hash::is_empty(self.entry());
-        fields_expired(self.book, index, &key, count, emptied);
+        elements_expired(self.book, index, &key, Type::Hash, count, emptied);
         if emptied {
             // The key went with its last field; what this edit adds to it makes a new one.
             self.set_deadline(None);
@@ -102,13 +107,71 @@ impl Edit<'_, Hash> {
     }
 }
 
-/// Fields went by themselves: counted and announced.
-fn fields_expired(book: &mut Book, index: DbIndex, key: &[u8], count: usize, emptied: bool) {
+/// Elements went by themselves: counted and announced. What a stream forgets is no news.
+fn elements_expired(book: &mut Book, index: DbIndex, key: &[u8], of: Type, count: usize, emptied: bool) {
+    let event = match of {
+        Type::Hash => Event::hash("hexpired"),
+        Type::Set => Event::set("sexpired"),
+        Type::ZSet => Event::zset("zexpired"),
+        _ => return,
+    };
     book.counters.expired_subkeys += count as u64;
-    book.announce(index, key, Event::hash("hexpired"));
+    book.announce(index, key, event);
     if emptied {
         book.announce(index, key, Event::generic("del"));
     }
+}
+
+/// Removes elements that were due, at most `most`, from the value at this place; those who follow hear of each. The place, unless
+/// the key went with the last of them.
+fn take_due<'t>(
+    mut place: Occupied<'t, Entry>,
+    (index, now): (DbIndex, Now),
+    (volatile, subkeys): (&mut usize, &mut Subkeys),
+    book: &mut Book,
+    most: usize,
+) -> Option<Occupied<'t, Entry>> {
+    let now_ms = now.unix_ms.0;
+    book.before_change(index, place.get());
+    let (of, before) = (types::type_of(place.get()), types::soonest(place.get()));
+    let key: Box<[u8]> = place.get().key().into();
+    let (limits, propagate) = (book.limits, book.propagate);
+    // Where nothing stays nobody needs to take out one after the other.
+    let whole = most == usize::MAX && types::is_all_due(place.get(), now_ms);
+    let count = if whole {
+        if propagate {
+            book.vanished.push(Vanished { db: index, key: key.clone(), element: None });
+        }
+        types::count(place.get())
+    } else {
+        types::remove_due(place.get_mut(), &limits, now_ms, most, |element| {
+            if propagate {
+                book.vanished.push(Vanished { db: index, key: key.clone(), element: Some((of, element.into())) });
+            }
+        })
+    };
+    let emptied = whole || types::is_emptied(place.get());
+    elements_expired(book, index, &key, of, count, emptied);
+    subkeys.changed(place.hash(), before, types::soonest(place.get()).filter(|_| !whole));
+    if !emptied {
+        return Some(place);
+    }
+    let entry = place.remove();
+    *volatile -= usize::from(entry.deadline().is_some());
+    book.free(entry, true);
+    None
+}
+
+/// Removes all members that were due from the value at this place, if there are any: what looks for a key does first. The place,
+/// unless the key went with the last of them.
+#[cold]
+pub(super) fn take_due_members<'t>(
+    place: Occupied<'t, Entry>,
+    at: (DbIndex, Now),
+    counts: (&mut usize, &mut Subkeys),
+    book: &mut Book,
+) -> Option<Occupied<'t, Entry>> {
+    take_due(place, at, counts, book, usize::MAX)
 }
 
 impl DbView<'_> {
@@ -129,28 +192,10 @@ impl DbView<'_> {
             }
             None => false,
         });
-        let Some(mut occupied) = due else { return later.map_or(Found::Gone, Found::Later) };
-        book.before_change(index, occupied.get());
-        let key: Box<[u8]> = occupied.get().key().into();
-        let (limits, propagate) = (book.limits, book.propagate);
-        let mut fields = Hash::edit(occupied.get_mut(), &limits);
-        let count = fields.remove_all_due(now_ms, MOST_AT_ONCE, |field| {
-            if propagate {
-                book.vanished.push(Vanished { db: index, key: key.clone(), field: Some(field.into()) });
-            }
-        });
-        drop(fields);
-        let (emptied, soonest) = (Hash::is_empty(occupied.get()), types::soonest(occupied.get()));
-        fields_expired(book, index, &key, count, emptied);
-        let entry = emptied.then(|| occupied.remove());
-        if soonest.is_none() {
-            db.subkeys.count -= 1;
-        }
-        if let Some(entry) = entry {
-            db.forget(entry.view());
-            book.free(entry, true);
-        }
-        soonest.map_or(Found::Expired, Found::Later)
+        let Some(place) = due else { return later.map_or(Found::Gone, Found::Later) };
+        let counts = (&mut db.volatile, &mut db.subkeys);
+        let place = take_due(place, (index, self.now), counts, book, MOST_AT_ONCE);
+        place.and_then(|place| types::soonest(place.get())).map_or(Found::Expired, Found::Later)
     }
 }
 
@@ -161,6 +206,7 @@ mod tests {
     use crate::base::rng::Rng;
     use crate::keyspace::expire::{Progress, step};
     use crate::keyspace::{Key, Keyspace, Missing, class};
+    use crate::types::{AddOptions, Set, ZSet};
     use std::collections::BTreeMap;
 
     const DB: DbIndex = DbIndex(0);
@@ -307,9 +353,98 @@ mod tests {
         edit.expire_fields(late, [&b"a"[..], b"b", b"c"].into_iter());
         drop(edit);
         assert_eq!(space.total_keys(), 0);
-        let gone: Vec<_> = space.book.vanished.iter().map(|v| v.field.as_deref().expect("a field")).collect();
+        let gone: Vec<_> = space.book.vanished.iter().map(|v| &*v.element.as_ref().expect("a field").1).collect();
         assert_eq!(gone, [b"a", b"b"]);
         assert_eq!(space.book.events.len(), 2);
         assert_eq!((space.book.counters.expired_subkeys, space.dbs[0].subkeys.count), (2, 0));
+    }
+
+    /// Members of a set or a sorted set, set with a deadline or without.
+    fn set_member(space: &mut Keyspace, now: Now, name: &str, member: &str, deadline: Option<i64>) {
+        let key = Key::new(space.hasher(), name.as_bytes());
+        let mut view = space.view(DB, now);
+        if name.starts_with('z') {
+            let mut edit = view.edit_or_create::<ZSet>(key).expect("only sorted sets");
+            edit.value().add(member.as_bytes(), 1.0, AddOptions::default());
+            edit.value().set_deadline(member.as_bytes(), deadline);
+            edit.finish(Event::zset("zadd"));
+        } else {
+            let mut edit = view.edit_or_create::<Set>(key).expect("only sets");
+            edit.value().add(member.as_bytes());
+            edit.value().set_deadline(member.as_bytes(), deadline);
+            edit.finish(Event::set("sadd"));
+        }
+    }
+
+    fn members_run(seed: u64) {
+        let (mut rng, mut space, mut model) = (Rng::seeded(seed), space(), Model::new());
+        let mut now_ms = START_MS;
+        for _ in 0..2_000 {
+            let (key, member) = (format!("{}{}", ["s", "z"][rng.below(2) as usize], rng.below(4)), rng.below(30));
+            let member = format!("m{member}");
+            match rng.below(8) {
+                0..=4 => {
+                    let deadline = (rng.below(3) > 0).then(|| now_ms + 1 + rng.below(3_000) as i64);
+                    set_member(&mut space, at(now_ms), &key, &member, deadline);
+                    let due = |deadline: &Option<i64>| deadline.is_some_and(|at| at <= now_ms);
+                    let members = model.entry(key).or_default();
+                    members.retain(|_, deadline| !due(deadline));
+                    members.insert(member, deadline);
+                }
+                5 => {
+                    // Whoever looks sees none that is due.
+                    let name = Key::new(space.hasher(), key.as_bytes());
+                    let due = |deadline: &Option<i64>| deadline.is_some_and(|at| at <= now_ms);
+                    let expected = model.get_mut(&key).map_or(0, |members| {
+                        members.retain(|_, deadline| !due(deadline));
+                        members.len()
+                    });
+                    let mut view = space.view(DB, at(now_ms));
+                    let len = match key.starts_with('z') {
+                        true => view.read::<ZSet>(name).expect("only sorted sets").map_or(0, |zset| zset.len()),
+                        false => view.read::<Set>(name).expect("only sets").map_or(0, |set| set.len()),
+                    };
+                    assert_eq!(len, expected);
+                }
+                6 => {
+                    let name = Key::new(space.hasher(), key.as_bytes());
+                    space.view(DB, at(now_ms)).delete(name, false, Event::generic("del"));
+                    model.remove(&key);
+                }
+                _ => {
+                    now_ms += rng.below(300) as i64;
+                    settle(&mut space, at(now_ms));
+                }
+            }
+            model.retain(|_, members| !members.is_empty());
+            let dated = space.dbs[0].table.iter().filter(|entry| types::soonest(*entry).is_some()).count();
+            assert_eq!(space.dbs[0].subkeys.count, dated);
+        }
+        let late = at(now_ms + 10_000);
+        settle(&mut space, late);
+        let stays = model.values().filter(|members| members.values().any(Option::is_none)).count();
+        assert_eq!((space.total_keys(), space.dbs[0].subkeys.count), (stays, 0));
+    }
+
+    #[test]
+    fn members_go_on_time_and_nobody_sees_them_later() {
+        for seed in 0..4 {
+            let run = std::panic::catch_unwind(|| members_run(seed));
+            assert!(run.is_ok(), "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn a_set_whose_members_are_all_due_goes_as_a_whole() {
+        let mut space = space();
+        space.book.propagate = true;
+        for i in 0..500 {
+            set_member(&mut space, at(START_MS), "s", &format!("m{i}"), Some(START_MS + 10));
+        }
+        let key = Key::new(space.hasher(), b"s");
+        let mut view = space.view(DB, at(START_MS + 10));
+        assert!(view.read::<Set>(key).expect("a set").is_none());
+        assert_eq!(space.book.vanished.iter().map(|gone| gone.element.is_none()).collect::<Vec<_>>(), [true]);
+        assert_eq!((space.book.counters.expired_subkeys, space.dbs[0].subkeys.count), (500, 0));
     }
 }

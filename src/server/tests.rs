@@ -115,6 +115,53 @@ fn deadlines_of_fields_are_told_as_points_in_time_and_only_where_they_changed() 
 }
 
 #[test]
+fn deadlines_of_members_are_told_as_points_in_time() {
+    let mut bench = Bench::new();
+    bench.run("SADD s a b c");
+    bench.run("ZADD z 1 a 2 b");
+    bench.expect("EXPIREMEMBER s a 100", &[&format!("PEXPIREMEMBERAT s a {}", after(100_000))]);
+    bench.expect("EXPIREMEMBER z a 50 ms", &[&format!("PEXPIREMEMBERAT z a {}", after(50))]);
+    bench.expect("EXPIREMEMBER s zz 100", &[]);
+    bench.expect("PERSIST s b", &[]);
+    bench.expect("PERSIST s a", &["PERSIST s a"]);
+    bench.expect("EXPIREMEMBER s a 0", &["SREM s a"]);
+    bench.expect("EXPIREMEMBERAT z b 1", &["ZREM z b"]);
+    bench.server.keyspace.book.active_expire = false;
+    bench.run("EXPIREMEMBER s b 10 ms");
+    bench.pass(50);
+    bench.expect("SCARD s", &["SREM s b"]);
+    bench.expect("ZADD z 3 c", &["MULTI", "DEL z", "ZADD z 3 c", "EXEC"]);
+}
+
+#[test]
+fn a_message_that_is_sent_again_is_told_once() {
+    let mut bench = Bench::new();
+    let id = format!("{START_MS}-0");
+    bench.expect(
+        "XADD s IDMP p i * f v",
+        &["MULTI", &format!("XADD s {id} f v"), &format!("XIDMPRECORD s p i {id}"), "EXEC"],
+    );
+    bench.expect("XADD s IDMP p i * f other", &[]);
+    bench.expect(&format!("XIDMPRECORD s p i {id}"), &[]);
+    bench.expect("XCFGSET s IDMP-DURATION 5", &["XCFGSET s IDMP-DURATION 5"]);
+    let next = format!("{START_MS}-1");
+    let expected = [
+        "MULTI".to_owned(),
+        format!("XADD s {next} f v"),
+        format!("XIDMPRECORD s p i {next}"),
+        "XTRIM s MAXLEN = 0".to_owned(),
+        "EXEC".to_owned(),
+    ];
+    bench.expect("XADD s MAXLEN 0 IDMP p i * f v", &expected.each_ref().map(String::as_str));
+    bench.pass(6_000);
+    bench.tick();
+    let later = format!("{}-0", after(6_000));
+    let expected =
+        ["MULTI".to_owned(), format!("XADD s {later} f v"), format!("XIDMPRECORD s p i {later}"), "EXEC".to_owned()];
+    bench.expect("XADD s IDMP p i * f v", &expected.each_ref().map(String::as_str));
+}
+
+#[test]
 fn a_deadline_in_the_past_is_told_as_a_deletion() {
     let mut bench = Bench::new();
     bench.run("HSET h a 1 b 2 c 3 d 4");

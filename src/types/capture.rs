@@ -14,6 +14,8 @@ pub enum Piece<'a> {
     Scored(&'a [u8], f64),
     /// Of a hash, with its deadline.
     Field(&'a [u8], &'a [u8], Option<i64>),
+    /// Of a set whose members may have deadlines, with its own.
+    DatedMember(&'a [u8], Option<i64>),
     /// Of a list: a node as files have it.
     Node(NodeView<'a>),
 }
@@ -67,6 +69,20 @@ impl Taker<Field> for OfTable {
     }
 }
 
+/// The same for a set whose members may have deadlines: to the table they are fields without a value.
+struct OfDatedSet(Box<dyn Pieces>);
+
+impl Taker<Field> for OfDatedSet {
+    fn segment(&mut self, items: SegmentView<'_, Field>) {
+        items.for_each_fetched(|item| self.0.piece(Piece::DatedMember(item.field(), item.deadline())));
+        self.0.pause(0);
+    }
+
+    fn end(&mut self) {
+        self.0.end();
+    }
+}
+
 /// Lists hand over blocks of nodes.
 struct OfList(Box<dyn Pieces>);
 
@@ -88,12 +104,16 @@ macro_rules! with_table {
             Big::List($nodes) => $of_list,
             Big::Set($table) => $what,
             Big::Hash($table) => $what,
-            Big::DatedHash(hash) => {
+            Big::DatedHash(hash) | Big::DatedSet(hash) => {
                 let $table: &Table<Field> = hash.table();
                 $what
             }
             Big::ZSet(sorted) => {
                 let $table = sorted.table();
+                $what
+            }
+            Big::DatedZSet(dated) => {
+                let $table = dated.sorted().table();
                 $what
             }
             Big::Str(_) | Big::Stream(_) | Big::Array(_) | Big::Vector(_) => $otherwise,
@@ -102,13 +122,17 @@ macro_rules! with_table {
 }
 
 impl Big {
-    /// Whether it can be handed over while it changes.
+    /// Whether it can be handed over while it changes. Not a sorted set with deadlines, which stand in another table than the
+    /// members; but one that got its first deadline meanwhile is handed over to its end, without it.
     pub fn can_be_captured(&self) -> bool {
-        with_table!(self, _table => true, _nodes => true, false)
+        !matches!(self, Big::DatedZSet(_)) && with_table!(self, _table => true, _nodes => true, false)
     }
 
     /// Begins to hand its present elements over. The epoch differs from that of every capture before.
     pub fn begin_capture(&self, epoch: u32, to: Box<dyn Pieces>) {
+        if let Big::DatedSet(set) = self {
+            return set.table().begin_capture(epoch, Box::new(OfDatedSet(to)));
+        }
         with_table!(
             self,
             table => table.begin_capture(epoch, Box::new(OfTable(to))),

@@ -12,7 +12,10 @@
 //! ```
 
 use super::value::{Elem, EntryRef, Kind, Type, Value};
-use super::{Array, Hash, List, Scratch, Set, Str, Stream, StreamData, StreamId, VectorSet, ZSet};
+use super::{
+    Array, ConsumerNumber, Hash, List, Scratch, Set, Str, Stream, StreamData, StreamId, VectorSet, ZSet,
+    member_deadline,
+};
 use sha1::{Digest as _, Sha1};
 
 /// 160 bits.
@@ -49,7 +52,12 @@ pub fn digest(entry: EntryRef<'_>) -> Digest {
         Type::List => List::view(entry).range(0, usize::MAX, |elem| {
             digest = with_text(elem, |text| Digest::of(&[&digest.0, text]));
         }),
-        Type::Set => Set::view(entry).for_each(|elem| digest.mix(with_text(elem, |text| Digest::of(&[text])))),
+        Type::Set => Set::view(entry).for_each_dated(|elem, deadline| {
+            digest.mix(with_text(elem, |text| match deadline {
+                None => Digest::of(&[text]),
+                Some(at) => Digest::of(&[text, b"", &at.to_le_bytes()]),
+            }));
+        }),
         Type::Hash => Hash::view(entry).for_each_dated(|field, value, deadline| {
             let (mut field_text, mut value_text) = (itoa::Buffer::new(), itoa::Buffer::new());
             let (field, value) = (field.text(&mut field_text), value.text(&mut value_text));
@@ -61,7 +69,10 @@ pub fn digest(entry: EntryRef<'_>) -> Digest {
         Type::ZSet => ZSet::view(entry).range(0, usize::MAX, |member, score| {
             // Both zeros are one score.
             let score = if score == 0.0 { 0.0f64 } else { score };
-            digest.mix(with_text(member, |member| Digest::of(&[member, &score.to_le_bytes()])));
+            digest.mix(with_text(member, |member| match member_deadline(entry, member).flatten() {
+                None => Digest::of(&[member, &score.to_le_bytes()]),
+                Some(at) => Digest::of(&[member, &score.to_le_bytes(), &at.to_le_bytes()]),
+            }));
         }),
         Type::Stream => digest = stream(Stream::view(entry)),
         Type::Array => Array::view(entry).walk(0, u64::MAX, false, |index, elem| {
@@ -97,6 +108,13 @@ fn stream(data: &StreamData) -> Digest {
             for id in consumer.pending_from(StreamId::MIN) {
                 let deliveries = group.pending(id).map_or(0, |pending| pending.deliveries).to_be_bytes();
                 digest = Digest::of(&[&digest.0, &id.to_be_bytes(), &deliveries]);
+            }
+        }
+        if group.nacked() > 0 {
+            for (id, pending) in group.pending_from(StreamId::MIN) {
+                if pending.consumer == ConsumerNumber::NOBODY {
+                    digest = Digest::of(&[&digest.0, &id.to_be_bytes(), &pending.deliveries.to_be_bytes()]);
+                }
             }
         }
     }

@@ -27,11 +27,16 @@ pub use list::{End, List, ListMut, ListRef};
 pub use set::{Set, SetMut, SetRef};
 pub use str::{BIG_STRING_BYTES, Encoded, Scratch, Str, StrMut, StrRef, TooLong};
 pub use stream::{
-    Consumer, ConsumerNumber, Deleted, GivenId, Group, GroupBuilder, IdText, Log, LogFacts, NodeLimits, Pending, Range,
-    References, Stream, StreamData, StreamEntry, StreamId, StreamMut, Threshold, Trim, fuzz_stream,
+    Consumer, ConsumerNumber, Deleted, GivenId, Group, GroupBuilder, IdText, Idempotence, Log, LogFacts,
+    MAX_DURATION_S, MAX_LEN, Memory, NodeLimits, Pending, Range, Recorded, References, Stream, StreamData, StreamEntry,
+    StreamId, StreamMut, Threshold, Trim, content_id, fuzz_stream,
 };
 pub use value::{
-    Big, Elem, Entry, EntryMut, EntryRef, Kind, Limits, Stage, Type, Value, copy_of, encoding, soonest, type_of,
+    Big, Elem, Entry, EntryMut, EntryRef, Kind, Limits, Stage, Type, Value, copy_of, count, encoding, is_all_due,
+    is_emptied, remove_due, soonest, soonest_member, type_of,
 };
 pub use vector::{BadFilter, DEFAULT_M, Expr, Projection, VectorMut, VectorSet, Vectors, Wanted, fuzz_filter, score};
-pub use zset::{AddOptions, Added, LexBound, MemberRef, ScoreBound, ScoreRange, Span, ZSet, ZSetMut, ZSetRef};
+pub use zset::{
+    AddOptions, Added, DatedZSet, LexBound, MemberRef, ScoreBound, ScoreRange, Span, ZSet, ZSetMut, ZSetRef,
+    member_deadline,
+};

@@ -1,5 +1,7 @@
-//! Sets: sorted integers in one run of bytes, one listpack of members, or a table. Knows no key.
+//! Sets: sorted integers in one run of bytes, one listpack of members, or a table; once a member has a deadline, a table of
+//! members with deadlines. Knows no key.
 
+use super::hash::DatedHash;
 use super::value::{Big, Elem, Entry, EntryMut, EntryRef, Kind, Limits, Type, Value};
 use crate::base::number;
 use crate::ds::listpack::{self, HEADER_BYTES};
@@ -19,6 +21,8 @@ pub enum SetRef<'a> {
     Packed(&'a [u8]),
     /// A table.
     Table(&'a Table<Member>),
+    /// A table of members with deadlines.
+    Dated(&'a DatedHash),
 }
 
 impl<'a> SetRef<'a> {
@@ -28,6 +32,7 @@ impl<'a> SetRef<'a> {
             SetRef::Ints(ints) => intset::len(ints),
             SetRef::Packed(pack) => listpack::count(pack),
             SetRef::Table(table) => table.len(),
+            SetRef::Dated(set) => set.table().len(),
         }
     }
 
@@ -43,6 +48,7 @@ impl<'a> SetRef<'a> {
             SetRef::Ints(ints) => number::parse_i64(member).is_some_and(|n| intset::contains(ints, n)),
             SetRef::Packed(pack) => listpack::find(pack, member, HEADER_BYTES, 1).is_some(),
             SetRef::Table(table) => table.get(table.hasher().hash(member), member).is_some(),
+            SetRef::Dated(set) => set.get(member).is_some(),
         }
     }
 
@@ -61,6 +67,7 @@ impl<'a> SetRef<'a> {
             SetRef::Ints(ints) => intset::iter(ints).all(|n| each(Elem::Int(n))),
             SetRef::Packed(pack) => listpack::iter(pack).all(|(_, elem)| each(elem)),
             SetRef::Table(table) => table.iter().all(|member| each(Elem::Str(member.bytes()))),
+            SetRef::Dated(set) => set.table().iter().all(|member| each(Elem::Str(member.field()))),
         }
     }
 
@@ -72,10 +79,29 @@ impl<'a> SetRef<'a> {
         });
     }
 
+    /// Every member with its deadline (Unix milliseconds), if it has one.
+    pub fn for_each_dated(&self, mut each: impl FnMut(Elem<'a>, Option<i64>)) {
+        match *self {
+            SetRef::Dated(set) => {
+                set.table().iter().for_each(|member| each(Elem::Str(member.field()), member.deadline()));
+            }
+            _ => self.for_each(|member| each(member, None)),
+        }
+    }
+
+    /// The deadline of a member; nothing if there is no such member.
+    pub fn deadline(&self, member: &[u8]) -> Option<Option<i64>> {
+        match self {
+            SetRef::Dated(set) => set.get(member).map(|member| member.deadline()),
+            _ => self.contains(member).then_some(None),
+        }
+    }
+
     /// One step of SSCAN: a packed set comes whole.
     pub fn scan(&self, cursor: u64, count: usize, mut each: impl FnMut(Elem<'a>)) -> u64 {
         match *self {
             SetRef::Table(table) => table.scan(cursor, count, |member| each(Elem::Str(member.bytes()))),
+            SetRef::Dated(set) => set.table().scan(cursor, count, |member| each(Elem::Str(member.field()))),
             _ => {
                 self.for_each(each);
                 0
@@ -87,6 +113,7 @@ impl<'a> SetRef<'a> {
     pub fn random(&self, random: &mut impl FnMut() -> u64) -> Option<Elem<'a>> {
         match *self {
             SetRef::Table(table) => table.random(random).map(|member| Elem::Str(member.bytes())),
+            SetRef::Dated(set) => set.table().random(random).map(|member| Elem::Str(member.field())),
             _ => self.nth(super::value::below(random, self.len() as u64)? as usize),
         }
     }
@@ -96,20 +123,30 @@ impl<'a> SetRef<'a> {
         match *self {
             SetRef::Ints(ints) => intset::get(ints, index).map(Elem::Int),
             SetRef::Packed(pack) => listpack::get(pack, index as i64),
-            SetRef::Table(_) => None,
+            SetRef::Table(_) | SetRef::Dated(_) => None,
         }
     }
 
     /// Heap bytes beyond the entry; `samples` members are measured (0: all) and the rest estimated.
     pub fn alloc_bytes(&self, samples: usize) -> usize {
-        let SetRef::Table(table) = *self else { return 0 };
         let most = if samples == 0 { usize::MAX } else { samples };
         let (mut seen, mut bytes) = (0usize, 0usize);
-        for member in table.iter().take(most) {
+        let mut add = |member_bytes: usize| {
             seen += 1;
-            bytes += member.alloc_bytes();
-        }
-        table.table_bytes() + bytes * table.len() / seen.max(1)
+            bytes += member_bytes;
+        };
+        let beside = match *self {
+            SetRef::Table(table) => {
+                table.iter().take(most).for_each(|member| add(member.alloc_bytes()));
+                table.table_bytes()
+            }
+            SetRef::Dated(set) => {
+                set.table().iter().take(most).for_each(|member| add(member.alloc_bytes()));
+                set.table().table_bytes() + set.index_bytes()
+            }
+            _ => return 0,
+        };
+        beside + bytes * self.len() / seen.max(1)
     }
 }
 
@@ -131,6 +168,7 @@ impl<E: DerefMut<Target = Entry>> SetMut<E> {
     pub fn view(&self) -> SetRef<'_> {
         match (Kind::of(self.entry.kind()), self.entry.big()) {
             (_, Some(Big::Set(table))) => SetRef::Table(table),
+            (_, Some(Big::DatedSet(set))) => SetRef::Dated(set),
             (Kind::SetInts, _) => SetRef::Ints(self.entry.value()),
             _ => SetRef::Packed(self.entry.value()),
         }
@@ -199,7 +237,12 @@ impl<E: DerefMut<Target = Entry>> SetMut<E> {
     }
 
     fn add_to_table(&mut self, member: &[u8]) -> bool {
-        let Some(Big::Set(table)) = self.entry.big_mut() else { unreachable!("a set is packed or a table") };
+        let table = match self.entry.big_mut() {
+            Some(Big::Set(table)) => table,
+            // What is there keeps its deadline.
+            Some(Big::DatedSet(set)) => return set.set(member, b"", true),
+            _ => unreachable!("a set is packed or a table"),
+        };
         let hash = table.hasher().hash(member);
         if table.get(hash, member).is_some() {
             return false;
@@ -217,10 +260,60 @@ impl<E: DerefMut<Target = Entry>> SetMut<E> {
                 None => false,
             },
             _ => {
-                let Some(Big::Set(table)) = self.entry.big_mut() else { return false };
+                let table = match self.entry.big_mut() {
+                    Some(Big::Set(table)) => table,
+                    Some(Big::DatedSet(set)) => return set.remove(member),
+                    _ => return false,
+                };
                 let hash = table.hasher().hash(member);
                 table.remove(hash, member).is_some()
             }
+        }
+    }
+
+    /// Sets or takes away the deadline (Unix milliseconds) of a member; whether there is such a member.
+    pub fn set_deadline(&mut self, member: &[u8], deadline: Option<i64>) -> bool {
+        if self.entry.kind() != Kind::BigSetDated as u8 {
+            let there = self.view().contains(member);
+            if !there || deadline.is_none() {
+                return there;
+            }
+            self.allow_dates();
+        }
+        match self.entry.big_mut() {
+            Some(Big::DatedSet(set)) => set.set_deadline(member, deadline),
+            _ => false,
+        }
+    }
+
+    /// Adds a member with a deadline; whether it is new.
+    pub fn add_dated(&mut self, member: &[u8], deadline: Option<i64>) -> bool {
+        self.allow_dates();
+        match self.entry.big_mut() {
+            Some(Big::DatedSet(set)) if set.get(member).is_none() => {
+                set.insert_new(member, b"", deadline);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// From any form to the one with deadlines.
+    fn allow_dates(&mut self) {
+        if self.entry.kind() == Kind::BigSetDated as u8 {
+            return;
+        }
+        let mut set = DatedHash::of(Table::new(self.limits.hasher));
+        let mut text = itoa::Buffer::new();
+        self.view().for_each(|elem| set.insert_new(elem.text(&mut text), b"", None));
+        self.entry.set_big(Kind::BigSetDated as u8, Box::new(Big::DatedSet(Box::new(set))));
+    }
+
+    /// Removes members that were due by `now_ms`, the soonest first, at most `most`, and names them; how many.
+    pub fn remove_due(&mut self, now_ms: i64, most: usize, gone: &mut impl FnMut(&[u8])) -> usize {
+        match self.entry.big_mut() {
+            Some(Big::DatedSet(set)) => set.remove_due(now_ms, most, gone),
+            _ => 0,
         }
     }
 
@@ -266,6 +359,7 @@ impl Value for Set {
     fn view(entry: EntryRef<'_>) -> SetRef<'_> {
         match (Kind::of(entry.kind()), entry.big()) {
             (_, Some(Big::Set(table))) => SetRef::Table(table),
+            (_, Some(Big::DatedSet(set))) => SetRef::Dated(set),
             (Kind::SetInts, _) => SetRef::Ints(entry.value()),
             _ => SetRef::Packed(entry.value()),
         }
@@ -282,6 +376,11 @@ impl Value for Set {
 
     fn is_empty(entry: EntryRef<'_>) -> bool {
         Self::view(entry).is_empty()
+    }
+
+    #[inline]
+    fn soonest(entry: EntryRef<'_>) -> Option<i64> {
+        super::value::soonest_member(entry)
     }
 }
 
@@ -315,6 +414,7 @@ mod tests {
             SetRef::Ints(_) => assert!(set.len() <= limits.set_ints),
             SetRef::Packed(_) => assert!(set.len() <= limits.set_entries && longest <= limits.set_value),
             SetRef::Table(table) => table.check(),
+            SetRef::Dated(set) => set.check(),
         }
     }
 
@@ -366,6 +466,59 @@ mod tests {
                 }
             }
             agree(&held, &model);
+        }
+    }
+
+    /// Members with deadlines, against a map of them.
+    fn dated_run(seed: u64) {
+        let (mut rng, mut model) = (Rng::seeded(seed), std::collections::BTreeMap::<Vec<u8>, Option<i64>>::new());
+        let mut held = Held::<Set>::new(limits(seed));
+        let mut now_ms = 1_000;
+        for step in 0..steps(6_000) {
+            let member = element(&mut rng, [20, 300][seed as usize % 2]);
+            match rng.below(8) {
+                0..=2 => {
+                    let is_new = !model.contains_key(&member);
+                    assert_eq!(held.edit(|set| set.add(&member)), is_new);
+                    model.entry(member).or_default();
+                }
+                3..=5 => {
+                    let deadline = (rng.below(5) > 0).then(|| now_ms + 1 + rng.below(900) as i64);
+                    let there = model.get_mut(&member).map(|old| *old = deadline).is_some();
+                    assert_eq!(held.edit(|set| set.set_deadline(&member, deadline)), there);
+                }
+                6 => assert_eq!(held.edit(|set| set.remove(&member)), model.remove(&member).is_some()),
+                _ => {
+                    now_ms += rng.below(200) as i64;
+                    let due = |deadline: &Option<i64>| deadline.is_some_and(|at| at <= now_ms);
+                    let mut gone = Vec::new();
+                    held.edit(|set| set.remove_due(now_ms, usize::MAX, &mut |member| gone.push(member.to_vec())));
+                    gone.sort();
+                    let expected: Vec<Vec<u8>> = model.iter().filter(|(_, d)| due(d)).map(|(m, _)| m.clone()).collect();
+                    assert_eq!(gone, expected);
+                    model.retain(|_, deadline| !due(deadline));
+                }
+            }
+            assert_eq!(Set::soonest(held.entry()), model.values().flatten().min().copied());
+            if step % 100 == 0 {
+                let mut all = std::collections::BTreeMap::new();
+                held.view().for_each_dated(|member, deadline| {
+                    all.insert(text(member), deadline);
+                });
+                assert_eq!((&all, held.view().len()), (&model, model.len()));
+                if let SetRef::Dated(set) = held.view() {
+                    set.check();
+                }
+                held.check_copy();
+            }
+        }
+    }
+
+    #[test]
+    fn members_with_deadlines_behave_as_a_naive_map() {
+        for seed in 0..4 {
+            let run = std::panic::catch_unwind(|| dated_run(seed));
+            assert!(run.is_ok(), "seed {seed}");
         }
     }
 

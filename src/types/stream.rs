@@ -6,6 +6,7 @@
 
 mod group;
 mod id;
+mod idmp;
 mod log;
 mod node;
 #[cfg(test)]
@@ -13,6 +14,7 @@ mod tests;
 
 pub use group::{Consumer, ConsumerNumber, Group, GroupBuilder, Pending};
 pub use id::{GivenId, IdText, StreamId};
+pub use idmp::{Idempotence, MAX_DURATION_S, MAX_LEN, Memory, Recorded, content_id};
 pub use log::{Log, LogFacts, NodeLimits, Range, Threshold, Trim};
 pub use node::StreamEntry;
 
@@ -29,6 +31,8 @@ pub struct Stream;
 pub struct StreamData {
     log: Log,
     groups: BTreeMap<Box<[u8]>, Box<Group>>,
+    /// What it knows of producers; nothing as long as none said who it is and the bounds are the usual ones.
+    idmp: Option<Box<Idempotence>>,
 }
 
 /// What becomes of the places where groups still refer to an entry that is to be deleted.
@@ -59,8 +63,13 @@ impl StreamData {
     ///
     /// # Errors
     /// `Corrupt` if a group comes twice.
-    pub fn from_parts(log: Log, groups: impl IntoIterator<Item = (Box<[u8]>, Group)>) -> Result<StreamData, Corrupt> {
-        let mut data = StreamData { log, groups: BTreeMap::new() };
+    pub fn from_parts(
+        log: Log,
+        groups: impl IntoIterator<Item = (Box<[u8]>, Group)>,
+        idmp: Option<Idempotence>,
+    ) -> Result<StreamData, Corrupt> {
+        let idmp = idmp.filter(|idmp| !idmp.is_plain()).map(Box::new);
+        let mut data = StreamData { log, groups: BTreeMap::new(), idmp };
         for (name, group) in groups {
             if data.groups.insert(name, Box::new(group)).is_some() {
                 return Err(Corrupt { offset: 0, what: "stream with a group twice" });
@@ -84,6 +93,19 @@ impl StreamData {
     #[inline]
     pub fn log_mut(&mut self) -> &mut Log {
         &mut self.log
+    }
+
+    // ---- Producers ----
+
+    /// What it knows of producers, if it knows of any or has bounds of its own.
+    #[inline]
+    pub fn idmp(&self) -> Option<&Idempotence> {
+        self.idmp.as_deref()
+    }
+
+    /// What it knows of producers, to change it.
+    pub fn idmp_mut(&mut self) -> &mut Idempotence {
+        self.idmp.get_or_insert_default()
     }
 
     // ---- Groups ----
@@ -150,6 +172,11 @@ impl StreamData {
         }
     }
 
+    /// Whether a group has pending entries of no consumer.
+    pub fn has_nacked(&self) -> bool {
+        self.groups.values().any(|group| group.nacked() > 0)
+    }
+
     // ---- Deleting ----
 
     /// Deletes an entry unless a reference that must stay forbids it.
@@ -181,7 +208,8 @@ impl StreamData {
     /// Allocations that freeing it touches, about.
     pub fn free_effort(&self) -> usize {
         let groups = self.groups.values().map(|group| 2 + group.pending_len() / 16 + group.consumer_count());
-        self.log.node_count() + groups.sum::<usize>()
+        let producers = self.idmp().map_or(0, Idempotence::free_effort);
+        self.log.node_count() + groups.sum::<usize>() + producers
     }
 
     /// Heap bytes; `samples` nodes are measured (0: all).
@@ -189,7 +217,8 @@ impl StreamData {
         let groups = self.groups.iter().map(|(name, group)| {
             name.len() + size_of::<(Box<[u8]>, Box<Group>)>() + size_of::<Group>() + group.alloc_bytes()
         });
-        size_of::<StreamData>() + self.log.alloc_bytes(samples) + groups.sum::<usize>()
+        let producers = self.idmp().map_or(0, Idempotence::alloc_bytes);
+        size_of::<StreamData>() + self.log.alloc_bytes(samples) + groups.sum::<usize>() + producers
     }
 }
 
@@ -283,8 +312,16 @@ impl Value for Stream {
         StreamMut { entry, limits: NodeLimits { bytes: limits.stream_bytes, entries: limits.stream_entries } }
     }
 
-    fn create(key: &[u8], _limits: &Limits, lru: u32) -> Entry {
-        StreamData::default().into_entry(key, lru, None)
+    fn create(key: &[u8], limits: &Limits, lru: u32) -> Entry {
+        // A stream keeps the bounds that are configured when it is made.
+        let is_usual = limits.stream_memory == Memory::default();
+        let idmp = (!is_usual).then(|| Box::new(Idempotence::new(limits.stream_memory)));
+        StreamData { idmp, ..StreamData::default() }.into_entry(key, lru, None)
+    }
+
+    #[inline]
+    fn soonest(entry: EntryRef<'_>) -> Option<i64> {
+        Self::view(entry).idmp().and_then(Idempotence::soonest)
     }
 
     /// Never: a stream keeps its ids and groups when all entries are gone.

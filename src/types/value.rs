@@ -1,8 +1,9 @@
 //! What the types share: the kinds of an entry, the heap payload, the limits of the packed encodings.
 
 use super::hash::DatedHash;
-use super::stream::StreamData;
+use super::stream::{Memory, StreamData};
 use super::vector::Vectors;
+use super::zset::DatedZSet;
 use crate::base::hash::Hasher;
 use crate::ds::array::{Array as Slots, Thresholds};
 use crate::ds::quicklist::{Fill, QuickList};
@@ -102,6 +103,10 @@ pub enum Kind {
     BigArray = 0x17,
     /// A vector set.
     BigVector = 0x16,
+    /// A set as a table, members with deadlines.
+    BigSetDated = 0x18,
+    /// A sorted set as a tree and a table, with deadlines beside it.
+    BigZSetDated = 0x19,
 }
 
 impl Kind {
@@ -126,6 +131,8 @@ impl Kind {
             0x15 => Kind::BigStream,
             0x17 => Kind::BigArray,
             0x16 => Kind::BigVector,
+            0x18 => Kind::BigSetDated,
+            0x19 => Kind::BigZSetDated,
             other => unreachable!("entry kind {other} was never written"),
         }
     }
@@ -136,9 +143,9 @@ impl Kind {
         match self {
             Kind::Int | Kind::Str | Kind::StrRaw | Kind::BigStr => Type::String,
             Kind::ListPacked | Kind::BigList => Type::List,
-            Kind::SetInts | Kind::SetPacked | Kind::BigSet => Type::Set,
+            Kind::SetInts | Kind::SetPacked | Kind::BigSet | Kind::BigSetDated => Type::Set,
             Kind::HashPacked | Kind::HashPackedTtl | Kind::BigHash => Type::Hash,
-            Kind::ZSetPacked | Kind::BigZSet => Type::ZSet,
+            Kind::ZSetPacked | Kind::BigZSet | Kind::BigZSetDated => Type::ZSet,
             Kind::BigStream => Type::Stream,
             Kind::BigArray => Type::Array,
             Kind::BigVector => Type::VectorSet,
@@ -158,8 +165,12 @@ pub enum Big {
     List(Box<QuickList>),
     /// A set.
     Set(Table<Member>),
+    /// A set whose members may have deadlines.
+    DatedSet(Box<DatedHash>),
     /// A sorted set.
     ZSet(Box<Sorted>),
+    /// A sorted set whose members may have deadlines.
+    DatedZSet(Box<DatedZSet>),
     /// A stream.
     Stream(Box<StreamData>),
     /// An array.
@@ -210,9 +221,10 @@ impl Big {
     pub fn prefetch_member(&self, hash: u64, stage: Stage) -> bool {
         match self {
             Big::Hash(table) => stage.of(table, hash),
-            Big::DatedHash(dated) => stage.of(dated.table(), hash),
+            Big::DatedHash(dated) | Big::DatedSet(dated) => stage.of(dated.table(), hash),
             Big::Set(table) => stage.of(table, hash),
             Big::ZSet(tree) => stage.of(tree.table(), hash),
+            Big::DatedZSet(dated) => stage.of(dated.sorted().table(), hash),
             Big::Str(_) | Big::List(_) | Big::Stream(_) | Big::Array(_) | Big::Vector(_) => true,
         }
     }
@@ -222,10 +234,11 @@ impl Big {
         match self {
             Big::Str(_) => 1,
             Big::Hash(table) => table.len(),
-            Big::DatedHash(hash) => hash.table().len(),
+            Big::DatedHash(hash) | Big::DatedSet(hash) => hash.table().len(),
             Big::List(nodes) => nodes.node_count(),
             Big::Set(table) => table.len(),
             Big::ZSet(tree) => 2 * tree.len(),
+            Big::DatedZSet(dated) => 3 * dated.sorted().len(),
             Big::Stream(stream) => stream.free_effort(),
             Big::Array(slots) => usize::try_from(slots.count()).unwrap_or(usize::MAX),
             Big::Vector(vectors) => vectors.len() + vectors.attribute_count(),
@@ -238,9 +251,11 @@ impl Big {
             Big::Str(bytes) => Big::Str(bytes.clone()),
             Big::Hash(table) => Big::Hash(super::hash::clone_table(table)),
             Big::DatedHash(hash) => Big::DatedHash(Box::new(hash.deep_clone())),
+            Big::DatedSet(set) => Big::DatedSet(Box::new(set.deep_clone())),
             Big::List(nodes) => Big::List(nodes.clone()),
             Big::Set(table) => Big::Set(super::set::clone_table(table)),
             Big::ZSet(tree) => Big::ZSet(Box::new(tree.deep_clone())),
+            Big::DatedZSet(dated) => Big::DatedZSet(Box::new(dated.deep_clone())),
             Big::Stream(stream) => Big::Stream(stream.clone()),
             Big::Array(slots) => Big::Array(slots.clone()),
             Big::Vector(vectors) => Big::Vector(vectors.clone()),
@@ -262,8 +277,8 @@ pub fn encoding(entry: EntryRef<'_>) -> &'static str {
         Kind::HashPackedTtl => "listpackex",
         Kind::SetInts => "intset",
         Kind::BigList => "quicklist",
-        Kind::BigSet | Kind::BigHash => "hashtable",
-        Kind::BigZSet => "skiplist",
+        Kind::BigSet | Kind::BigSetDated | Kind::BigHash => "hashtable",
+        Kind::BigZSet | Kind::BigZSetDated => "skiplist",
         Kind::BigStream => "stream",
         Kind::BigArray => "sliced-array",
         // What the reference shows for the values of all modules.
@@ -271,10 +286,75 @@ pub fn encoding(entry: EntryRef<'_>) -> &'static str {
     }
 }
 
-/// The soonest deadline of an element (a hash's field) of a value; nothing if none has one. O(1).
+/// The soonest deadline of an element of a value (a hash's field, a set's member, a message that a stream knows); nothing if
+/// none has one. O(1).
 #[inline]
 pub fn soonest(entry: EntryRef<'_>) -> Option<i64> {
-    super::hash::soonest(entry)
+    match Kind::of(entry.kind()) {
+        Kind::HashPackedTtl | Kind::BigHash => super::Hash::soonest(entry),
+        Kind::BigSetDated | Kind::BigZSetDated => soonest_member(entry),
+        Kind::BigStream => super::Stream::soonest(entry),
+        _ => None,
+    }
+}
+
+/// The soonest deadline of a member of a set or sorted set. Nothing else has one, and most are told by their kind alone.
+#[inline]
+pub fn soonest_member(entry: EntryRef<'_>) -> Option<i64> {
+    if entry.kind() < Kind::BigSetDated as u8 {
+        return None;
+    }
+    match entry.big() {
+        Some(Big::DatedSet(set)) => set.soonest(),
+        Some(Big::DatedZSet(zset)) => zset.soonest(),
+        _ => None,
+    }
+}
+
+/// Number of members of a set or sorted set with deadlines.
+pub fn count(entry: EntryRef<'_>) -> usize {
+    match entry.big() {
+        Some(Big::DatedSet(set)) => set.table().len(),
+        Some(Big::DatedZSet(zset)) => zset.sorted().len(),
+        _ => 0,
+    }
+}
+
+/// Whether every member of a set or sorted set was due by `now_ms`.
+pub fn is_all_due(entry: EntryRef<'_>, now_ms: i64) -> bool {
+    match entry.big() {
+        Some(Big::DatedSet(set)) => set.is_all_due(now_ms),
+        Some(Big::DatedZSet(zset)) => zset.is_all_due(now_ms),
+        _ => false,
+    }
+}
+
+/// Removes elements that were due by `now_ms`, the soonest first, at most `most`, and names those that a key loses (what a
+/// stream forgets has no name); how many.
+pub fn remove_due(
+    entry: EntryMut<'_>,
+    limits: &Limits,
+    now_ms: i64,
+    most: usize,
+    mut gone: impl FnMut(&[u8]),
+) -> usize {
+    match Kind::of(entry.kind()).type_of() {
+        Type::Hash => super::Hash::edit(entry, limits).remove_all_due(now_ms, most, gone),
+        Type::Set => super::Set::edit(entry, limits).remove_due(now_ms, most, &mut gone),
+        Type::ZSet => super::ZSet::edit(entry, limits).remove_due(now_ms, most, &mut gone),
+        Type::Stream => super::Stream::edit(entry, limits).idmp_mut().remove_due(now_ms, most),
+        _ => 0,
+    }
+}
+
+/// Whether a value of elements with deadlines has none left. A stream stays without.
+pub fn is_emptied(entry: EntryRef<'_>) -> bool {
+    match Kind::of(entry.kind()).type_of() {
+        Type::Hash => super::Hash::is_empty(entry),
+        Type::Set => super::Set::is_empty(entry),
+        Type::ZSet => super::ZSet::is_empty(entry),
+        _ => false,
+    }
 }
 
 /// A copy of an entry under another name, with its deadline and access bits.
@@ -318,6 +398,8 @@ pub struct Limits {
     pub stream_bytes: usize,
     /// Most entries of a stream's node; 0: no limit.
     pub stream_entries: u64,
+    /// What new streams remember of producers.
+    pub stream_memory: Memory,
     /// The hash of members and fields of new tables.
     pub hasher: Hasher,
 }
@@ -350,6 +432,7 @@ impl Limits {
             list_packed_threshold: 0,
             stream_bytes: 4096,
             stream_entries: 100,
+            stream_memory: Memory::default(),
             hasher,
         }
     }

@@ -1,5 +1,9 @@
 //! Sorted sets: one listpack of member, score, member, score ... in order while small, else a tree with a table of members.
-//! Order: score, then member bytes. Knows no key.
+//! Order: score, then member bytes. Deadlines of members lie beside the tree. Knows no key.
+
+mod dated;
+
+pub use dated::DatedZSet;
 
 use super::value::{Big, Elem, Entry, EntryMut, EntryRef, Kind, Limits, Type, Value};
 use crate::base::float;
@@ -332,13 +336,23 @@ impl<E: DerefMut<Target = Entry>> ZSetMut<E> {
     pub fn view(&self) -> ZSetRef<'_> {
         match self.entry.big() {
             Some(Big::ZSet(tree)) => ZSetRef::Tree(tree),
+            Some(Big::DatedZSet(dated)) => ZSetRef::Tree(dated.sorted()),
             _ => ZSetRef::Packed(self.entry.value()),
         }
     }
 
+    fn dated(&mut self) -> Option<&mut DatedZSet> {
+        match self.entry.big_mut() {
+            Some(Big::DatedZSet(dated)) => Some(dated),
+            _ => None,
+        }
+    }
+
+    /// The tree, to add members or change scores.
     fn tree(&mut self) -> Option<&mut Sorted> {
         match self.entry.big_mut() {
             Some(Big::ZSet(tree)) => Some(tree),
+            Some(Big::DatedZSet(dated)) => Some(dated.sorted_mut()),
             _ => None,
         }
     }
@@ -425,6 +439,9 @@ impl<E: DerefMut<Target = Entry>> ZSetMut<E> {
 
     /// Removes a member; whether it was there.
     pub fn remove(&mut self, member: &[u8]) -> bool {
+        if let Some(dated) = self.dated() {
+            return dated.remove(member);
+        }
         if let Some(tree) = self.tree() {
             return tree.remove(member);
         }
@@ -436,6 +453,9 @@ impl<E: DerefMut<Target = Entry>> ZSetMut<E> {
 
     /// Removes `count` members from rank `first` on.
     pub fn remove_range(&mut self, first: usize, count: usize) -> usize {
+        if let Some(dated) = self.dated() {
+            return dated.remove_range(first, count);
+        }
         if let Some(tree) = self.tree() {
             return tree.remove_range(first, count);
         }
@@ -443,6 +463,39 @@ impl<E: DerefMut<Target = Entry>> ZSetMut<E> {
             Some(at) => listpack::remove_range(&mut *self.entry, at, count.saturating_mul(2)) / 2,
             None => 0,
         }
+    }
+
+    /// Sets or takes away the deadline (Unix milliseconds) of a member; whether there is such a member.
+    pub fn set_deadline(&mut self, member: &[u8], deadline: Option<i64>) -> bool {
+        if self.view().score(member).is_none() {
+            return false;
+        }
+        if deadline.is_some() {
+            self.allow_dates();
+        }
+        if let Some(dated) = self.dated() {
+            dated.set_deadline(member, deadline);
+        }
+        true
+    }
+
+    /// From any form to the one with deadlines.
+    fn allow_dates(&mut self) {
+        if self.entry.big().is_none() {
+            self.unpack();
+        }
+        let hasher = self.limits.hasher;
+        let tree = match self.entry.big_mut() {
+            Some(Big::ZSet(tree)) => std::mem::replace(&mut **tree, Sorted::new(hasher)),
+            _ => return,
+        };
+        let dated = DatedZSet::of(tree, hasher);
+        self.entry.set_big(Kind::BigZSetDated as u8, Box::new(Big::DatedZSet(Box::new(dated))));
+    }
+
+    /// Removes members that were due by `now_ms`, the soonest first, at most `most`, and names them; how many.
+    pub fn remove_due(&mut self, now_ms: i64, most: usize, gone: &mut impl FnMut(&[u8])) -> usize {
+        self.dated().map_or(0, |dated| dated.remove_due(now_ms, most, gone))
     }
 
     fn unpack(&mut self) {
@@ -511,6 +564,7 @@ impl Value for ZSet {
     fn view(entry: EntryRef<'_>) -> ZSetRef<'_> {
         match entry.big() {
             Some(Big::ZSet(tree)) => ZSetRef::Tree(tree),
+            Some(Big::DatedZSet(dated)) => ZSetRef::Tree(dated.sorted()),
             _ => ZSetRef::Packed(entry.value()),
         }
     }
@@ -526,6 +580,20 @@ impl Value for ZSet {
 
     fn is_empty(entry: EntryRef<'_>) -> bool {
         Self::view(entry).is_empty()
+    }
+
+    #[inline]
+    fn soonest(entry: EntryRef<'_>) -> Option<i64> {
+        super::value::soonest_member(entry)
+    }
+}
+
+/// The deadline of a member of a sorted set; nothing if there is no such member.
+pub fn member_deadline(entry: EntryRef<'_>, member: &[u8]) -> Option<Option<i64>> {
+    ZSet::view(entry).score(member)?;
+    match entry.big() {
+        Some(Big::DatedZSet(dated)) => Some(dated.deadline(member)),
+        _ => Some(None),
     }
 }
 
@@ -661,6 +729,61 @@ mod tests {
                 }
             }
             agree(&held, &model);
+        }
+    }
+
+    /// Members with deadlines, against a map of scores and deadlines.
+    fn dated_run(seed: u64) {
+        let (mut rng, mut model) = (Rng::seeded(seed), BTreeMap::<Vec<u8>, (f64, Option<i64>)>::new());
+        let mut held = Held::<ZSet>::new(limits(seed));
+        let mut now_ms = 1_000;
+        for step in 0..steps(6_000) {
+            let (member, score) = (element(&mut rng, [20, 300][seed as usize % 2]), rng.below(40) as f64);
+            match rng.below(9) {
+                0..=2 => {
+                    held.edit(|zset| zset.add(&member, score, AddOptions::default()));
+                    model.entry(member).or_default().0 = score;
+                }
+                3..=5 => {
+                    let deadline = (rng.below(5) > 0).then(|| now_ms + 1 + rng.below(900) as i64);
+                    let there = model.get_mut(&member).map(|old| old.1 = deadline).is_some();
+                    assert_eq!(held.edit(|zset| zset.set_deadline(&member, deadline)), there);
+                }
+                6 => assert_eq!(held.edit(|zset| zset.remove(&member)), model.remove(&member).is_some()),
+                7 => {
+                    let (first, count) = (rng.below(30) as usize, rng.below(4) as usize);
+                    let scores = model.iter().map(|(member, (score, _))| (member.clone(), *score)).collect();
+                    let gone: Pairs = sorted(&scores).into_iter().skip(first).take(count).collect();
+                    assert_eq!(held.edit(|zset| zset.remove_range(first, count)), gone.len());
+                    gone.iter().for_each(|(member, _)| {
+                        model.remove(member);
+                    });
+                }
+                _ => {
+                    now_ms += rng.below(200) as i64;
+                    let due = |deadline: &Option<i64>| deadline.is_some_and(|at| at <= now_ms);
+                    let count = model.values().filter(|(_, deadline)| due(deadline)).count();
+                    assert_eq!(held.edit(|zset| zset.remove_due(now_ms, usize::MAX, &mut |_| ())), count);
+                    model.retain(|_, (_, deadline)| !due(deadline));
+                }
+            }
+            assert_eq!(ZSet::soonest(held.entry()), model.values().filter_map(|(_, deadline)| *deadline).min());
+            if step % 100 == 0 {
+                agree(&held, &model.iter().map(|(member, (score, _))| (member.clone(), *score)).collect());
+                let dated = |member: &[u8]| member_deadline(held.entry(), member);
+                assert!(model.iter().all(|(member, (_, deadline))| dated(member) == Some(*deadline)));
+                if let Some(Big::DatedZSet(dated)) = held.entry().big() {
+                    dated.check();
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn members_with_deadlines_behave_as_a_naive_map() {
+        for seed in 0..4 {
+            let run = std::panic::catch_unwind(|| dated_run(seed));
+            assert!(run.is_ok(), "seed {seed}");
         }
     }
 

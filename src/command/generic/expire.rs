@@ -4,6 +4,7 @@ use super::super::args::Args;
 use super::super::ctx::{Ctx, Flow, Outcome};
 use super::super::error::CmdError;
 use super::super::expiry::{self, Unit};
+use super::member;
 use crate::base::text;
 use crate::keyspace::Key;
 
@@ -93,6 +94,9 @@ pub(super) fn pexpireat(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
 /// PERSIST.
 pub(super) fn persist(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let key = args.key()?;
+    if args.more() {
+        return member::persist(cx, key, args.bytes()?);
+    }
     let had_one = expiry::persist(cx, key);
     cx.reply.int(i64::from(had_one));
     Ok(Flow::Done)
@@ -117,13 +121,21 @@ fn to_seconds(ms: i64) -> i64 {
 /// TTL.
 pub(super) fn ttl(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let (key, now_ms) = (args.key()?, cx.now.unix_ms.0);
-    reply_deadline(cx, key, |deadline| to_seconds(deadline.saturating_sub(now_ms)))
+    let show = |deadline: i64| to_seconds(deadline.saturating_sub(now_ms));
+    match args.more() {
+        true => member::reply_deadline(cx, key, args.bytes()?, show),
+        false => reply_deadline(cx, key, show),
+    }
 }
 
 /// PTTL.
 pub(super) fn pttl(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let (key, now_ms) = (args.key()?, cx.now.unix_ms.0);
-    reply_deadline(cx, key, |deadline| deadline.saturating_sub(now_ms))
+    let show = |deadline: i64| deadline.saturating_sub(now_ms);
+    match args.more() {
+        true => member::reply_deadline(cx, key, args.bytes()?, show),
+        false => reply_deadline(cx, key, show),
+    }
 }
 
 /// EXPIRETIME.

@@ -11,7 +11,7 @@ use crate::keyspace::{Key, Missing};
 use crate::types::Hash;
 
 /// Deadlines of fields lie before this, Unix milliseconds: the format of the reference has 46 bits for them.
-const END_MS: i64 = 1 << 46;
+pub const END_MS: i64 = 1 << 46;
 
 const FAST_WRITE: u32 = flag::WRITE | flag::FAST;
 const FAST_READ: u32 = flag::READONLY | flag::FAST;
@@ -278,10 +278,34 @@ fn hexpire(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     // The short form, ours: one field, and whether it has this deadline now.
     let (key, field, seconds) = (args.key()?, args.bytes()?, args.bytes()?);
     let at_ms = deadline(cx, seconds, Unit::Seconds)?;
+    let found = expire_field(cx, key, field, at_ms)?;
+    cx.reply.int(i64::from(found));
+    Ok(Flow::Done)
+}
+
+/// Gives one field a deadline, in the past deletes it; whether there was such a field.
+pub(in crate::command) fn expire_field(
+    cx: &mut Ctx<'_>,
+    key: Key<'_>,
+    field: &[u8],
+    at_ms: i64,
+) -> Result<bool, CmdError> {
     let mut codes = Vec::with_capacity(1);
     give_deadline(cx, key, at_ms, Condition::Always, std::iter::once(field), &mut codes)?;
-    cx.reply.int(i64::from(codes.iter().any(|code| matches!(code, Code::Set | Code::Deleted))));
-    Ok(Flow::Done)
+    Ok(codes.iter().any(|code| matches!(code, Code::Set | Code::Deleted)))
+}
+
+/// Takes one field's deadline away; whether it had one.
+pub(in crate::command) fn persist_field(cx: &mut Ctx<'_>, key: Key<'_>, field: &[u8]) -> Result<bool, CmdError> {
+    let now_ms = cx.now.unix_ms.0;
+    let Some(mut edit) = cx.db.edit::<Hash>(key, Missing::Skip)? else { return Ok(false) };
+    let deadline = edit.view().get_dated(field).and_then(|(_, deadline)| deadline);
+    if deadline.is_none_or(|at_ms| at_ms <= now_ms) {
+        return Ok(false);
+    }
+    edit.value().set_deadline(field, None);
+    edit.finish(super::PERSISTED);
+    Ok(true)
 }
 
 fn hpexpire(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {

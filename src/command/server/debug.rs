@@ -303,8 +303,9 @@ fn htstats_key(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let stats = match entry.big() {
         Some(Big::Set(table)) => table.stats(),
         Some(Big::Hash(table)) => table.stats(),
-        Some(Big::DatedHash(hash)) => hash.table().stats(),
+        Some(Big::DatedHash(hash) | Big::DatedSet(hash)) => hash.table().stats(),
         Some(Big::ZSet(tree)) => tree.table().stats(),
+        Some(Big::DatedZSet(dated)) => dated.sorted().table().stats(),
         _ => {
             return Err(CmdError::text(
                 "ERR The value stored at the specified key is not represented using an hash table",

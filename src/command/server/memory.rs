@@ -101,13 +101,21 @@ fn bytes_of(entry: EntryRef<'_>, samples: usize) -> usize {
         Type::List => List::view(entry).alloc_bytes(),
         Type::Set => Set::view(entry).alloc_bytes(samples),
         Type::Hash => Hash::view(entry).alloc_bytes(samples),
-        Type::ZSet => ZSet::view(entry).alloc_bytes(samples),
+        Type::ZSet => ZSet::view(entry).alloc_bytes(samples) + dates_bytes(entry, samples),
         Type::Stream => Stream::view(entry).alloc_bytes(samples),
         Type::Array => Array::view(entry).alloc_bytes(samples),
         Type::VectorSet => VectorSet::view(entry).alloc_bytes(samples),
     };
     let boxed = entry.big().map_or(0, |_| alloc::size_class(size_of::<Big>()));
     SLOT_BYTES + entry.alloc_bytes() + boxed + beyond
+}
+
+/// Bytes of the deadlines of a sorted set's members.
+fn dates_bytes(entry: EntryRef<'_>, samples: usize) -> usize {
+    match entry.big() {
+        Some(Big::DatedZSet(dated)) => dated.dates_bytes(samples),
+        _ => 0,
+    }
 }
 
 fn usage(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {

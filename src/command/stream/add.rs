@@ -1,9 +1,15 @@
 //! Streams: XADD and XTRIM.
+//!
+//! Who says who it is (IDMP, IDMPAUTO) may send a message again: it is not added again, and its id is replied. Those who follow
+//! hear of such an entry as of any other, and then which message it was.
 
 use super::{INVALID_ID, parse_id, reply_id};
 use crate::command::{Args, CmdError, Ctx, Flow, Outcome};
+use crate::journal::Effects;
 use crate::keyspace::{Event, Missing};
-use crate::types::{GivenId, Limits, Log, References, Stream, StreamData, StreamId, Threshold, Trim};
+use crate::types::{
+    GivenId, Limits, Log, References, Stream, StreamData, StreamId, StreamMut, Threshold, Trim, content_id,
+};
 
 const TWO_STRATEGIES: CmdError =
     CmdError::text("ERR syntax error, MAXLEN and MINID options at the same time are not compatible");
@@ -18,6 +24,11 @@ const OLD_ID: CmdError =
     CmdError::text("ERR The ID specified in XADD is equal or smaller than the target stream top item");
 const EXHAUSTED: CmdError =
     CmdError::text("ERR The stream has exhausted the last possible ID, unable to add more items");
+const SENDER_TWICE: CmdError = CmdError::text("ERR IDMP/IDMPAUTO specified multiple times");
+const SENDER_WITH_ID: CmdError = CmdError::text("ERR IDMP/IDMPAUTO can be used only with auto-generated IDs");
+const NO_PRODUCER: CmdError = CmdError::text("ERR IDMP requires a non-empty producer ID");
+const NO_IID: CmdError = CmdError::text("ERR IDMP requires a non-empty idempotent ID");
+const NO_AUTO_PRODUCER: CmdError = CmdError::text("ERR IDMPAUTO requires a non-empty producer ID");
 const TOO_LARGE: CmdError = CmdError::text("ERR Elements are too large to be stored");
 
 /// Most entries that a trim of whole nodes removes when it is not told, in nodes; bounds of that.
@@ -25,13 +36,24 @@ const DEFAULT_LIMIT_NODES: u64 = 100;
 const DEFAULT_LIMIT: u64 = 10_000;
 const MAX_DEFAULT_LIMIT: u64 = 1_000_000;
 
+/// A change that breaks a WATCH and is not announced.
+const UNANNOUNCED: Event = Event { changed: true, ..Event::SILENT };
+
+/// Who sends a message, and which of its messages it is, unless that is to be told by what it says.
+#[derive(Clone, Copy)]
+struct Sender<'a> {
+    producer: &'a [u8],
+    iid: Option<&'a [u8]>,
+}
+
 /// What XADD and XTRIM are told besides the entry's words.
-struct Options {
+struct Options<'a> {
     trim: Option<Trim>,
     references: References,
     make: bool,
     /// The id that XADD was given, unless it is to make one.
     id: Option<GivenId>,
+    sender: Option<Sender<'a>>,
 }
 
 /// Takes KEEPREF, DELREF or ACKED.
@@ -47,11 +69,11 @@ pub fn accept_references(args: &mut Args<'_>) -> Option<References> {
     }
 }
 
-impl Options {
+impl<'a> Options<'a> {
     /// Reads options; of XADD up to its id, of XTRIM all words.
     #[inline]
-    fn read(args: &mut Args<'_>, adds: bool, limits: &Limits) -> Result<Options, CmdError> {
-        let mut options = Options { trim: None, references: References::Keep, make: true, id: None };
+    fn read(args: &mut Args<'a>, adds: bool, limits: &Limits) -> Result<Options<'a>, CmdError> {
+        let mut options = Options { trim: None, references: References::Keep, make: true, id: None, sender: None };
         // Most XADDs have none.
         if adds && args.accept("*") {
             return Ok(options);
@@ -74,8 +96,15 @@ impl Options {
                 options.make = false;
             } else if let Some(references) = accept_references(args) {
                 options.references = references;
+            } else if adds && follows && args.accept("idmpauto") {
+                options.sent_by(Sender { producer: args.bytes()?, iid: None })?;
+            } else if adds && args.left() > 2 && args.accept("idmp") {
+                options.sent_by(Sender { producer: args.bytes()?, iid: Some(args.bytes()?) })?;
             } else if adds {
                 options.id = Some(StreamId::parse_given(args.bytes()?).ok_or(INVALID_ID)?);
+                if options.sender.is_some() {
+                    return Err(SENDER_WITH_ID);
+                }
                 break;
             } else {
                 return Err(CmdError::SYNTAX);
@@ -86,8 +115,20 @@ impl Options {
         Ok(options)
     }
 
+    fn sent_by(&mut self, sender: Sender<'a>) -> Result<(), CmdError> {
+        if self.sender.replace(sender).is_some() {
+            return Err(SENDER_TWICE);
+        }
+        match sender.iid {
+            None if sender.producer.is_empty() => Err(NO_AUTO_PRODUCER),
+            Some(_) if sender.producer.is_empty() => Err(NO_PRODUCER),
+            Some([]) => Err(NO_IID),
+            _ => Ok(()),
+        }
+    }
+
     /// The words behind MAXLEN or MINID.
-    fn threshold<'a>(
+    fn threshold(
         &mut self,
         args: &mut Args<'a>,
         read: impl FnOnce(&mut Args<'a>) -> Result<Threshold, CmdError>,
@@ -192,24 +233,33 @@ pub fn xadd(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         cx.reply.null();
         return Ok(Flow::Done);
     };
+    let now_ms = cx.now.unix_ms.0;
+    let content = options.sender.filter(|sender| sender.iid.is_none()).map(|_| content_id(words / 2, &word));
+    let auto_iid = content.as_ref().map_or(&b""[..], |id| id);
+    let sent = options.sender.map(|sender| (sender.producer, sender.iid.unwrap_or(auto_iid)));
     let mut stream = edit.value();
+    if let Some(known) = sent.and_then(|sent| sent_before(&mut stream, sent, now_ms)) {
+        drop(stream);
+        edit.finish(UNANNOUNCED);
+        cx.effects.none();
+        reply_id(&mut cx.reply, known);
+        return Ok(Flow::Done);
+    }
     let last = stream.log().last_id();
     if last == StreamId::MAX {
         return Err(EXHAUSTED);
     }
-    let id = next_id(options.id, last, cx.now.unix_ms.0)?;
+    let id = next_id(options.id, last, now_ms)?;
     if !Log::takes(bytes) {
         return Err(TOO_LARGE);
     }
     stream.append(id, words / 2, bytes, &word);
+    if let Some((producer, iid)) = sent {
+        stream.idmp_mut().record(producer, iid, id, now_ms);
+    }
     let trimmed = options.trim.map_or(0, |trim| stream.trim(trim, options.references));
     if cx.effects.wanted {
-        let (trim, id) = (options.exact_words(&stream), id.text());
-        let mut effect: Vec<&[u8]> = vec![b"XADD", key.bytes];
-        effect.extend(trim.iter().map(|word| &word[..]));
-        effect.push(id.as_bytes());
-        effect.extend((0..words).map(word));
-        cx.effects.replace(&effect);
+        tell(cx.effects, key.bytes, &options, &stream, id, sent, argv.iter().skip(first));
     }
     drop(stream);
     edit.finish(Event::stream("xadd"));
@@ -218,6 +268,43 @@ pub fn xadd(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     }
     reply_id(&mut cx.reply, id);
     Ok(Flow::Done)
+}
+
+/// The id that a message got when it was sent before.
+#[cold]
+fn sent_before(stream: &mut StreamMut<'_>, (producer, iid): (&[u8], &[u8]), now_ms: i64) -> Option<StreamId> {
+    let known = stream.idmp()?.find(producer, iid, now_ms)?;
+    let idmp = stream.idmp_mut();
+    idmp.duplicates = idmp.duplicates.saturating_add(1);
+    Some(known)
+}
+
+/// An entry was added: what makes it elsewhere.
+fn tell<'a>(
+    effects: &mut Effects,
+    key: &[u8],
+    options: &Options<'_>,
+    stream: &StreamData,
+    id: StreamId,
+    sent: Option<(&[u8], &[u8])>,
+    words: impl Iterator<Item = &'a [u8]>,
+) {
+    let (trim, text) = (options.exact_words(stream), id.text());
+    // An entry that the trim took at once must be there while its message is recorded.
+    let trims_later = sent.is_some() && stream.log().get(id).is_none();
+    let mut effect: Vec<&[u8]> = vec![b"XADD", key];
+    effect.extend(trim.iter().filter(|_| !trims_later).map(|word| &word[..]));
+    effect.push(text.as_bytes());
+    words.for_each(|word| effect.push(word));
+    effects.replace(&effect);
+    if let Some((producer, iid)) = sent {
+        effects.replace(&[b"XIDMPRECORD", key, producer, iid, text.as_bytes()]);
+    }
+    if trims_later {
+        let mut effect: Vec<&[u8]> = vec![b"XTRIM", key];
+        effect.extend(trim.iter().map(|word| &word[..]));
+        effects.replace(&effect);
+    }
 }
 
 pub fn xtrim(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {

@@ -116,10 +116,19 @@ impl<'a> Claiming<'a> {
     /// What is deleted in the stream can't be claimed: it is pending no more. Whether it was.
     fn forget(&mut self, group: &mut Group, id: StreamId) -> bool {
         let Some(pending) = group.pending(id) else { return false };
-        let owner = group.consumer_at(pending.consumer).map(|consumer| consumer.name().to_vec()).unwrap_or_default();
+        let owner = group.consumer_at(pending.consumer).map(|consumer| consumer.name().to_vec());
         group.acknowledge(id);
-        // Claimed where it is deleted, too, it is forgotten there.
-        self.note(group, id, &pending, &owner);
+        match owner {
+            // Claimed where it is deleted, too, it is forgotten there.
+            Some(owner) => self.note(group, id, &pending, &owner),
+            None => {
+                self.changes += 1;
+                if self.keep_words {
+                    let [key, name, _] = self.names;
+                    self.words.push(OwnedArgv::of(&[b"XACK", key, name, id.text().as_bytes()]));
+                }
+            }
+        }
         true
     }
 

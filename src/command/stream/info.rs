@@ -5,7 +5,7 @@ use super::{GROUP, HELP, KEY, READ_SUB, reply_entry, reply_id};
 use crate::command::table::{Arg, Command, acl, flag};
 use crate::command::{Args, CmdError, Ctx, Flow, Outcome};
 use crate::resp::Reply;
-use crate::types::{Group, Stream, StreamData, StreamId};
+use crate::types::{Group, Idempotence, Stream, StreamData, StreamId};
 
 const ROW: Command = Command {
     group: "stream",
@@ -54,6 +54,8 @@ pub const SUBCOMMANDS: &[Command] = &[
             ("6.0.0", "FULL."),
             ("7.0.0", "The fields max-deleted-entry-id, entries-added, recorded-first-entry-id, entries-read and lag."),
             ("7.2.0", "The field active-time; seen-time is when a consumer last tried anything."),
+            ("8.6.0", "The fields of producers, once a stream knows of any or has bounds of its own."),
+            ("8.8.0", "The field nacked-count, if there are any."),
         ],
         run: Some(stream),
         ..ROW
@@ -140,8 +142,10 @@ fn stream(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let stream = cx.db.read::<Stream>(key)?.ok_or(CmdError::NO_SUCH_KEY)?;
     let full = full_count(args)?;
     let reply = &mut cx.reply;
-    reply.map(if full.is_some() { 9 } else { 10 });
+    let producers = if stream.idmp().is_some() { 6 } else { 0 };
+    reply.map(producers + if full.is_some() { 9 } else { 10 });
     facts(reply, stream);
+    stream.idmp().into_iter().for_each(|idmp| facts_of_producers(reply, idmp));
     match full {
         Some(count) => rest_full(reply, stream, count),
         None => rest_short(reply, stream),
@@ -165,6 +169,22 @@ fn facts(reply: &mut Reply<'_>, stream: &StreamData) {
     reply.int(log.entries_added() as i64);
     reply.bulk(b"recorded-first-entry-id");
     reply_id(reply, log.first_id());
+}
+
+/// Told of a stream that knows of producers, or has bounds of its own.
+fn facts_of_producers(reply: &mut Reply<'_>, idmp: &Idempotence) {
+    let fields = [
+        ("idmp-duration", idmp.memory().duration_s.into()),
+        ("idmp-maxsize", idmp.memory().max_len.into()),
+        ("pids-tracked", idmp.producer_count() as u64),
+        ("iids-tracked", idmp.tracked() as u64),
+        ("iids-added", idmp.added),
+        ("iids-duplicates", idmp.duplicates),
+    ];
+    for (name, value) in fields {
+        reply.bulk(name.as_bytes());
+        reply.int(value as i64);
+    }
 }
 
 fn rest_short(reply: &mut Reply<'_>, stream: &StreamData) {
@@ -195,7 +215,8 @@ fn rest_full(reply: &mut Reply<'_>, stream: &StreamData, count: usize) {
     reply.bulk(b"groups");
     reply.array(stream.group_count());
     for (name, group) in stream.groups() {
-        reply.map(7);
+        let nacked = group.nacked();
+        reply.map(if nacked > 0 { 8 } else { 7 });
         reply.bulk(b"name");
         reply.bulk(name);
         reply.bulk(b"last-delivered-id");
@@ -206,6 +227,10 @@ fn rest_full(reply: &mut Reply<'_>, stream: &StreamData, count: usize) {
         int_or_null(reply, stream.lag(group));
         reply.bulk(b"pel-count");
         reply.len(group.pending_len());
+        if nacked > 0 {
+            reply.bulk(b"nacked-count");
+            reply.len(nacked);
+        }
         reply.bulk(b"pending");
         reply.array(group.pending_len().min(count));
         for (id, pending) in group.pending_from(StreamId::MIN).take(count) {

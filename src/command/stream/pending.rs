@@ -80,14 +80,16 @@ fn list(reply: &mut crate::resp::Reply<'_>, group: &Group, filter: &Filter<'_>, 
     let (at, mut written) = (reply.defer(), 0);
     let mut show = |id: StreamId| {
         let Some(pending) = group.pending(id) else { return true };
+        let owner = group.consumer_at(pending.consumer);
         let idle_ms = now_ms.saturating_sub(pending.delivered_ms);
         if filter.idle_ms != 0 && idle_ms < filter.idle_ms {
             return true;
         }
         reply.array(4);
         reply_id(reply, id);
-        reply.bulk(group.consumer_at(pending.consumer).map_or(b"", |consumer| consumer.name()));
-        reply.int(idle_ms.max(0));
+        // What nobody has is idle for no time that could be told.
+        reply.bulk(owner.map_or(b"", |consumer| consumer.name()));
+        reply.int(owner.map_or(-1, |_| idle_ms.max(0)));
         reply.int(pending.deliveries as i64);
         written += 1;
         written < filter.count

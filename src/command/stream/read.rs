@@ -405,7 +405,8 @@ impl Delivery<'_> {
             let Some(entry) = self.log.get(*id) else { continue };
             reply.array(4);
             reply_body(reply, &entry);
-            reply.int(self.now_ms.saturating_sub(before.delivered_ms).max(0));
+            let idle_ms = self.now_ms.saturating_sub(before.delivered_ms).max(0);
+            reply.int(if before.consumer == ConsumerNumber::NOBODY { -1 } else { idle_ms });
             reply.int(before.deliveries as i64);
             self.deliver(*id, before.deliveries.saturating_add(1), keep_words);
             written += 1;

@@ -55,7 +55,7 @@ impl Sink for Recorder {
         let key = (db, entry.key().to_vec());
         let limits = Limits::new(Hasher::seeded([1, 2, 3, 4]));
         let copy = match entry.big() {
-            Some(Big::Set(_)) => Set::create(entry.key(), &limits, 0),
+            Some(Big::Set(_) | Big::DatedSet(_)) => Set::create(entry.key(), &limits, 0),
             Some(Big::ZSet(_)) => ZSet::create(entry.key(), &limits, 0),
             _ => Hash::create(entry.key(), &limits, 0),
         };
@@ -94,6 +94,10 @@ impl Pieces for Rebuilt {
     fn piece(&mut self, piece: Piece<'_>) {
         let is_new = match piece {
             Piece::Member(member) => SetMut::of(&mut self.copy, &self.limits).add(member),
+            Piece::DatedMember(member, deadline) => {
+                let is_new = SetMut::of(&mut self.copy, &self.limits).add(member);
+                is_new && SetMut::of(&mut self.copy, &self.limits).set_deadline(member, deadline)
+            }
             Piece::Scored(member, score) => {
                 let added = ZSetMut::of(&mut self.copy, &self.limits).add(member, score, AddOptions::default());
                 matches!(added, Added::New(_))
@@ -144,6 +148,9 @@ fn image_of(space: &Keyspace) -> Image {
     space.dbs.iter().enumerate().flat_map(of_db).collect()
 }
 
+/// A time that does not come in the test.
+const FAR_MS: i64 = 1 << 40;
+
 fn change(space: &mut Keyspace, rng: &mut Rng, now_ms: i64) {
     let db = DbIndex(rng.below(DBS) as u32);
     let other = DbIndex(rng.below(DBS) as u32);
@@ -151,7 +158,7 @@ fn change(space: &mut Keyspace, rng: &mut Rng, now_ms: i64) {
     let element = format!("{}", rng.below(50));
     let mut view = space.view(db, Now::at_unix_ms(now_ms));
     let key = view.key(name.as_bytes());
-    match rng.below(40) {
+    match rng.below(46) {
         0..=9 => {
             let deadline =
                 if rng.below(3) == 0 { Deadline::At(Some(now_ms + rng.below(90) as i64)) } else { Deadline::Keep };
@@ -193,6 +200,22 @@ fn change(space: &mut Keyspace, rng: &mut Rng, now_ms: i64) {
         37 => drop(crate::keyspace::expire::step(space, Now::at_unix_ms(now_ms), 50)),
         38 if rng.below(40) == 0 => drop(space.flush(Some(db), rng.below(2) == 0)),
         39 if rng.below(20) == 0 => space.swap(db, other),
+        40..=41 => {
+            if let Ok(Some(mut edit)) = view.edit::<Set>(key, Missing::Skip) {
+                edit.value().set_deadline(element.as_bytes(), Some(FAR_MS + rng.below(9) as i64));
+                edit.finish(Event::set("expire"));
+            }
+        }
+        42..=44 => {
+            if let Ok(Some(mut edit)) = view.edit::<ZSet>(key, Missing::Create) {
+                let score = rng.below(20) as f64;
+                edit.value().add(element.as_bytes(), score, AddOptions::default());
+                if rng.below(20) == 0 {
+                    edit.value().set_deadline(element.as_bytes(), Some(FAR_MS));
+                }
+                edit.finish(Event::zset("zadd"));
+            }
+        }
         _ => {}
     }
 }

@@ -64,6 +64,8 @@ impl<I: Input> Decoder<'_, '_, I> {
             code::SET => self.set(),
             code::SET_INTSET => self.set_ints(),
             code::SET_LISTPACK => self.set_packed(),
+            code::SET_DATED => self.set_dated(),
+            code::ZSET_DATED => self.zset_dated(),
             code::ZSET | code::ZSET_2 => self.zset(code == code::ZSET),
             code::ZSET_ZIPLIST | code::ZSET_LISTPACK => self.zset_packed(code == code::ZSET_ZIPLIST),
             code::HASH => self.hash(),
@@ -72,7 +74,11 @@ impl<I: Input> Decoder<'_, '_, I> {
             code::HASH_LISTPACK_EX | code::HASH_LISTPACK_EX_PRE_GA => {
                 self.hash_dated_packed(code == code::HASH_LISTPACK_EX)
             }
-            code::STREAM_LISTPACKS | code::STREAM_LISTPACKS_2 | code::STREAM_LISTPACKS_3 => {
+            code::STREAM_LISTPACKS
+            | code::STREAM_LISTPACKS_2
+            | code::STREAM_LISTPACKS_3
+            | code::STREAM_LISTPACKS_4
+            | code::STREAM_LISTPACKS_5 => {
                 Ok(stream::decode(self.reader, code)?.into_entry(self.key, self.how.access, None))
             }
             code::ARRAY => self.array(),
@@ -261,7 +267,38 @@ impl<I: Input> Decoder<'_, '_, I> {
         self.big_entry(Kind::BigSet, Big::Set(table))
     }
 
+    fn set_dated(&mut self) -> Result<Entry, Fault> {
+        let soonest = self.soonest()?;
+        let count = self.reader.length()?;
+        let mut entry = Set::create(self.key, self.how.limits, self.how.access);
+        let mut set = SetMut::of(&mut entry, self.how.limits);
+        for _ in 0..count {
+            let deadline = self.deadline(Some(soonest))?;
+            if !set.add_dated(self.reader.string()?, deadline) {
+                return Err(self.reader.corrupt("a member that is there twice"));
+            }
+        }
+        if count == 0 { Err(Fault::Empty) } else { Ok(entry) }
+    }
+
     // ---- Sorted sets ----
+
+    fn zset_dated(&mut self) -> Result<Entry, Fault> {
+        let soonest = self.soonest()?;
+        let count = self.reader.length()?;
+        let mut entry = ZSet::create(self.key, self.how.limits, self.how.access);
+        let mut zset = ZSetMut::of(&mut entry, self.how.limits);
+        let mut member = Vec::new();
+        for _ in 0..count {
+            let deadline = self.deadline(Some(soonest))?;
+            self.reader.string_into(&mut member)?;
+            if !matches!(zset.add(&member, self.reader.double()?, AddOptions::default()), Added::New(_)) {
+                return Err(self.reader.corrupt("a member that is there twice"));
+            }
+            zset.set_deadline(&member, deadline);
+        }
+        if count == 0 { Err(Fault::Empty) } else { Ok(entry) }
+    }
 
     fn zset(&mut self, scores_as_text: bool) -> Result<Entry, Fault> {
         let count = self.reader.length()?;
@@ -376,19 +413,24 @@ impl<I: Input> Decoder<'_, '_, I> {
         Ok(u64::from_le_bytes(self.reader.array()?))
     }
 
+    /// The deadline of the next element, by its distance from the soonest, or as it is.
+    fn deadline(&mut self, soonest: Option<u64>) -> Result<Option<i64>, Fault> {
+        let ttl = self.reader.length()?;
+        let at = soonest.map_or(Some(ttl), |soonest| soonest.checked_add(ttl)?.checked_sub(1));
+        match (ttl, at.and_then(|at| i64::try_from(at).ok())) {
+            (0, _) => Ok(None),
+            (_, Some(at @ 0..=MAX_DEADLINE_MS)) => Ok(Some(at)),
+            _ => Err(self.reader.corrupt("a field's deadline beyond all times")),
+        }
+    }
+
     fn hash_dated(&mut self, is_relative: bool) -> Result<Entry, Fault> {
         let soonest = if is_relative { Some(self.soonest()?) } else { None };
         let count = self.reader.length()?;
         let mut hash = HashBuilder::new(self.how.limits, usize::try_from(count).unwrap_or(usize::MAX));
         let mut field = Vec::new();
         for _ in 0..count {
-            let ttl = self.reader.length()?;
-            let at = soonest.map_or(Some(ttl), |soonest| soonest.checked_add(ttl)?.checked_sub(1));
-            let deadline = match (ttl, at.and_then(|at| i64::try_from(at).ok())) {
-                (0, _) => None,
-                (_, Some(at @ 0..=MAX_DEADLINE_MS)) => Some(at),
-                _ => return Err(self.reader.corrupt("a field's deadline beyond all times")),
-            };
+            let deadline = self.deadline(soonest)?;
             self.reader.string_into(&mut field)?;
             if !hash.add(&field, self.reader.string()?, deadline) {
                 return Err(self.reader.corrupt(TWICE));

@@ -7,11 +7,13 @@
 //!  5 sorted set         n (member score-f64)*n            from the greatest to the least
 //! 11 intset, 16 hash, 17 sorted set, 20 set               one string: the packed value in its wire form
 //! 18 list               n (container string)*n            1 one large element, 2 a listpack
-//! 21 stream             drawn in stream.rs
+//! 21, 26, 27 stream     drawn in stream.rs
 //! 24 hash               soonest-ms-u64 n (ttl field value)*n   ttl: deadline - soonest + 1, or 0 for none
 //! 25 hash               soonest-ms-u64 string             listpack of field, value, deadline or 0
 //! 200 array             next-of-ring n (index text)*n
 //! 201 vector set        drawn in vector.rs
+//! 202 set               soonest-ms-u64 n (ttl member)*n
+//! 203 sorted set        soonest-ms-u64 n (ttl member score-f64)*n      from the greatest to the least
 //! ```
 
 use super::{code, container, string_form as form};
@@ -20,13 +22,16 @@ use crate::base::number;
 use crate::ds::array::Array;
 use crate::ds::quicklist::NodeView;
 use crate::ds::record::FieldRef;
+use crate::ds::sorted::Sorted;
 use crate::ds::{intset, listpack};
-use crate::types::{self, Big, DatedHash, EntryRef, Hash, Kind, Piece, Scratch, Str, StrRef, Value};
+use crate::types::{self, Big, DatedHash, DatedZSet, EntryRef, Hash, Kind, Piece, Scratch, Str, StrRef, Stream, Value};
 
 /// Strings up to here are not worth compressing, bytes.
 const COMPRESS_FROM_BYTES: usize = 20;
 /// What compressing must save, bytes.
 const SAVED_BYTES: usize = 4;
+/// Members of a sorted set that are a part.
+const PART_ELEMENTS: usize = 1024;
 /// Longest text of a number that is written as one.
 const INT_TEXT_MAX: usize = 11;
 
@@ -131,8 +136,10 @@ impl<S: Sink> Encoder<S> {
             Kind::HashPackedTtl => self.dated_pack(entry),
             Kind::BigList
             | Kind::BigSet
+            | Kind::BigSetDated
             | Kind::BigHash
             | Kind::BigZSet
+            | Kind::BigZSetDated
             | Kind::BigStream
             | Kind::BigArray
             | Kind::BigVector => self.big(entry),
@@ -160,13 +167,17 @@ impl<S: Sink> Encoder<S> {
                 self.dated_head(hash);
                 hash.table().iter().for_each(|field| self.dated_field(field, hash.soonest()));
             }
+            Some(Big::DatedSet(set)) => {
+                self.dated_head(set);
+                set.table().iter().for_each(|member| self.dated_member(member, set.soonest()));
+            }
             Some(Big::ZSet(tree)) => {
                 self.length(tree.len() as u64);
-                let last = tree.len().saturating_sub(1);
-                for (member, score) in tree.range(last, true) {
-                    self.string(member);
-                    self.sink.put(&score.to_le_bytes());
-                }
+                self.members(tree, 0, usize::MAX);
+            }
+            Some(Big::DatedZSet(dated)) => {
+                self.dated_zset_head(dated);
+                self.dated_members(dated, 0, usize::MAX);
             }
             Some(Big::Stream(stream)) => self.stream(stream),
             Some(Big::Array(slots)) => self.array(slots),
@@ -176,10 +187,17 @@ impl<S: Sink> Encoder<S> {
         }
     }
 
-    /// A part of the value of a long stream, from a place on that this gave before (0: the first part); nothing once that
+    /// A part of the value of a long stream or dated sorted set, from a place on that this gave before (0: the first part); nothing once that
     /// was the last. All parts behind each other are the value.
     pub fn value_part(&mut self, entry: EntryRef<'_>, from: u64) -> Option<u64> {
         match entry.big() {
+            Some(Big::DatedZSet(dated)) => {
+                if from == 0 {
+                    self.dated_zset_head(dated);
+                }
+                self.dated_members(dated, from as usize, PART_ELEMENTS);
+                (from as usize + PART_ELEMENTS < dated.sorted().len()).then_some(from + PART_ELEMENTS as u64)
+            }
             Some(Big::Stream(stream)) => self.stream_part(stream, from),
             _ => {
                 self.value(entry);
@@ -191,7 +209,7 @@ impl<S: Sink> Encoder<S> {
     /// What stands before the elements of a large set, hash, sorted set or list.
     pub fn value_head(&mut self, entry: EntryRef<'_>) {
         match entry.big() {
-            Some(Big::DatedHash(hash)) => self.dated_head(hash),
+            Some(Big::DatedHash(hash) | Big::DatedSet(hash)) => self.dated_head(hash),
             Some(Big::Set(table)) => self.length(table.len() as u64),
             Some(Big::Hash(table)) => self.length(table.len() as u64),
             Some(Big::ZSet(sorted)) => self.length(sorted.len() as u64),
@@ -200,7 +218,7 @@ impl<S: Sink> Encoder<S> {
         }
     }
 
-    /// One element of such a collection. `soonest`: what `value_head` wrote of a dated hash.
+    /// One element of such a collection. `soonest`: what `value_head` wrote of one with deadlines.
     #[inline]
     pub fn element(&mut self, piece: Piece<'_>, soonest: Option<i64>) {
         match piece {
@@ -211,9 +229,13 @@ impl<S: Sink> Encoder<S> {
                 self.sink.put(&score.to_le_bytes());
             }
             Piece::Field(field, value, deadline) => {
-                self.ttl(deadline, soonest);
+                self.distance(soonest, deadline);
                 self.string(field);
                 self.string(value);
+            }
+            Piece::DatedMember(member, deadline) => {
+                self.distance(soonest, deadline);
+                self.string(member);
             }
         }
     }
@@ -245,10 +267,39 @@ impl<S: Sink> Encoder<S> {
         self.element(Piece::Field(field.field(), field.value(), field.deadline()), soonest);
     }
 
-    fn ttl(&mut self, deadline: Option<i64>, soonest: Option<i64>) {
+    /// How long after the soonest deadline another one is; nothing where none has one.
+    fn distance(&mut self, soonest: Option<i64>, deadline: Option<i64>) {
         if let Some(soonest) = soonest {
             let ttl = deadline.map_or(0, |at| at.saturating_sub(soonest).saturating_add(1));
             self.length(u64::try_from(ttl).unwrap_or(0));
+        }
+    }
+
+    fn dated_member(&mut self, member: FieldRef<'_>, soonest: Option<i64>) {
+        self.element(Piece::DatedMember(member.field(), member.deadline()), soonest);
+    }
+
+    fn dated_zset_head(&mut self, dated: &DatedZSet) {
+        if let Some(soonest) = dated.soonest() {
+            self.sink.put(&soonest.to_le_bytes());
+        }
+        self.length(dated.sorted().len() as u64);
+    }
+
+    /// Members of a sorted set from the greatest down, behind so many of them.
+    fn members(&mut self, tree: &Sorted, done: usize, most: usize) {
+        for (member, score) in tree.range(tree.len().saturating_sub(done + 1), true).take(most) {
+            self.string(member);
+            self.sink.put(&score.to_le_bytes());
+        }
+    }
+
+    fn dated_members(&mut self, dated: &DatedZSet, done: usize, most: usize) {
+        let (tree, soonest) = (dated.sorted(), dated.soonest());
+        for (member, score) in tree.range(tree.len().saturating_sub(done + 1), true).take(most) {
+            self.distance(soonest, dated.deadline(member));
+            self.string(member);
+            self.sink.put(&score.to_le_bytes());
         }
     }
 
@@ -289,16 +340,18 @@ pub fn code_of(entry: EntryRef<'_>) -> u8 {
         Kind::ListPacked | Kind::BigList => code::LIST_QUICKLIST_2,
         Kind::SetInts => code::SET_INTSET,
         Kind::SetPacked => code::SET_LISTPACK,
-        Kind::BigSet => code::SET,
+        Kind::BigSetDated if types::soonest(entry).is_some() => code::SET_DATED,
+        Kind::BigSet | Kind::BigSetDated => code::SET,
         Kind::HashPacked => code::HASH_LISTPACK,
         Kind::HashPackedTtl if types::soonest(entry).is_some() => code::HASH_LISTPACK_EX,
         Kind::HashPackedTtl => code::HASH_LISTPACK,
         Kind::BigHash if types::soonest(entry).is_some() => code::HASH_METADATA,
         Kind::BigHash => code::HASH,
         Kind::ZSetPacked => code::ZSET_LISTPACK,
-        Kind::BigStream => code::STREAM_LISTPACKS_3,
+        Kind::BigStream => super::stream::code_of(Stream::view(entry)),
         Kind::BigArray => code::ARRAY,
         Kind::BigVector => code::VECTORS,
-        Kind::BigZSet => code::ZSET_2,
+        Kind::BigZSetDated if types::soonest(entry).is_some() => code::ZSET_DATED,
+        Kind::BigZSet | Kind::BigZSetDated => code::ZSET_2,
     }
 }

@@ -33,7 +33,7 @@ pub use write::{Access, SaveOptions, Writer, save, temporary_name};
 /// The version that is written unless a value needs a newer one.
 pub const VERSION: u16 = 11;
 /// The newest version that is read.
-pub const NEWEST_VERSION: u16 = 13;
+pub const NEWEST_VERSION: u16 = 14;
 
 /// The codes of values' types.
 #[allow(missing_docs, reason = "the names are the format's own words")]
@@ -63,15 +63,26 @@ pub mod code {
     pub const HASH_LISTPACK_EX_PRE_GA: u8 = 23;
     pub const HASH_METADATA: u8 = 24;
     pub const HASH_LISTPACK_EX: u8 = 25;
+    pub const STREAM_LISTPACKS_4: u8 = 26;
+    pub const STREAM_LISTPACKS_5: u8 = 27;
     /// Arrays: this server's own, for no published version of Redis has a number for them.
     pub const ARRAY: u8 = 200;
     /// Vector sets, this server's own as well.
     pub const VECTORS: u8 = 201;
+    /// Sets whose members have deadlines, this server's own.
+    pub const SET_DATED: u8 = 202;
+    /// Sorted sets whose members have deadlines, this server's own.
+    pub const ZSET_DATED: u8 = 203;
 }
 
 /// The first version whose readers know a type.
 pub fn version_of(code: u8) -> u16 {
-    if code >= code::HASH_METADATA_PRE_GA { 12 } else { VERSION }
+    match code {
+        code::STREAM_LISTPACKS_4 => 13,
+        code::STREAM_LISTPACKS_5 => 14,
+        code::HASH_METADATA_PRE_GA.. => 12,
+        _ => VERSION,
+    }
 }
 
 /// What stands before keys, between databases and at the end.

@@ -1,31 +1,48 @@
 //! Streams, there and back. Knows no other type.
 //!
 //! ```text
-//! 15, 19, 21 stream   n (master-id node)*n          two strings each; the id 16 bytes, big-endian
+//! stream              n (master-id node)*n          two strings each; the id 16 bytes, big-endian
 //!                     len last-id                   an id: two lengths, ms and seq
-//!   19 and 21         first-id max-deleted-id entries-added
+//!   from 19 on        first-id max-deleted-id entries-added
 //!                     n group*n
+//!   from 26 on        duration-s max-len n producer*n added duplicates
 //! group               name last-id
-//!   19 and 21         entries-read                  all bits set: not known
+//!   from 19 on        entries-read                  all bits set: not known
 //!                     n (id16 ms-u64 deliveries)*n  pending entries
 //!                     n consumer*n
+//!   27                n id16*n                      pending entries of no consumer
 //! consumer            name seen-ms-u64
-//!   21                active-ms-u64
+//!   from 21 on        active-ms-u64
 //!                     n id16*n                      its pending entries
+//! producer            name n (idempotent-id id)*n
 //! ```
-//! Written is 21.
+//! The types are 15, 19, 21, 26 and 27. Written is 21 unless there is more to tell.
 
 use super::code;
 use super::encode::{Encoder, Sink};
 use super::input::{Fault, Input, Reader};
 use crate::ds::blob::Corrupt;
 use crate::ds::listpack;
-use crate::types::{Group, GroupBuilder, Log, LogFacts, StreamData, StreamId};
+use crate::types::{
+    ConsumerNumber, Group, GroupBuilder, Idempotence, Log, LogFacts, MAX_DURATION_S, MAX_LEN, Memory, Pending,
+    StreamData, StreamId,
+};
 
 /// Nodes that are a part.
 const PART_NODES: usize = 32;
 /// Most nodes that room is made for before any has come.
 const TRUSTED_NODES: usize = 1024;
+
+/// The type that a stream is written as.
+pub(super) fn code_of(stream: &StreamData) -> u8 {
+    if stream.has_nacked() {
+        code::STREAM_LISTPACKS_5
+    } else if stream.idmp().is_some_and(|idmp| !idmp.is_plain()) {
+        code::STREAM_LISTPACKS_4
+    } else {
+        code::STREAM_LISTPACKS_3
+    }
+}
 
 impl<S: Sink> Encoder<S> {
     /// A part of a stream, as `value_part`: some nodes, or all that stands behind them.
@@ -48,9 +65,19 @@ impl<S: Sink> Encoder<S> {
         }
         self.length(log.entries_added());
         self.length(stream.group_count() as u64);
+        let code = code_of(stream);
         for (name, group) in stream.groups() {
             self.string(name);
             self.group(group);
+            if code == code::STREAM_LISTPACKS_5 {
+                self.length(group.nacked() as u64);
+                let nacked = |pending: &Pending| pending.consumer == ConsumerNumber::NOBODY;
+                let ids = group.pending_from(StreamId::MIN).filter(|(_, pending)| nacked(pending));
+                ids.for_each(|(id, _)| self.sink.put(&id.to_be_bytes()));
+            }
+        }
+        if code != code::STREAM_LISTPACKS_3 {
+            self.idmp(stream.idmp().unwrap_or(&Idempotence::default()));
         }
         None
     }
@@ -61,6 +88,22 @@ impl<S: Sink> Encoder<S> {
         while let Some(next) = self.stream_part(stream, from) {
             from = next;
         }
+    }
+
+    fn idmp(&mut self, idmp: &Idempotence) {
+        self.length(idmp.memory().duration_s.into());
+        self.length(idmp.memory().max_len.into());
+        self.length(idmp.producer_count() as u64);
+        for (name, known) in idmp.producers() {
+            self.string(name);
+            self.length(known.len() as u64);
+            for (iid, id) in known {
+                self.string(iid);
+                self.id(id);
+            }
+        }
+        self.length(idmp.added);
+        self.length(idmp.duplicates);
     }
 
     fn id(&mut self, id: StreamId) {
@@ -102,7 +145,29 @@ pub(super) fn decode<I: Input>(reader: &mut Reader<I>, code: u8) -> Result<Strea
         let name = reader.owned_string()?.into_boxed_slice();
         groups.push((name, group(reader, code, &log)?));
     }
-    StreamData::from_parts(log, groups).map_err(|fault| reader.corrupt(fault.what))
+    let idmp = if code >= code::STREAM_LISTPACKS_4 { Some(idmp(reader)?) } else { None };
+    StreamData::from_parts(log, groups, idmp).map_err(|fault| reader.corrupt(fault.what))
+}
+
+fn idmp<I: Input>(reader: &mut Reader<I>) -> Result<Idempotence, Fault> {
+    let mut bound = |most: u32| -> Result<u32, Fault> {
+        let bound = reader.length()?;
+        let fits = u32::try_from(bound).ok().filter(|bound| (1..=most).contains(bound));
+        fits.ok_or_else(|| reader.corrupt("a stream with impossible bounds for producers"))
+    };
+    let memory = Memory { duration_s: bound(MAX_DURATION_S)?, max_len: bound(MAX_LEN)? };
+    let mut idmp = Idempotence::new(memory);
+    for _ in 0..reader.length()? {
+        let producer = reader.owned_string()?;
+        for _ in 0..reader.length()? {
+            let iid = reader.owned_string()?;
+            let id = id(reader)?;
+            idmp.load(&producer, &iid, id).map_err(|fault| reader.corrupt(fault.what))?;
+        }
+    }
+    idmp.added = reader.length()?;
+    idmp.duplicates = reader.length()?;
+    Ok(idmp)
 }
 
 fn nodes<I: Input>(reader: &mut Reader<I>) -> Result<Vec<(StreamId, Vec<u8>)>, Fault> {
@@ -158,14 +223,20 @@ fn group<I: Input>(reader: &mut Reader<I>, code: u8, log: &Log) -> Result<Group,
         let name = reader.owned_string()?;
         let seen_ms = i64::from_le_bytes(reader.array()?);
         let active_ms = match code {
-            code::STREAM_LISTPACKS_3 => i64::from_le_bytes(reader.array()?),
-            _ => seen_ms,
+            code::STREAM_LISTPACKS | code::STREAM_LISTPACKS_2 => seen_ms,
+            _ => i64::from_le_bytes(reader.array()?),
         };
         let consumer = group.consumer(&name, seen_ms, active_ms);
         let consumer = consumer.map_err(|_| reader.corrupt("Duplicate stream consumer detected"))?;
         for _ in 0..reader.length()? {
             let id = raw_id(reader)?;
             group.owned(consumer, id).map_err(|fault| reader.corrupt(fault.what))?;
+        }
+    }
+    if code == code::STREAM_LISTPACKS_5 {
+        for _ in 0..reader.length()? {
+            let id = raw_id(reader)?;
+            group.unowned(id).map_err(|fault| reader.corrupt(fault.what))?;
         }
     }
     group.finish().map_err(|fault| reader.corrupt(fault.what))

@@ -6,7 +6,7 @@ use crate::base::clock::Now;
 use crate::base::hash::Hasher;
 use crate::base::rng::Rng;
 use crate::keyspace::{Event, Keyspace};
-use crate::types::{End, Group, Hash, List, Pending, References, Str, Stream, StreamId, digest, encoding};
+use crate::types::{End, Group, Hash, List, Memory, Pending, References, Str, Stream, StreamId, digest, encoding};
 
 fn limits() -> Limits {
     Limits::new(Hasher::seeded([1, 2, 3, 4]))
@@ -53,6 +53,18 @@ fn populate(rng: &mut Rng, values: usize) -> Keyspace {
                     let pending = Pending { delivered_ms: 1_000 + at as i64, deliveries: at, consumer: reader };
                     group.deliver(StreamId::new(1, at), pending);
                 }
+                if nth % 4 == 1 {
+                    group.give_back(StreamId::new(1, 0), |deliveries| deliveries + 7);
+                    group.give_back(StreamId::new(3, 2), |deliveries| deliveries);
+                }
+                if nth % 12 == 5 {
+                    edit.value().idmp_mut().set_memory(Memory { duration_s: 9, max_len: 3 });
+                }
+                for at in 0..nth as u64 % 7 {
+                    let (producer, iid) = (text(rng), text(rng));
+                    edit.value().idmp_mut().record(&producer, &iid, StreamId::new(at + 1, 0), 1);
+                    edit.value().idmp_mut().record(b"many", &iid, StreamId::new(at + 1, 1), 1);
+                }
                 edit.value().add_group(b"group", group);
                 edit.value().delete(StreamId::new(1, 1), References::Keep);
                 edit.finish(Event::generic("xadd"));
@@ -74,6 +86,12 @@ fn populate(rng: &mut Rng, values: usize) -> Keyspace {
                 let mut edit = view.edit_or_create::<Set>(key).expect("a new key");
                 for _ in 0..count {
                     edit.value().add(&element());
+                }
+                if nth % 3 == 0 {
+                    edit.value().add(b"due");
+                    edit.value().add(b"due later");
+                    edit.value().set_deadline(b"due", Some(1_000_000 + nth as i64));
+                    edit.value().set_deadline(b"due later", Some(1_000_000 << (nth % 20)));
                 }
                 edit.finish(Event::set("sadd"));
             }
@@ -98,6 +116,12 @@ fn populate(rng: &mut Rng, values: usize) -> Keyspace {
                     let score = if at == 7 { f64::INFINITY } else { (at % 50) as f64 / 4.0 };
                     edit.value().add(&element(), score, AddOptions::default());
                 }
+                if nth % 3 == 1 {
+                    edit.value().add(b"due", 2.0, AddOptions::default());
+                    edit.value().add(b"due later", -2.0, AddOptions::default());
+                    edit.value().set_deadline(b"due", Some(1_000_000 + nth as i64));
+                    edit.value().set_deadline(b"due later", Some(1_000_000 << (nth % 20)));
+                }
                 edit.finish(Event::zset("zadd"));
             }
         }
@@ -121,6 +145,52 @@ fn every_value_comes_back_as_it_was() {
             }
         }
     }
+}
+
+/// The newest types of streams, byte for byte as Redis 8.6 and 8.8 write them.
+#[test]
+fn streams_of_newer_versions_are_read() {
+    let space = populate(&mut Rng::seeded(1), 200);
+    let entry = space.dbs[0].table.iter().find(|entry| code_of(*entry) == code::STREAM_LISTPACKS_3);
+    let mut encoder = Encoder::new(Vec::new(), false);
+    encoder.value(entry.expect("one stream is plain"));
+    // What stands behind the groups of 26: no producers, the usual bounds.
+    let usual = [&encoder.sink[..], &[64, 100, 64, 100, 0, 0, 0]].concat();
+    let stream = |code: u8, value: &[u8]| {
+        let entry = read(code, value).expect("it is whole");
+        let data = Stream::view(entry.view());
+        let idmp = data.idmp().map(|idmp| (idmp.memory(), idmp.tracked(), idmp.added, idmp.duplicates));
+        (code_of(entry.view()), digest(entry.view()), idmp)
+    };
+    let (plain, same, none) = stream(code::STREAM_LISTPACKS_4, &usual);
+    assert_eq!((plain, none), (code::STREAM_LISTPACKS_3, None));
+    assert_eq!(same, digest(entry.expect("it was there")));
+    let mut known = encoder.sink.clone();
+    known.extend([60, 5, 2]);
+    known.extend(*b"\x01p\x02\x01a\x0a\x00\x01b\x0a\x01");
+    known.extend(*b"\x01q\x01\xc0\x05\x0a\x02");
+    known.extend([9, 4]);
+    let (code, _, idmp) = stream(code::STREAM_LISTPACKS_4, &known);
+    assert_eq!((code, idmp), (code::STREAM_LISTPACKS_4, Some((Memory { duration_s: 60, max_len: 5 }, 3, 9, 4))));
+    // A group with one entry of nobody.
+    let mut nacked = strings(&[]);
+    nacked.extend([0, 0, 1, 0, 0, 0, 0, 0, 1, 1]);
+    nacked.extend([1, b'g', 1, 0, 0, 1]);
+    let id = StreamId::new(1, 0).to_be_bytes();
+    nacked.extend(id);
+    nacked.extend([0; 8]);
+    nacked.extend([3, 0, 1]);
+    nacked.extend(id);
+    nacked.extend([64, 100, 64, 100, 0, 0, 0]);
+    let entry = read(code::STREAM_LISTPACKS_5, &nacked).expect("it is whole");
+    let group = Stream::view(entry.view()).group(b"g").expect("it is there");
+    assert_eq!((group.nacked(), group.pending(StreamId::new(1, 0)).expect("it is pending").deliveries), (1, 3));
+    let mut encoder = Encoder::new(Vec::new(), false);
+    encoder.value(entry.view());
+    assert_eq!((code_of(entry.view()), encoder.sink), (code::STREAM_LISTPACKS_5, nacked.clone()));
+    let at = nacked.len() - 7 - 16;
+    nacked[at] = 9;
+    assert!(read(code::STREAM_LISTPACKS_5, &nacked).is_err(), "it is not pending");
 }
 
 #[test]

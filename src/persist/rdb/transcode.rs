@@ -11,19 +11,25 @@ use super::input::{Fault, Input, Reader, Slice};
 /// If `raw` is no such value.
 pub fn transcode<S: Sink>(code: u8, raw: &[u8], encoder: &mut Encoder<S>) -> Result<(), Fault> {
     match code {
-        code::STREAM_LISTPACKS_3 => return stream(raw, encoder),
-        code::LIST_QUICKLIST_2 | code::SET | code::HASH | code::ZSET_2 | code::HASH_METADATA => {}
+        code::STREAM_LISTPACKS_3 | code::STREAM_LISTPACKS_4 | code::STREAM_LISTPACKS_5 => return stream(raw, encoder),
+        code::LIST_QUICKLIST_2 | code::SET | code::HASH | code::ZSET_2 => {}
+        code if is_dated(code) => {}
         _ => {
             encoder.sink.put(raw);
             return Ok(());
         }
     }
     let mut reader = Reader::new(Slice::of(raw));
-    if code == code::HASH_METADATA {
+    if is_dated(code) {
         encoder.sink.put(&reader.array::<{ size_of::<i64>() }>()?);
     }
     encoder.length(reader.length()?);
     elements(code, &mut reader, encoder)
+}
+
+/// Whether a deadline stands before each element.
+fn is_dated(code: u8) -> bool {
+    matches!(code, code::HASH_METADATA | code::SET_DATED | code::ZSET_DATED)
 }
 
 /// Writes elements of a set, hash or sorted set, or nodes of a list, which `raw` holds without compression, into `encoder`.
@@ -36,13 +42,13 @@ pub fn transcode_elements<S: Sink>(code: u8, raw: &[u8], encoder: &mut Encoder<S
 
 fn elements<S: Sink>(code: u8, reader: &mut Reader<Slice<'_>>, encoder: &mut Encoder<S>) -> Result<(), Fault> {
     while reader.input.left() > 0 {
-        if code == code::HASH_METADATA || code == code::LIST_QUICKLIST_2 {
+        if is_dated(code) || code == code::LIST_QUICKLIST_2 {
             encoder.length(reader.length()?);
         }
         encoder.string(reader.string()?);
         match code {
             code::HASH | code::HASH_METADATA => encoder.string(reader.string()?),
-            code::ZSET_2 => encoder.sink.put(reader.input.take(size_of::<f64>())?),
+            code::ZSET_2 | code::ZSET_DATED => encoder.sink.put(reader.input.take(size_of::<f64>())?),
             _ => {}
         }
     }

@@ -1,5 +1,5 @@
 //! A big hash some of whose fields have deadlines: the table of fields, each with its deadline in it, and beside it the
-//! deadlines in the order of time. Knows no entry.
+//! deadlines in the order of time. A set with deadlines is the same, its members fields without a value. Knows no entry.
 //!
 //! Invariant: the timeline has one point (deadline, hash of the field) for each dated field, and no other.
 
@@ -21,7 +21,7 @@ pub struct DatedHash {
 
 impl DatedHash {
     /// Of a table none of whose fields has a deadline.
-    pub(super) fn of(table: Table<Field>) -> DatedHash {
+    pub(in crate::types) fn of(table: Table<Field>) -> DatedHash {
         DatedHash { table, due: Timeline::default() }
     }
 
@@ -38,7 +38,7 @@ impl DatedHash {
     }
 
     /// The fields that were not due by `hidden_until`.
-    pub(super) fn visible(&self, hidden_until: i64) -> impl Iterator<Item = FieldRef<'_>> {
+    pub(in crate::types) fn visible(&self, hidden_until: i64) -> impl Iterator<Item = FieldRef<'_>> {
         self.table.iter().filter(move |field| super::is_visible(field.deadline(), hidden_until))
     }
 
@@ -48,7 +48,7 @@ impl DatedHash {
     }
 
     /// Bytes of the deadlines beside the table.
-    pub(super) fn index_bytes(&self) -> usize {
+    pub(in crate::types) fn index_bytes(&self) -> usize {
         crate::sys::alloc::size_class(size_of::<DatedHash>()) + self.due.alloc_bytes()
     }
 
@@ -57,8 +57,19 @@ impl DatedHash {
         DatedHash { table: super::clone_table(&self.table), due: self.due.clone() }
     }
 
+    /// A field with the deadline that it may have.
+    #[inline]
+    pub fn get(&self, field: &[u8]) -> Option<FieldRef<'_>> {
+        self.table.get(self.table.hasher().hash(field), field)
+    }
+
+    /// Whether no field is without a deadline that was due by `now_ms`.
+    pub fn is_all_due(&self, now_ms: i64) -> bool {
+        self.due.len() == self.table.len() && self.count_due(now_ms) == self.table.len()
+    }
+
     /// Adds a field that is not there.
-    pub(super) fn insert_new(&mut self, field: &[u8], value: &[u8], deadline: Option<i64>) {
+    pub(in crate::types) fn insert_new(&mut self, field: &[u8], value: &[u8], deadline: Option<i64>) {
         let hash = self.table.hasher().hash(field);
         self.table.insert_new(hash, Field::new(field, value, deadline));
         if let Some(at) = deadline {
@@ -67,7 +78,7 @@ impl DatedHash {
     }
 
     /// Sets a field; true if it is new. Its deadline stays or goes.
-    pub(super) fn set(&mut self, field: &[u8], value: &[u8], keep: bool) -> bool {
+    pub(in crate::types) fn set(&mut self, field: &[u8], value: &[u8], keep: bool) -> bool {
         let hash = self.table.hasher().hash(field);
         let Some(mut place) = self.table.find(hash, field) else {
             self.table.insert_new(hash, Field::new(field, value, None));
@@ -83,7 +94,7 @@ impl DatedHash {
     }
 
     /// Sets a field with a deadline; true if it is new.
-    pub(super) fn set_dated(&mut self, field: &[u8], value: &[u8], deadline: i64) -> bool {
+    pub(in crate::types) fn set_dated(&mut self, field: &[u8], value: &[u8], deadline: i64) -> bool {
         let hash = self.table.hasher().hash(field);
         let mut old = Some(deadline);
         let new = match self.table.find(hash, field) {
@@ -110,7 +121,7 @@ impl DatedHash {
     }
 
     /// Sets or takes away the deadline of a field; whether there is such a field.
-    pub(super) fn set_deadline(&mut self, field: &[u8], deadline: Option<i64>) -> bool {
+    pub(in crate::types) fn set_deadline(&mut self, field: &[u8], deadline: Option<i64>) -> bool {
         let hash = self.table.hasher().hash(field);
         let Some(mut place) = self.table.find(hash, field) else { return false };
         let old = place.get().deadline();
@@ -127,7 +138,7 @@ impl DatedHash {
     }
 
     /// Removes a field; whether it was there.
-    pub(super) fn remove(&mut self, field: &[u8]) -> bool {
+    pub(in crate::types) fn remove(&mut self, field: &[u8]) -> bool {
         let hash = self.table.hasher().hash(field);
         let Some(field) = self.table.remove(hash, field) else { return false };
         if let Some(at) = field.view().deadline() {
@@ -137,7 +148,7 @@ impl DatedHash {
     }
 
     /// Removes fields that were due by `now_ms`, at most `most`, and names them; how many.
-    pub(super) fn remove_due(&mut self, now_ms: i64, most: usize, gone: &mut impl FnMut(&[u8])) -> usize {
+    pub(in crate::types) fn remove_due(&mut self, now_ms: i64, most: usize, gone: &mut impl FnMut(&[u8])) -> usize {
         let mut removed = 0;
         while removed < most {
             let mut batch = [(0, 0); BATCH];
@@ -184,7 +195,7 @@ impl DatedHash {
 }
 
 /// The table of a packed hash with deadlines; without them if no field has one.
-pub(super) fn unpacked(hash: HashRef<'_>, hasher: Hasher) -> Big {
+pub(in crate::types) fn unpacked(hash: HashRef<'_>, hasher: Hasher) -> Big {
     let mut dated = DatedHash::of(Table::new(hasher));
     let (mut field_text, mut value_text) = (itoa::Buffer::new(), itoa::Buffer::new());
     hash.for_each_dated(|field, value, deadline| {
@@ -194,6 +205,6 @@ pub(super) fn unpacked(hash: HashRef<'_>, hasher: Hasher) -> Big {
 }
 
 /// A finished table: of the simpler kind if no field has a deadline.
-pub(super) fn into_big(hash: DatedHash) -> Big {
+pub(in crate::types) fn into_big(hash: DatedHash) -> Big {
     if hash.due.is_empty() { Big::Hash(hash.table) } else { Big::DatedHash(Box::new(hash)) }
 }

@@ -6,7 +6,8 @@
 //! consumer  pending: ids
 //! ```
 //!
-//! Invariant: an id is pending of exactly the consumer that the group's pending entry names.
+//! Invariant: an id is pending of exactly the consumer that the group's pending entry names, or of none; `nacked` counts the
+//! latter.
 
 use super::id::StreamId;
 use super::log::Log;
@@ -23,13 +24,21 @@ pub struct Pending {
     pub delivered_ms: i64,
     /// How often.
     pub deliveries: u64,
-    /// To whom: a number that `Group::consumer_at` knows.
+    /// To whom: a number that `Group::consumer_at` knows, or `NOBODY`.
     pub consumer: ConsumerNumber,
 }
 
 /// A consumer within its group; numbers are used anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConsumerNumber(u32);
+
+impl ConsumerNumber {
+    /// No consumer: the entry was given back and waits to be claimed.
+    pub const NOBODY: ConsumerNumber = ConsumerNumber(u32::MAX);
+}
+
+/// The time of delivery of what nobody has: idle for longer than anybody asks for.
+const NEVER_MS: i64 = 0;
 
 /// One who reads in a group.
 #[derive(Clone, Debug)]
@@ -67,6 +76,8 @@ pub struct Group {
     /// Entries read since the stream began, if that can be told.
     pub entries_read: Option<i64>,
     pending: IdTree<Pending>,
+    /// Pending entries of nobody.
+    nacked: usize,
     /// The pending entries by their time of delivery, once somebody has asked for the idle ones.
     by_time: Option<BTreeSet<(i64, StreamId)>>,
     consumers: Slab<Consumer>,
@@ -172,6 +183,8 @@ impl Group {
         if before == Some(pending.consumer) {
             return;
         }
+        self.nacked += usize::from(pending.consumer == ConsumerNumber::NOBODY);
+        self.nacked -= usize::from(before == Some(ConsumerNumber::NOBODY));
         if let Some(old) = before.and_then(|old| self.consumer_at_mut(old)) {
             old.pending.remove(id.0);
         }
@@ -196,10 +209,24 @@ impl Group {
     pub fn acknowledge(&mut self, id: StreamId) -> bool {
         let Some(pending) = self.pending.remove(id.0) else { return false };
         forget_time(&mut self.by_time, id, Some(pending));
+        self.nacked -= usize::from(pending.consumer == ConsumerNumber::NOBODY);
         if let Some(consumer) = self.consumer_at_mut(pending.consumer) {
             consumer.pending.remove(id.0);
         }
         true
+    }
+
+    /// Nobody has a pending entry any more: whoever claims gets it. How often it counts as delivered follows from how often it
+    /// was, which is 0 for what was not pending.
+    pub fn give_back(&mut self, id: StreamId, deliveries: impl FnOnce(u64) -> u64) {
+        let deliveries = deliveries(self.pending(id).map_or(0, |pending| pending.deliveries));
+        self.deliver(id, Pending { delivered_ms: NEVER_MS, deliveries, consumer: ConsumerNumber::NOBODY });
+    }
+
+    /// Number of pending entries that nobody has.
+    #[inline]
+    pub fn nacked(&self) -> usize {
+        self.nacked
     }
 
     /// The pending entries by their time of delivery, the oldest first. The first call sorts them all.
@@ -286,10 +313,21 @@ impl GroupBuilder {
         Ok(())
     }
 
+    /// One of the pending entries is nobody's.
+    ///
+    /// # Errors
+    /// `Corrupt` if the group has no such entry, or a consumer has it.
+    pub fn unowned(&mut self, id: StreamId) -> Result<(), Corrupt> {
+        let foreign = Corrupt { offset: 0, what: "stream group that gave back what it has not" };
+        let (delivered_ms, deliveries) = self.unowned.remove(id.0).ok_or(foreign)?;
+        self.group.deliver(id, Pending { delivered_ms, deliveries, consumer: ConsumerNumber::NOBODY });
+        Ok(())
+    }
+
     /// The group.
     ///
     /// # Errors
-    /// `Corrupt` if a pending entry is no consumer's.
+    /// `Corrupt` if a pending entry is no consumer's and was not given back.
     pub fn finish(self) -> Result<Group, Corrupt> {
         if self.unowned.is_empty() {
             return Ok(self.group);
