@@ -261,14 +261,7 @@ fn greet(config: &Config, start: &Start, made_folder: bool) {
 fn serve(config: &mut Config, start: &Start, executable: String, logging: Logging) -> Result<(), StartError> {
     let _metered =
         alloc::register_thread().map_err(|error| StartError::System("The allocator has no statistics", error))?;
-    if let Err(error) = alloc::set_background_purge(true) {
-        log::warn!("The allocator's own thread can't be started, freed memory goes back to the system later: {error}");
-    }
-    if let Err(error) = warm::code() {
-        log::debug!("The program's pages come as they are needed: {error}");
-    }
-    limit_clients(config);
-    ticks::calibrate();
+    settle(config);
     let clock = Clock::default();
     let mut rng = Rng::from_entropy()
         .map_err(|error| StartError::System("The system has no randomness", io::Error::other(error)))?;
@@ -320,11 +313,7 @@ fn serve(config: &mut Config, start: &Start, executable: String, logging: Loggin
     server.connect_pump(reactor.loan());
     server.when_ready = Some(announcement(config, start, ways));
     server.load_data(clock.read())?;
-    if server.loading.is_some() {
-        report_status(config.supervised, &[NotifyState::Status("Loading the data")]);
-    } else {
-        server.be_ready();
-    }
+    tell_state(&mut server, config);
     let ended = reactor.run(&mut server);
     tell_manager(&[NotifyState::Stopping]);
     if let Some(path) = pidfile {
@@ -336,6 +325,27 @@ fn serve(config: &mut Config, start: &Start, executable: String, logging: Loggin
     }
     log::warn!("Redis is now ready to exit, bye bye...");
     Ok(())
+}
+
+/// What only makes the process fit: failures are a pity.
+fn settle(config: &mut Config) {
+    if let Err(error) = alloc::set_background_purge(true) {
+        log::warn!("The allocator's own thread can't be started, freed memory goes back to the system later: {error}");
+    }
+    if let Err(error) = warm::code() {
+        log::debug!("The program's pages come as they are needed: {error}");
+    }
+    limit_clients(config);
+    ticks::calibrate();
+}
+
+/// Ready, or still loading.
+fn tell_state(server: &mut Server, config: &Config) {
+    if server.loading.is_some() {
+        report_status(config.supervised, &[NotifyState::Status("Loading the data")]);
+    } else {
+        server.be_ready();
+    }
 }
 
 /// As many clients as the system has descriptors for.
