@@ -265,9 +265,7 @@ fn greet(config: &Config, start: &Start, made_folder: bool) {
 fn serve(config: &mut Config, start: &Start, executable: String, logging: Logging) -> Result<(), StartError> {
     let _metered =
         alloc::register_thread().map_err(|error| StartError::System("The allocator has no statistics", error))?;
-    prepare_memory();
-    limit_clients(config);
-    ticks::calibrate();
+    settle(config);
     let clock = Clock::default();
     let mut rng = Rng::from_entropy()
         .map_err(|error| StartError::System("The system has no randomness", io::Error::other(error)))?;
@@ -333,13 +331,16 @@ fn serve(config: &mut Config, start: &Start, executable: String, logging: Loggin
     Ok(())
 }
 
-fn prepare_memory() {
+/// What only makes the process fit: failures are a pity.
+fn settle(config: &mut Config) {
     if let Err(error) = alloc::set_background_purge(true) {
         log::warn!("The allocator's own thread can't be started, freed memory goes back to the system later: {error}");
     }
     if let Err(error) = warm::code() {
         log::debug!("The program's pages come as they are needed: {error}");
     }
+    limit_clients(config);
+    ticks::calibrate();
 }
 
 /// Data come into the server, at once or while it answers LOADING; `tell` says when they are there.
