@@ -415,10 +415,12 @@ impl Reactor {
         let mut written = 0;
         loop {
             let Some(conn) = self.conns.get_mut(id.0) else { return };
-            if conn.tls().is_some_and(|tls| tls.has_unsent()) && !self.flush_tls(service, id, now) {
-                return;
+            if conn.tls().is_some_and(|tls| tls.has_unsent()) {
+                if !self.flush_tls(service, id, now) {
+                    return;
+                }
+                continue;
             }
-            let Some(conn) = self.conns.get_mut(id.0) else { return };
             let Some(outbox) = service.outbox(id) else { return };
             let pending = outbox.open_len();
             if pending == 0 {

@@ -72,7 +72,7 @@ impl Server {
         let Some(loaded) = stepped.map_err(|fault| self.unreadable(fault))? else { return Ok(()) };
         self.loading = None;
         self.stats.persistence.loading = None;
-        adopt_libraries(&mut self.scripts, &loaded.libraries, true).map_err(|error| {
+        adopt_libraries(&mut self.scripts, &mut self.stats, &loaded.libraries, true).map_err(|error| {
             StartError::System("A library of functions can't be loaded", io::Error::other(error.to_string()))
         })
     }

@@ -27,6 +27,7 @@ use sd_notify::NotifyState;
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
+use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -272,18 +273,7 @@ fn serve(config: &mut Config, start: &Start, executable: String, logging: Loggin
     let system = |error| StartError::System("The event loop can't be made", error);
     let mut reactor = Reactor::new(clock, &[libc::SIGTERM, libc::SIGINT]).map_err(system)?;
     let tls = Setup::load(config).map_err(StartError::Tls)?;
-    let sockets = open_sockets(config)?;
-    let listening = sockets.descriptors();
-    let unix = open_unix(config)?;
-    if sockets.is_empty() && unix.is_none() {
-        return Err(StartError::Nowhere);
-    }
-    let ways = Ways { tcp: !sockets.clear.is_empty(), unix: unix.is_some(), tls: !sockets.tls.is_empty() };
-    let side = tls.as_ref().map(|setup| setup.server.clone());
-    reactor.exchange(Doors { sockets: Some(sockets), tls: side }).map_err(system)?;
-    if let Some(unix) = unix {
-        reactor.add_listener(unix).map_err(system)?;
-    }
+    let (listening, ways) = open_doors(config, tls.as_ref(), &mut reactor)?;
     let vault = keys::vault(config).map_err(StartError::Key)?;
     let pidfile = write_pidfile(config);
     let mut facts = Facts {
@@ -376,6 +366,24 @@ fn limit_clients(config: &mut Config) {
         Ok(_) => {}
         Err(error) => log::debug!("The limit of open files is not known: {error}"),
     }
+}
+
+/// Listens on all that the options name; the descriptors of the TCP sockets, and which kinds there are.
+fn open_doors(config: &Config, tls: Option<&Setup>, reactor: &mut Reactor) -> Result<(Vec<RawFd>, Ways), StartError> {
+    let system = |error| StartError::System("The sockets can't be watched", error);
+    let sockets = open_sockets(config)?;
+    let listening = sockets.descriptors();
+    let unix = open_unix(config)?;
+    if sockets.is_empty() && unix.is_none() {
+        return Err(StartError::Nowhere);
+    }
+    let ways = Ways { tcp: !sockets.clear.is_empty(), unix: unix.is_some(), tls: !sockets.tls.is_empty() };
+    let side = tls.map(|setup| setup.server.clone());
+    reactor.exchange(Doors { sockets: Some(sockets), tls: side }).map_err(system)?;
+    if let Some(unix) = unix {
+        reactor.add_listener(unix).map_err(system)?;
+    }
+    Ok((listening, ways))
 }
 
 fn open_sockets(config: &Config) -> Result<Sockets, StartError> {

@@ -1,6 +1,7 @@
 //! What INFO tells about files. Knows no file.
 
 use crate::base::clock::Now;
+use std::collections::BTreeMap;
 
 /// Snapshots and loads since the start.
 #[derive(Debug, Clone)]
@@ -28,7 +29,7 @@ pub struct Persistence {
     /// Keys that the last load put in.
     pub load_keys: u64,
     /// Libraries of functions that a file held; they are written back as they are.
-    pub libraries: Vec<Box<[u8]>>,
+    pub libraries: BTreeMap<Vec<u8>, Box<[u8]>>,
     /// The append-only log.
     pub log: LogFigures,
 }
@@ -126,7 +127,7 @@ impl Persistence {
             loading: None,
             load_expired: 0,
             load_keys: 0,
-            libraries: Vec::new(),
+            libraries: BTreeMap::new(),
             log: LogFigures::default(),
         }
     }

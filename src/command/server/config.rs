@@ -246,6 +246,7 @@ fn rewrite(cx: &mut Ctx<'_>, _args: &mut Args<'_>) -> Outcome {
 
 fn resetstat(cx: &mut Ctx<'_>, _args: &mut Args<'_>) -> Outcome {
     cx.stats.reset();
+    cx.scripts.reset_stats();
     let book = &mut cx.db.space.book;
     book.counters = Default::default();
     if let Some(thread) = &mut book.lazyfree {

@@ -258,7 +258,7 @@ fn reload(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     }
     match persistence::load_now(cx.config, &cx.facts.vault, cx.db.space, cx.stats, cx.now, merge) {
         Ok(Some(loaded)) => {
-            if crate::command::adopt_libraries(cx.scripts, &loaded.libraries, merge).is_err() {
+            if crate::command::adopt_libraries(cx.scripts, cx.stats, &loaded.libraries, merge).is_err() {
                 return Err(CmdError::text("ERR Error trying to load the RDB dump"));
             }
             log::warn!("DB reloaded by DEBUG RELOAD");
@@ -300,7 +300,7 @@ fn table_text(stats: TableStats) -> String {
 
 fn htstats_key(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let key = args.key()?;
-    let entry = cx.db.peek(key).ok_or(CmdError::NO_SUCH_KEY)?;
+    let entry = cx.db.as_it_stands(key).ok_or(CmdError::NO_SUCH_KEY)?;
     let stats = match entry.big() {
         Some(Big::Set(table)) => table.stats(),
         Some(Big::Hash(table)) => table.stats(),

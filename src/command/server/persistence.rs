@@ -185,7 +185,7 @@ pub fn save_options(config: &Config, stats: &Stats, now: Now) -> SaveOptions {
         now,
         used_bytes: alloc::used_bytes() as u64,
         log_base: false,
-        libraries: stats.persistence.libraries.clone(),
+        libraries: stats.persistence.libraries.values().cloned().collect(),
     }
 }
 
@@ -422,7 +422,6 @@ impl Load {
         log::info!("DB loaded from disk: {:.3} seconds", self.begun.elapsed().as_secs_f64());
         let persistence = &mut stats.persistence;
         (persistence.load_keys, persistence.load_expired) = (loaded.keys, loaded.expired);
-        persistence.libraries.clone_from(&loaded.libraries);
         Ok(Some(loaded))
     }
 }
