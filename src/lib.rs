@@ -2,6 +2,7 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod acl;
 pub mod base;
 pub mod command;
 pub mod config;
@@ -19,4 +20,5 @@ pub mod session;
 pub mod stats;
 #[allow(unsafe_code)]
 pub mod sys;
+pub mod tls;
 pub mod types;

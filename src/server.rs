@@ -11,6 +11,7 @@ mod batch;
 mod busy;
 mod check;
 mod cron;
+mod keys;
 mod limits;
 mod log_options;
 mod persistence;
@@ -23,15 +24,16 @@ mod waits;
 
 pub use start::{StartError, run};
 
+use crate::acl::Acl;
 use crate::base::clock::Now;
 use crate::base::hash::Hasher;
 use crate::base::rng::Rng;
-use crate::command::{Ask, Ctx, Facts, Handled, Pump, Row, Table, broadcast, derived, execute, interest};
+use crate::command::{Ask, Ctx, Facts, Handled, Pump, Row, Table, broadcast, catalog, derived, execute, interest};
 use crate::config::Config;
 use crate::hub::Hub;
 use crate::journal::{Effects, Journal};
 use crate::keyspace::Keyspace;
-use crate::net::{Input, LentReactor, Peer, Service};
+use crate::net::{Doors, Input, LentReactor, Peer, Service};
 use crate::resp::{Argv, Outbox, Reply};
 use crate::script::Scripts;
 use crate::session::{ConnId, Session, Sessions, mode};
@@ -40,7 +42,6 @@ use crate::sys::loan::Loan;
 use crate::sys::logging::Logging;
 use crate::sys::{alloc, ticks};
 use batch::Batch;
-use std::net::TcpListener;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -59,6 +60,7 @@ pub struct Server {
     effects: Effects,
     journal: Journal,
     config: Config,
+    acl: Acl,
     stats: Stats,
     table: Table,
     facts: Facts,
@@ -90,8 +92,10 @@ pub struct Server {
     snapshot_wait: Option<Duration>,
     /// The moment of the last turn that had requests, and the tick clock when they began to run.
     turn: (Now, u64),
-    /// TCP sockets for the reactor to exchange.
-    listeners: Option<Vec<TcpListener>>,
+    /// Sockets and keys for the reactor to exchange.
+    doors: Option<Doors>,
+    /// When the files of TLS are looked at next, monotonic milliseconds.
+    next_tls_look_ms: u64,
 }
 
 impl Server {
@@ -110,6 +114,8 @@ impl Server {
             .map(|(old, new)| (old.lossy().into_owned(), new.lossy().into_owned()))
             .collect();
         let table = Table::new(families, &renamed);
+        let mut acl = Acl::new(catalog(&table));
+        acl.put(acl.with_default_password(&config.requirepass));
         let hasher = Hasher::seeded(seed);
         let keyspace = Keyspace::new(config.databases as usize, hasher, Rng::seeded(rng.next_u64()));
         let mut server = Server {
@@ -121,6 +127,7 @@ impl Server {
             stats: Stats::new(table.len(), now),
             table,
             config,
+            acl,
             facts,
             scripts: Scripts::default(),
             pump: None,
@@ -141,9 +148,10 @@ impl Server {
             commands_before_turn: 0,
             snapshot_wait: None,
             turn: (now, ticks::now()),
-            listeners: None,
+            doors: None,
+            next_tls_look_ms: 0,
         };
-        derived::apply(&server.config, &mut server.keyspace, &mut server.hub, &mut server.stats);
+        derived::apply(&server.config, &mut server.keyspace, &mut server.hub, &mut server.acl, &mut server.stats);
         server.sessions.push_limit_bytes = derived::push_limit_bytes(&server.config);
         server
     }
@@ -164,7 +172,7 @@ impl Server {
         }
         let mut db = self.keyspace.view(session.db, now);
         db.touch_reads = !session.is(mode::NO_TOUCH);
-        let reply_limit_bytes = limits::hard_reply_bytes(&self.config, &session);
+        let reply_limit_bytes = limits::hard_reply_bytes(&self.config, &self.acl, &session);
         let result = f(&mut Ctx {
             now,
             db,
@@ -175,6 +183,7 @@ impl Server {
             effects: &mut self.effects,
             journal: &mut self.journal,
             config: &mut self.config,
+            acl: &mut self.acl,
             stats: &mut self.stats,
             table: &self.table,
             facts: &mut self.facts,
@@ -338,22 +347,32 @@ fn open(
     stats: &mut Stats,
     config: &Config,
     sessions: &mut Sessions,
+    acl: &Acl,
 ) -> Result<(), Vec<u8>> {
     stats.totals.connections_received += 1;
     if sessions.len() >= config.maxclients as usize {
         stats.totals.rejected_connections += 1;
         return Err(b"-ERR max number of clients reached\r\n".to_vec());
     }
-    if config.protected_mode && config.requirepass.is_empty() && !(peer.loopback || peer.unix) {
+    let is_kept_out = config.protected_mode && acl.default_user().no_password && !(peer.loopback || peer.unix);
+    if is_kept_out {
         stats.totals.rejected_connections += 1;
-        return Err(start::PROTECTED_MODE_TEXT.as_bytes().to_vec());
+        if !peer.tls {
+            return Err(start::PROTECTED_MODE_TEXT.as_bytes().to_vec());
+        }
     }
     let mut session = Session::new(sessions.next_id(), conn, now);
-    session.authenticated = config.requirepass.is_empty();
+    session.authenticated = acl.is_open();
+    session.become_user(acl.default_user());
     session.fd = peer.fd;
     session.mode |= if peer.unix { mode::UNIX_SOCKET } else { 0 } | if peer.loopback { mode::LOOPBACK } else { 0 };
     session.peer = peer.peer.into();
     session.local = peer.local.into();
+    if is_kept_out {
+        // With TLS it can be told why only after the handshake.
+        session.outbox.extend(start::PROTECTED_MODE_TEXT.as_bytes());
+        session.mode |= mode::CLOSE_AFTER_REPLY;
+    }
     log::trace!("Accepted {}", session.peer);
     sessions.insert(session);
     Ok(())
@@ -361,7 +380,7 @@ fn open(
 
 impl Service for Server {
     fn handle_open(&mut self, conn: ConnId, peer: Peer, now: Now) -> Result<(), Vec<u8>> {
-        open(conn, peer, now, &mut self.stats, &self.config, &mut self.sessions)
+        open(conn, peer, now, &mut self.stats, &self.config, &mut self.sessions, &self.acl)
     }
 
     fn read_target(&mut self, conn: ConnId) -> Option<(&mut Vec<u8>, usize)> {
@@ -386,8 +405,8 @@ impl Service for Server {
         self.signalled(signal, now);
     }
 
-    fn poll_listeners(&mut self) -> Option<Vec<TcpListener>> {
-        self.listeners.take()
+    fn poll_doors(&mut self) -> Option<Doors> {
+        self.doors.take()
     }
 
     fn keepalive_secs(&self) -> u32 {

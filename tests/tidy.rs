@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 /// The rooms of `src/`, in reading order: each may use the ones before it.
 const ROOMS: &[&str] = &[
-    "base", "sys", "ds", "resp", "types", "keyspace", "persist", "journal", "session", "hub", "config", "stats",
-    "script", "command", "net", "server",
+    "base", "sys", "ds", "resp", "types", "keyspace", "persist", "journal", "acl", "session", "hub", "config", "tls",
+    "stats", "script", "command", "net", "server",
 ];
 /// Pairs that look forward by design: types only, no behaviour.
 const ALLOWED: &[(&str, &str)] = &[];

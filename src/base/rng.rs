@@ -1,4 +1,22 @@
-//! Randomness, seeded once: xoshiro256++ (Blackman and Vigna, 2019). Not for secrets.
+//! Randomness, seeded once: xoshiro256++ (Blackman and Vigna, 2019). Not for secrets: those come from the system.
+
+/// Fills bytes with the system's randomness, good for keys and salts.
+///
+/// # Errors
+/// The system's, if it has none.
+pub fn fill_secret(bytes: &mut [u8]) -> Result<(), getrandom::Error> {
+    getrandom::fill(bytes)
+}
+
+/// Bytes that nobody can guess: for passwords and salts.
+///
+/// # Errors
+/// The system's, if it has no randomness.
+pub fn secret_bytes(len: usize) -> Result<Vec<u8>, getrandom::Error> {
+    let mut bytes = vec![0; len];
+    getrandom::fill(&mut bytes)?;
+    Ok(bytes)
+}
 
 /// A generator.
 #[derive(Clone, Debug)]

@@ -18,12 +18,21 @@ Without a command: a prompt on a terminal, else commands from standard input, on
   -n DB            select a database
   -2, -3           speak RESP2 (the default) or RESP3
   -e               end with status 1 if the command gives an error
+  --tls            speak TLS
+  --cacert FILE    trust the authorities in FILE (PEM); else those of the system
+  --cacertdir DIR  trust those in the files of DIR
+  --cert FILE      show this certificate (PEM)
+  --key FILE       the key of --cert
+  --sni NAME       the name that the server's certificate must hold
+  --insecure       take any certificate
+  --tls-ciphers LIST, --tls-ciphersuites LIST
+                   ciphers up to TLS 1.2, and of TLS 1.3, by their names in OpenSSL
   --raw            print strings as they are (the default when the output is no terminal)
   --no-raw         print types and quotes (the default on a terminal)
   --help           this text
   --version        version
 
-bench measures PING SET GET INCR LPUSH SADD and takes, besides -h -p -s -a --user:
+bench measures PING SET GET INCR LPUSH SADD and takes, besides -h -p -s -a --user and those of TLS:
 
   -c CLIENTS       connections (50)
   -n REQUESTS      requests of each test (100000)
@@ -46,6 +55,21 @@ pub struct Options {
     pub raw: Option<bool>,
     /// An error reply makes the status 1.
     pub strict: bool,
+    /// With TLS, and how.
+    pub tls: Option<Tls>,
+}
+
+/// How TLS is spoken.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tls {
+    pub cacert: Option<String>,
+    pub cacertdir: Option<String>,
+    pub cert: Option<String>,
+    pub key: Option<String>,
+    pub sni: Option<String>,
+    pub insecure: bool,
+    pub ciphers: String,
+    pub ciphersuites: String,
 }
 
 /// What a benchmark does.
@@ -85,6 +109,7 @@ pub fn parse(args: Vec<Vec<u8>>, env_password: Option<String>) -> Result<Todo, S
         resp3: false,
         raw: None,
         strict: false,
+        tls: None,
     };
     let mut plan = Plan { clients: 50, requests: 100_000, value_bytes: 3, pipeline: 1, tests: TESTS.to_vec() };
     let mut benches = false;
@@ -138,6 +163,24 @@ impl Options {
             "-e" => self.strict = true,
             "--raw" => self.raw = Some(true),
             "--no-raw" => self.raw = Some(false),
+            _ => return self.tls.get_or_insert_default().accept(flag, value),
+        }
+        Ok(true)
+    }
+}
+
+impl Tls {
+    fn accept(&mut self, flag: &str, value: &mut NextValue<'_>) -> Result<bool, String> {
+        match flag {
+            "--tls" => {}
+            "--cacert" => self.cacert = Some(value()?),
+            "--cacertdir" => self.cacertdir = Some(value()?),
+            "--cert" => self.cert = Some(value()?),
+            "--key" => self.key = Some(value()?),
+            "--sni" => self.sni = Some(value()?),
+            "--insecure" => self.insecure = true,
+            "--tls-ciphers" => self.ciphers = value()?,
+            "--tls-ciphersuites" => self.ciphersuites = value()?,
             _ => return Ok(false),
         }
         Ok(true)

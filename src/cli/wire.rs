@@ -1,9 +1,11 @@
 //! A blocking connection: requests out, replies in. Knows no command but those that open a conversation.
 
-use super::options::Options;
+use super::options::{Options, Tls};
+use redstart::tls::{ClientSide, Credentials, Trust};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 
 /// Deepest nesting of a reply.
 const MAX_DEPTH: usize = 64;
@@ -31,8 +33,43 @@ pub enum Reply {
 
 /// A connection.
 pub struct Connection {
-    reader: BufReader<Box<dyn Read + Send>>,
-    writer: Box<dyn Write + Send>,
+    stream: BufReader<Box<dyn Duplex>>,
+}
+
+/// Both directions of a connection.
+trait Duplex: Read + Write + Send {}
+
+impl<T: Read + Write + Send> Duplex for T {}
+
+/// Where systems keep the authorities that they trust.
+const SYSTEM_AUTHORITIES: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// How TLS is spoken, as the options say. The name in the certificate counts if it was given, or if anybody could have a
+/// certificate of the authorities that are trusted.
+fn secured(tls: &Tls) -> Result<ClientSide, String> {
+    let system = SYSTEM_AUTHORITIES.iter().map(Path::new).find(|path| path.exists());
+    let own = tls.cacert.is_some() || tls.cacertdir.is_some();
+    let file = tls.cacert.as_deref().map(Path::new).or(if own { None } else { system });
+    let trust = Trust {
+        file: file.map(|path| ("--cacert", path)),
+        folder: tls.cacertdir.as_deref().map(|path| ("--cacertdir", Path::new(path))),
+        anybody: tls.insecure,
+        names_count: tls.sni.is_some() || !own,
+    };
+    let credentials = match (&tls.cert, &tls.key) {
+        (Some(cert), Some(key)) => {
+            Some(Credentials { certificate: ("--cert", Path::new(cert)), key: ("--key", Path::new(key)), pass: b"" })
+        }
+        (None, None) => None,
+        _ => return Err("--cert and --key go together".into()),
+    };
+    ClientSide::new(&trust, credentials.as_ref(), [b"", tls.ciphers.as_bytes(), tls.ciphersuites.as_bytes()])
+        .map_err(|error| error.to_string())
 }
 
 /// What the user is told to be connected to.
@@ -51,7 +88,8 @@ impl Connection {
     /// A text for the user.
     pub fn open(options: &Options) -> Result<Connection, String> {
         let failed = |e: io::Error| format!("Could not connect to {}: {}", address(options), plain(&e));
-        let mut connection = Connection::connect(options).map_err(failed)?;
+        let side = options.tls.as_ref().map(secured).transpose()?;
+        let mut connection = Connection::connect(options, side.as_ref()).map_err(failed)?;
         if let Some(password) = &options.password {
             let user = options.user.as_deref();
             connection.expect_ok(&["AUTH"].into_iter().chain(user).chain([password.as_str()]).collect::<Vec<_>>())?;
@@ -65,19 +103,20 @@ impl Connection {
         Ok(connection)
     }
 
-    fn connect(options: &Options) -> io::Result<Connection> {
-        let (reader, writer): (Box<dyn Read + Send>, Box<dyn Write + Send>) = match &options.socket {
-            Some(path) => {
-                let stream = UnixStream::connect(path)?;
-                (Box::new(stream.try_clone()?), Box::new(stream))
-            }
+    fn connect(options: &Options, side: Option<&ClientSide>) -> io::Result<Connection> {
+        let stream: Box<dyn Duplex> = match &options.socket {
+            Some(path) => Box::new(UnixStream::connect(path)?),
             None => {
                 let stream = TcpStream::connect((options.host.as_str(), options.port))?;
                 stream.set_nodelay(true)?;
-                (Box::new(stream.try_clone()?), Box::new(stream))
+                let name = options.tls.as_ref().and_then(|tls| tls.sni.as_deref()).unwrap_or(&options.host);
+                match side {
+                    Some(side) => Box::new(side.connect(name, stream)?),
+                    None => Box::new(stream),
+                }
             }
         };
-        Ok(Connection { reader: BufReader::with_capacity(64 * 1024, reader), writer })
+        Ok(Connection { stream: BufReader::with_capacity(64 * 1024, stream) })
     }
 
     fn expect_ok(&mut self, words: &[&str]) -> Result<(), String> {
@@ -104,7 +143,9 @@ impl Connection {
     /// # Errors
     /// The connection broke.
     pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.writer.write_all(bytes)
+        let stream = self.stream.get_mut();
+        stream.write_all(bytes)?;
+        stream.flush()
     }
 
     /// The next reply.
@@ -112,7 +153,7 @@ impl Connection {
     /// # Errors
     /// The connection broke, or what came is no reply.
     pub fn read(&mut self) -> io::Result<Reply> {
-        read_reply(&mut self.reader, 0)
+        read_reply(&mut self.stream, 0)
     }
 }
 

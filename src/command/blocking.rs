@@ -4,11 +4,13 @@
 //!
 //! A client that waits is among the others with `mode::BLOCKED`: what it sends meanwhile is kept and served afterwards.
 
+use super::access;
 use super::args::Args;
 use super::ctx::{Ctx, Wait};
 use super::error::CmdError;
 use super::execute::{self, end_unit};
 use super::news::interest;
+use crate::acl::LogContext;
 use crate::hub::Hub;
 use crate::keyspace::{AwaitedId, Book};
 use crate::resp::{Argv, Reply};
@@ -22,9 +24,11 @@ impl Ctx<'_> {
         self.effects.discard_replaced();
         self.session.mode |= mode::BLOCKED;
         if let Some(spent) = &mut self.spent_ticks {
-            // It waits on, in its old place.
             *spent += took;
-            return;
+            if !wait.again {
+                // It waits on, in its old place.
+                return;
+            }
         }
         let awaited = &mut self.db.space.book.awaited;
         let mut keys: Vec<AwaitedId> = Vec::with_capacity(wait.keys.len());
@@ -45,7 +49,8 @@ impl Ctx<'_> {
             keys,
             turn,
             deadline_ms: wait.deadline_ms,
-            spent_ticks: took,
+            again: wait.again,
+            spent_ticks: self.spent_ticks.unwrap_or(took),
         }));
         self.refresh_interest();
     }
@@ -112,16 +117,28 @@ pub fn retry(cx: &mut Ctx<'_>) {
     cx.session.mode &= !mode::BLOCKED;
     cx.spent_ticks = Some(blocked.spent_ticks);
     let row = cx.table.row(blocked.row);
+    if blocked.again {
+        // Its time was no more than a turn in a line: should it have to wait again, that is another one.
+        leave(cx.session, &blocked, cx.hub, &mut cx.db.space.book);
+    }
     let skip = 1 + usize::from(!row.command.full_name.is_empty());
     let mut args = Args::new(blocked.argv.argv(), skip, cx.db.space.hasher(), None);
-    execute::call(cx, row, &mut args);
+    match access::check(cx, row, blocked.argv.argv(), LogContext::Toplevel) {
+        Ok(()) => execute::call(cx, row, &mut args),
+        // What it may do has changed meanwhile.
+        Err(error) => execute::fail(cx, &error),
+    }
     let spent = cx.spent_ticks.take();
     if cx.session.is(mode::BLOCKED) {
-        blocked.spent_ticks = spent.unwrap_or(blocked.spent_ticks);
-        cx.session.blocked = Some(blocked);
+        if cx.session.blocked.is_none() {
+            blocked.spent_ticks = spent.unwrap_or(blocked.spent_ticks);
+            cx.session.blocked = Some(blocked);
+        }
         return;
     }
-    leave(cx.session, &blocked, cx.hub, &mut cx.db.space.book);
+    if !blocked.again {
+        leave(cx.session, &blocked, cx.hub, &mut cx.db.space.book);
+    }
     end_unit(cx);
     if cx.session.reply_mode != ReplyMode::On {
         execute::reply_mode(cx, start);
@@ -130,6 +147,9 @@ pub fn retry(cx: &mut Ctx<'_>) {
 
 /// The client has waited long enough.
 pub fn time_out(cx: &mut Ctx<'_>) {
+    if cx.session.blocked.as_ref().is_some_and(|blocked| blocked.again) {
+        return retry(cx);
+    }
     let Some(blocked) = cx.session.blocked.take() else { return };
     let start = cx.reply.outbox().mark();
     cx.reply.null_array();

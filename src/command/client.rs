@@ -5,6 +5,8 @@ mod list;
 mod pause;
 mod tracking;
 
+pub(super) use list::describe;
+
 use super::args::Args;
 use super::connection::{is_plain, set_name};
 use super::ctx::{Ctx, Flow, Outcome};

@@ -1,17 +1,16 @@
 //! Connections: who the client is and how it wants to be spoken to. AUTH, HELLO, RESET, SELECT, and the commands that only
-//! show that somebody is there. One user exists, `default`, whose password is `requirepass`; `root` is another name of it.
+//! show that somebody is there.
 
 use super::args::Args;
 use super::ctx::{Ctx, Flow, Outcome};
 use super::error::CmdError;
-use super::table::{Arg, Command, acl, flag};
+use super::login::{Login, log_in};
+use super::table::{Arg, Command, Reach, acl, flag};
 use crate::base::number;
 use crate::base::version;
 use crate::keyspace::DbIndex;
 use crate::resp::Proto;
 use crate::session::{ReplyMode, mode};
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 
 /// A row of this family.
 const CONNECTION: Command = Command { group: "connection", acl: acl::CONNECTION, ..Command::BLANK };
@@ -95,7 +94,7 @@ pub const COMMANDS: &[Command] = &[
         run: Some(reset),
         ..CONNECTION
     },
-    Command { name: "sel", summary: "Selects a database: another name of SELECT.", ..SELECT },
+    Command { name: "sel", same_as: "select", summary: "Selects a database: another name of SELECT.", ..SELECT },
     SELECT,
 ];
 
@@ -104,6 +103,7 @@ const SELECT: Command = Command {
     arity: 2,
     flags: flag::LOADING | flag::STALE | flag::FAST,
     args: &[Arg::int("index")],
+    reach: Reach::Word(1),
     since: "1.0.0",
     complexity: "O(1)",
     summary: "Selects the database that this client's commands work on.",
@@ -162,7 +162,7 @@ fn reset(cx: &mut Ctx<'_>, _args: &mut Args<'_>) -> Outcome {
     cx.session.name = None;
     cx.session.fieldsets = None;
     cx.session.reply_mode = ReplyMode::On;
-    cx.session.authenticated = cx.config.requirepass.is_empty();
+    cx.log_out();
     cx.select(DbIndex(0));
     set_proto(cx, Proto::Resp2);
     cx.reply.simple("RESET");
@@ -175,34 +175,17 @@ fn set_proto(cx: &mut Ctx<'_>, proto: Proto) {
 }
 
 fn auth(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
-    match args.left() {
-        1 if cx.config.requirepass.is_empty() => return Err(CmdError::NO_PASSWORD_SET),
+    let login = match args.left() {
+        1 if cx.acl.default_user().no_password => return Err(CmdError::NO_PASSWORD_SET),
         1 => log_in(cx, b"default", args.bytes()?)?,
         2 => log_in(cx, args.bytes()?, args.bytes()?)?,
         _ => return Err(CmdError::SYNTAX),
+    };
+    if let Login::Later(wait) = login {
+        return Ok(Flow::Block(wait));
     }
     cx.reply.ok();
     Ok(Flow::Done)
-}
-
-/// The user that goes by this name.
-pub(super) fn user(name: &[u8]) -> Option<&'static str> {
-    matches!(name, b"default" | b"root").then_some("default")
-}
-
-fn log_in(cx: &mut Ctx<'_>, name: &[u8], password: &[u8]) -> Result<(), CmdError> {
-    let wanted = &cx.config.requirepass;
-    if user(name).is_none() || !(wanted.is_empty() || is_same_secret(password, wanted)) {
-        cx.stats.totals.auth_failures += 1;
-        return Err(CmdError::WRONG_PASS);
-    }
-    cx.session.authenticated = true;
-    Ok(())
-}
-
-/// Compares digests, so that neither the time nor a length tells how much of a guess was right.
-fn is_same_secret(given: &[u8], wanted: &[u8]) -> bool {
-    Sha256::digest(given).ct_eq(&Sha256::digest(wanted)).into()
 }
 
 /// What HELLO asks for besides its reply.
@@ -244,9 +227,11 @@ fn hello_options<'a>(cx: &mut Ctx<'_>, args: &mut Args<'a>) -> Result<Hello<'a>,
 fn hello(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let hello = hello_options(cx, args)?;
     if let Some((name, password)) = hello.credentials {
-        log_in(cx, name, password)?;
+        if let Login::Later(wait) = log_in(cx, name, password)? {
+            return Ok(Flow::Block(wait));
+        }
     }
-    if !cx.session.authenticated && !cx.config.requirepass.is_empty() {
+    if !cx.session.authenticated && !cx.acl.is_open() {
         return Err(CmdError::HELLO_NO_AUTH);
     }
     if let Some(name) = hello.name {
@@ -287,12 +272,6 @@ pub(super) fn set_name(cx: &mut Ctx<'_>, name: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn secrets_are_equal_only_to_themselves() {
-        assert!(is_same_secret(b"abc\0def", b"abc\0def"));
-        assert!(!is_same_secret(b"abc", b"abc\0def") && !is_same_secret(b"", b"a"));
-    }
 
     #[test]
     fn names_are_visible_ascii() {

@@ -5,6 +5,7 @@ use super::dump::Links;
 use super::error::CmdError;
 use super::execute;
 use super::table::{Row, Table};
+use crate::acl::Acl;
 use crate::base::clock::Now;
 use crate::base::rng::Rng;
 use crate::config::Config;
@@ -12,12 +13,14 @@ use crate::hub::Hub;
 use crate::journal::{Effects, Journal};
 use crate::keyspace::DbView;
 use crate::persist::snapshot::Snapshot;
+use crate::persist::vault::Vault;
 use crate::resp::{OwnedArgv, Reply};
 use crate::script::Scripts;
 use crate::session::{ConnId, Session, Sessions};
 use crate::stats::{Hidden, Stats};
+use crate::sys::listen::Sockets;
+use crate::tls::Setup;
 use crate::types::Type;
-use std::net::TcpListener;
 use std::os::fd::RawFd;
 
 /// How a handler ended.
@@ -41,6 +44,8 @@ pub struct Wait {
     pub also_gone: bool,
     /// Until when, monotonic milliseconds; `None` for ever. Then the client is told that there is no array.
     pub deadline_ms: Option<u64>,
+    /// When that time has come the command is run again: it only had to wait its turn.
+    pub again: bool,
     /// Words to run instead of the client's own, where those mean something else later (`$`).
     pub argv: Option<OwnedArgv>,
 }
@@ -101,7 +106,9 @@ pub struct Facts {
     /// TCP sockets that are listened on.
     pub listening: Vec<RawFd>,
     /// TCP sockets that a CONFIG SET has opened to take their place.
-    pub opened: Option<Vec<TcpListener>>,
+    pub opened: Option<Sockets>,
+    /// What connections with TLS are met with, in both directions.
+    pub tls: Option<Setup>,
     /// The kernel's out-of-memory score of the process before it was set.
     pub initial_oom_score: Option<i32>,
     /// Until when (Unix milliseconds) and what CLIENT PAUSE holds up.
@@ -110,6 +117,8 @@ pub struct Facts {
     pub evicting: bool,
     /// DEBUG SLEEP and its kin may be used (enable-debug-command).
     pub debug: Debug,
+    /// The files of the data folder.
+    pub vault: Vault,
     /// Snapshots that were begun beside the loop.
     pub saves_begun: u64,
     /// The snapshot that is being written.
@@ -171,6 +180,8 @@ pub struct Ctx<'a> {
     pub journal: &'a mut Journal,
     /// The options.
     pub config: &'a mut Config,
+    /// Users and their rights.
+    pub acl: &'a mut Acl,
     /// The statistics.
     pub stats: &'a mut Stats,
     /// The command table.

@@ -2,8 +2,9 @@
 
 use super::ctx::Ctx;
 use super::news::interest;
+use crate::acl::Acl;
 use crate::base::hash::Hasher;
-use crate::config::{ClientClass, Config, NotifyFlags, OomScoreAdj, Permission};
+use crate::config::{AclPubsubDefault, ClientClass, Config, NotifyFlags, OomScoreAdj, Permission};
 use crate::ds::array::Thresholds;
 use crate::hub::{Hub, Notify};
 use crate::keyspace::{Keyspace, Touch, class};
@@ -69,7 +70,9 @@ pub fn push_limit_bytes(config: &Config) -> Option<usize> {
 }
 
 /// Brings what is derived from the options up to date.
-pub fn apply(config: &Config, keyspace: &mut Keyspace, hub: &mut Hub, stats: &mut Stats) {
+pub fn apply(config: &Config, keyspace: &mut Keyspace, hub: &mut Hub, acl: &mut Acl, stats: &mut Stats) {
+    acl.all_channels = config.acl_pubsub_default == AclPubsubDefault::AllChannels;
+    acl.log.truncate(usize::try_from(config.acllog_max_len).unwrap_or(usize::MAX));
     let hasher = keyspace.hasher();
     let book = &mut keyspace.book;
     book.limits = limits(config, hasher, book.limits.list_packed_threshold);
@@ -107,7 +110,7 @@ pub fn apply_oom_score(config: &Config, initial: &mut Option<i32>) -> io::Result
 impl Ctx<'_> {
     /// After options were changed by a command: what the next command reads is right at once.
     pub fn apply_config(&mut self) {
-        apply(self.config, self.db.space, self.hub, self.stats);
+        apply(self.config, self.db.space, self.hub, self.acl, self.stats);
         self.sessions.push_limit_bytes = push_limit_bytes(self.config);
         self.check_surplus();
     }

@@ -1,5 +1,6 @@
 //! The one place that spells reply errors. A client's mistake is a `CmdError`; it becomes one error line.
 
+use crate::acl::What;
 use crate::keyspace::WrongType;
 use std::borrow::Cow;
 use std::fmt;
@@ -92,6 +93,10 @@ texts! {
     NO_AUTH = "NOAUTH Authentication required.";
     /// Wrong name or password.
     WRONG_PASS = "WRONGPASS invalid username-password pair or user is disabled.";
+    /// Too many wrong passwords came from the client's address.
+    TOO_MANY_LOGINS = "ERR Too many failed logins from this address, try again later";
+    /// A login that takes its time, where a client may not wait.
+    SLOW_LOGIN = "ERR This user's password can't be checked inside a transaction or script";
     /// AUTH with a password where none is wanted.
     NO_PASSWORD_SET = "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?";
     /// HELLO of a client that has not logged in.
@@ -191,6 +196,12 @@ impl CmdError {
         CmdError(Cow::Owned([before.as_bytes(), shown(given, SHOWN_BYTES), after.as_bytes()].concat()))
     }
 
+    /// A text around a client's word, shown whole up to a NUL.
+    #[cold]
+    pub fn quoting_whole(before: &str, given: &[u8], after: &str) -> CmdError {
+        CmdError(Cow::Owned([before.as_bytes(), shown(given, usize::MAX), after.as_bytes()].concat()))
+    }
+
     /// A text around two of a client's words, each shown whole up to a NUL.
     #[cold]
     pub fn quoting_two(before: &str, one: &[u8], between: &str, other: &[u8], after: &str) -> CmdError {
@@ -263,6 +274,34 @@ impl CmdError {
     /// A kind of clients that does not exist.
     pub fn unknown_client_type(given: &[u8]) -> CmdError {
         CmdError::quoting("ERR Unknown client type '", given, "'")
+    }
+
+    /// What a user may not do.
+    pub fn no_permission(denial: &[u8]) -> CmdError {
+        CmdError::bytes([b"NOPERM ", denial].concat())
+    }
+
+    /// A queued command that its user may not run any more. `what`: for what it was refused.
+    #[cold]
+    pub fn no_longer_permitted(what: What) -> CmdError {
+        let reason = match what {
+            What::Command => "no permission to execute the command or subcommand",
+            What::Key => "no permission to touch the specified keys",
+            What::Channel => "no permission to access one of the channels used as arguments to the command",
+            What::Database => "no permission",
+        };
+        CmdError::owned(format!(
+            "NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. This command is \
+             no longer allowed for the following reason: {reason}"
+        ))
+    }
+
+    /// A user has run as many commands in this second as it may.
+    #[cold]
+    pub fn rate_used_up(user: &[u8], rate: u32) -> CmdError {
+        CmdError::bytes(
+            [b"ERR User ", user, format!(" may run {rate} commands per second and has done so").as_bytes()].concat(),
+        )
     }
 
     /// A user that does not exist.

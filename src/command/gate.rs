@@ -1,5 +1,6 @@
 //! What a request must pass before it runs: small named checks over flags, in this order. None asks which command it is.
 
+use super::access;
 use super::ctx::{Ctx, PauseKind};
 use super::derived;
 use super::error::CmdError;
@@ -21,7 +22,7 @@ pub enum Pass {
 #[inline]
 fn logged_in(cx: &Ctx<'_>, command: &Command) -> Result<(), CmdError> {
     // Who came while a password was wanted is let in when it was taken away.
-    if cx.session.authenticated || command.is(flag::NO_AUTH) || cx.config.requirepass.is_empty() {
+    if cx.session.authenticated || command.is(flag::NO_AUTH) || cx.acl.is_open() {
         return Ok(());
     }
     Err(CmdError::NO_AUTH)
@@ -47,6 +48,12 @@ fn enabled(cx: &Ctx<'_>, command: &Command) -> Result<(), CmdError> {
 /// Some commands make no sense inside a transaction.
 fn allowed_in_multi(cx: &Ctx<'_>, command: &Command) -> Result<(), CmdError> {
     if cx.session.multi.is_some() && command.is(flag::NO_MULTI) { Err(CmdError::NOT_IN_MULTI) } else { Ok(()) }
+}
+
+/// The client's user must be allowed to do it. Nothing is looked at for one who may do everything.
+#[inline]
+fn permitted(cx: &mut Ctx<'_>, row: Row, argv: Argv<'_>) -> Result<(), CmdError> {
+    if cx.session.is(mode::RESTRICTED) { access::check_first(cx, row, argv) } else { Ok(()) }
 }
 
 /// Memory of what clients cache.
@@ -150,6 +157,7 @@ pub fn check(cx: &mut Ctx<'_>, row: Row, argv: Argv<'_>) -> Result<Pass, CmdErro
     logged_in(cx, command)?;
     enabled(cx, command)?;
     allowed_in_multi(cx, command)?;
+    permitted(cx, row, argv)?;
     memory(cx, command)?;
     saveable(cx, command)?;
     caches(cx);

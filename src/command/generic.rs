@@ -12,7 +12,7 @@ pub use member::COMMANDS as MEMBER_COMMANDS;
 use super::args::Args;
 use super::ctx::{Ctx, Flow, Outcome};
 use super::error::CmdError;
-use super::table::{Arg, ArgType, Command, KeySpec, acl, flag, key_flag as kf};
+use super::table::{Arg, ArgType, Command, KeySpec, Reach, acl, flag, key_flag as kf};
 use crate::keyspace::{DbIndex, Event};
 
 /// A row of this family.
@@ -48,6 +48,7 @@ const fn unix_time(name: &'static str) -> Arg {
 pub const COMMANDS: &[Command] = &[
     Command {
         name: "copy",
+        reach: Reach::SelectedAndOption("db"),
         arity: -3,
         flags: flag::WRITE | flag::DENYOOM,
         keys: &[KeySpec::at(1, kf::RO | kf::ACCESS), KeySpec::at(2, kf::OW | kf::UPDATE)],
@@ -78,6 +79,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "delete",
+        same_as: "del",
         arity: -2,
         flags: flag::WRITE,
         keys: REMOVE,
@@ -156,6 +158,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "move",
+        reach: Reach::SelectedAndWord(2),
         arity: 3,
         flags: flag::WRITE | flag::FAST,
         keys: &[KeySpec::at(1, kf::RW | kf::ACCESS | kf::UPDATE)],
@@ -363,6 +366,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "dropdb",
+        same_as: "flushdb",
         arity: -1,
         flags: flag::WRITE,
         acl: acl::KEYSPACE | acl::DANGEROUS,
@@ -376,6 +380,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "flushall",
+        reach: Reach::All,
         arity: -1,
         flags: flag::WRITE,
         acl: acl::KEYSPACE | acl::DANGEROUS,
@@ -404,6 +409,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "size",
+        reach: Reach::SelectedAndWord(1),
         arity: -1,
         flags: flag::READONLY | flag::FAST,
         args: &[Arg::int("index").optional()],
@@ -415,6 +421,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "swapdb",
+        reach: Reach::All,
         arity: 3,
         flags: flag::WRITE | flag::FAST,
         acl: acl::KEYSPACE | acl::DANGEROUS,

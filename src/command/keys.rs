@@ -31,6 +31,17 @@ pub fn keys_of(command: &Command, argv: Argv<'_>) -> Result<Found, Unfit> {
     if fits && !found.is_empty() { Ok(found) } else { Err(Unfit) }
 }
 
+/// Puts the keys of a request into a list, in place of what is in it: also of a request that does not fit, as far as they
+/// can be told.
+pub fn keys_into(command: &Command, argv: Argv<'_>, found: &mut Found) {
+    found.clear();
+    match command.find_keys {
+        Some(find) => _ = find(argv, found),
+        None => command.keys.iter().for_each(|spec| _ = spec.positions(argv, found)),
+    }
+    found.retain(|(word, flags)| flags & kf::NOT_KEY == 0 && *word < argv.len());
+}
+
 /// Whether the command's row tells of any key.
 pub fn has_keys(command: &Command) -> bool {
     command.find_keys.is_some() || command.keys.iter().any(|spec| spec.flags & kf::NOT_KEY == 0)

@@ -1,6 +1,7 @@
 //! The command table and the families. A command is one row and one function in one family file; what it may see of the
 //! rooms above comes to it through `Ctx`. COMMAND, arity errors, HELP and the README's table are derived from the rows.
 
+mod access;
 mod args;
 mod blocking;
 mod client;
@@ -10,6 +11,7 @@ pub mod derived;
 mod error;
 mod execute;
 mod gate;
+mod login;
 mod table;
 
 mod array;
@@ -37,9 +39,11 @@ mod sort;
 mod stream;
 mod string;
 mod transactions;
+pub mod users;
 mod vector;
 mod zset;
 
+pub use access::catalog;
 pub use args::Args;
 pub use blocking::{give_up_waiting, retry, time_out};
 pub use ctx::{Ask, Ctx, Debug, Facts, Flow, Outcome, PauseKind, Pump, Saving, Shutdown, Wait};
@@ -47,6 +51,7 @@ pub use dump::Links;
 pub use error::CmdError;
 pub use execute::{Handled, close_vanished, end_unit, execute, refuse_protocol, resolve};
 pub use function::adopt_libraries;
+pub use login::login_as;
 pub use news::{Mail, broadcast, deliver_events, forget_surplus, interest};
 pub use room::make_room;
 pub use server::persistence;
@@ -93,6 +98,8 @@ pub static FAMILIES: &[&[Command]] = &[
     server::memory::COMMANDS,
     server::persistence::COMMANDS,
     server::slowlog::COMMANDS,
+    users::COMMANDS,
+    users::ADMIN_COMMANDS,
 ];
 
 /// An element as a bulk string.

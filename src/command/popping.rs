@@ -61,7 +61,8 @@ pub(super) fn wait<'a>(
     keys: impl Iterator<Item = &'a [u8]>,
     deadline_ms: Option<u64>,
 ) -> Option<Flow> {
-    let wait = || Wait { keys: keys.map(Box::from).collect(), want, also_gone: false, deadline_ms, argv: None };
+    let wait =
+        || Wait { keys: keys.map(Box::from).collect(), want, also_gone: false, deadline_ms, again: false, argv: None };
     cx.may_block().then(|| Flow::Block(Box::new(wait())))
 }
 

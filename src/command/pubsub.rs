@@ -8,7 +8,7 @@ use super::ctx::{Ctx, Flow, Outcome};
 use super::error::CmdError;
 use super::help;
 use super::news::Message;
-use super::table::{Arg, ArgType, Command, KeySpec, flag, key_flag as kf};
+use super::table::{Arg, ArgType, Channels, Command, KeySpec, flag, key_flag as kf};
 use crate::base::glob::glob_match;
 use crate::hub::Topic;
 use crate::resp::Reply;
@@ -30,6 +30,7 @@ const PUBLISH: Command = Command {
     arity: 3,
     flags: ALWAYS | flag::FAST | flag::MAY_REPLICATE,
     args: &[CHANNEL, MESSAGE],
+    channels: Channels::First,
     since: "2.0.0",
     complexity: "O(N+M), N the clients that listen to the channel, M the patterns that all clients listen to",
     summary: "Sends a message to all who listen to a channel; replies how many do.",
@@ -40,6 +41,7 @@ const SUBSCRIBE: Command = Command {
     name: "subscribe",
     arity: -2,
     flags: LISTEN | flag::DENYOOM,
+    channels: Channels::All,
     args: &[CHANNEL.multiple()],
     since: "2.0.0",
     complexity: "O(N) in the channels",
@@ -60,6 +62,7 @@ const UNSUBSCRIBE: Command = Command {
 };
 const PSUBSCRIBE: Command = Command {
     name: "psubscribe",
+    channels: Channels::Patterns,
     args: &[PATTERN.multiple()],
     complexity: "O(N) in the patterns",
     summary: "Listens to all channels that match patterns.",
@@ -77,9 +80,14 @@ const PUNSUBSCRIBE: Command = Command {
 
 /// The family.
 pub const COMMANDS: &[Command] = &[
-    Command { name: "psub", summary: "Listens to patterns: another name of PSUBSCRIBE.", ..PSUBSCRIBE },
+    Command {
+        name: "psub",
+        same_as: "psubscribe",
+        summary: "Listens to patterns: another name of PSUBSCRIBE.",
+        ..PSUBSCRIBE
+    },
     PSUBSCRIBE,
-    Command { name: "pub", summary: "Sends a message: another name of PUBLISH.", ..PUBLISH },
+    Command { name: "pub", same_as: "publish", summary: "Sends a message: another name of PUBLISH.", ..PUBLISH },
     PUBLISH,
     Command {
         name: "pubsub",
@@ -90,7 +98,12 @@ pub const COMMANDS: &[Command] = &[
         subcommands: SUBCOMMANDS,
         ..PUBSUB
     },
-    Command { name: "punsub", summary: "Leaves patterns: another name of PUNSUBSCRIBE.", ..PUNSUBSCRIBE },
+    Command {
+        name: "punsub",
+        same_as: "punsubscribe",
+        summary: "Leaves patterns: another name of PUNSUBSCRIBE.",
+        ..PUNSUBSCRIBE
+    },
     PUNSUBSCRIBE,
     Command {
         name: "spublish",
@@ -111,7 +124,12 @@ pub const COMMANDS: &[Command] = &[
         run: Some(ssubscribe),
         ..SUBSCRIBE
     },
-    Command { name: "sub", summary: "Listens to channels: another name of SUBSCRIBE.", ..SUBSCRIBE },
+    Command {
+        name: "sub",
+        same_as: "subscribe",
+        summary: "Listens to channels: another name of SUBSCRIBE.",
+        ..SUBSCRIBE
+    },
     SUBSCRIBE,
     Command {
         name: "sunsubscribe",
@@ -122,7 +140,12 @@ pub const COMMANDS: &[Command] = &[
         run: Some(sunsubscribe),
         ..UNSUBSCRIBE
     },
-    Command { name: "unsub", summary: "Leaves channels: another name of UNSUBSCRIBE.", ..UNSUBSCRIBE },
+    Command {
+        name: "unsub",
+        same_as: "unsubscribe",
+        summary: "Leaves channels: another name of UNSUBSCRIBE.",
+        ..UNSUBSCRIBE
+    },
     UNSUBSCRIBE,
 ];
 

@@ -65,6 +65,9 @@ pub const COMMANDS: &[Command] = &[
     },
 ];
 
+const BY_DENIED: CmdError = CmdError::text("ERR BY option of SORT denied due to insufficient ACL permissions.");
+const GET_DENIED: CmdError = CmdError::text("ERR GET option of SORT denied due to insufficient ACL permissions.");
+
 /// What is asked.
 struct Query<'a> {
     key: Key<'a>,
@@ -81,7 +84,7 @@ struct Query<'a> {
 }
 
 impl<'a> Query<'a> {
-    fn parse(args: &mut Args<'a>, may_store: bool) -> Result<Query<'a>, CmdError> {
+    fn parse(cx: &mut Ctx<'_>, args: &mut Args<'a>, may_store: bool) -> Result<Query<'a>, CmdError> {
         let mut query = Query {
             key: args.key()?,
             as_it_is: false,
@@ -107,10 +110,16 @@ impl<'a> Query<'a> {
                 query.target = Some(args.key()?);
             } else if left > 1 && args.accept("by") {
                 let pattern = Pattern::of(args.bytes()?);
+                if !pattern.is_constant() && !cx.may_read_any_key(args.argv()) {
+                    return Err(BY_DENIED);
+                }
                 // Without a star there is one weight for all, whatever other patterns are given.
                 query.as_it_is |= pattern.is_constant();
                 query.by = Some(pattern);
             } else if left > 1 && args.accept("get") {
+                if !cx.may_read_any_key(args.argv()) {
+                    return Err(GET_DENIED);
+                }
                 query.gets.push(Pattern::of(args.bytes()?));
             } else {
                 return Err(CmdError::SYNTAX);
@@ -221,7 +230,7 @@ fn look_up<R>(
 }
 
 fn run(cx: &mut Ctx<'_>, args: &mut Args<'_>, may_store: bool) -> Outcome {
-    let mut query = Query::parse(args, may_store)?;
+    let mut query = Query::parse(cx, args, may_store)?;
     let (kind, len) = measure(cx, query.key)?;
     let must_repeat = query.target.is_some() || cx.scripts.running.is_some();
     if query.as_it_is && kind == Type::Set && must_repeat {

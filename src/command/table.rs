@@ -281,6 +281,34 @@ impl KeySpec {
     }
 }
 
+/// Which words of a request are channels, and what they are for: the access check reads this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channels {
+    /// None, or only such as are left.
+    None,
+    /// The word at 1: a message goes there.
+    First,
+    /// All words from 1 on: they are listened to.
+    All,
+    /// All words from 1 on: what matches them is listened to.
+    Patterns,
+}
+
+/// Which databases a request reaches: the access check reads this for users who may not use all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// The selected one, if it has anything to do with data.
+    Selected,
+    /// The one that the word at this index names.
+    Word(usize),
+    /// The selected one, and the one that the word at this index names.
+    SelectedAndWord(usize),
+    /// The selected one, and the one behind this keyword.
+    SelectedAndOption(&'static str),
+    /// All.
+    All,
+}
+
 /// The kind of a documented argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are those of COMMAND DOCS")]
@@ -422,6 +450,12 @@ pub struct Command {
     pub acl: u32,
     /// Where the keys are.
     pub keys: &'static [KeySpec],
+    /// Where the channels are.
+    pub channels: Channels,
+    /// Which databases it reaches.
+    pub reach: Reach,
+    /// The command that this is another name of: who may run that one may run this one.
+    pub same_as: &'static str,
     /// The word that names a member or field within the first key's value; 0 for none. The prefetch pass reads it.
     pub member: usize,
     /// The arguments, for COMMAND DOCS.
@@ -460,6 +494,9 @@ impl Command {
         flags: 0,
         acl: 0,
         keys: &[],
+        channels: Channels::None,
+        reach: Reach::Selected,
+        same_as: "",
         member: 0,
         args: &[],
         since: "",

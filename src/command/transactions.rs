@@ -4,11 +4,14 @@
 //! Here also is what touches many keys at once (FLUSHALL, SWAPDB): who watches must be told before it happens, while it can
 //! still be seen which of the keys there are.
 
+use super::access;
 use super::args::Args;
 use super::ctx::{Ctx, Flow, Outcome};
 use super::error::CmdError;
+use super::execute;
 use super::news;
 use super::table::{Arg, Command, KeySpec, acl, flag, key_flag as kf};
+use crate::acl::LogContext;
 use crate::base::clock::Now;
 use crate::hub::Presence;
 use crate::keyspace::{DbIndex, Keyspace};
@@ -110,7 +113,13 @@ fn exec(cx: &mut Ctx<'_>, _args: &mut Args<'_>) -> Outcome {
     for queued in queue {
         let row = cx.table.row(queued.row);
         let skip = 1 + usize::from(!row.command.full_name.is_empty());
-        let mut args = Args::new(queued.argv.argv(), skip, cx.db.space.hasher(), None);
+        let argv = queued.argv.argv();
+        if let Err(denied) = access::permits(cx, row, argv) {
+            access::note_denied(cx, row, argv, denied, LogContext::Multi);
+            execute::fail(cx, &CmdError::no_longer_permitted(denied.what));
+            continue;
+        }
+        let mut args = Args::new(argv, skip, cx.db.space.hasher(), None);
         cx.call(row, &mut args);
     }
     cx.session.multi = None;

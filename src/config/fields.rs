@@ -130,6 +130,11 @@ fields! {
 
     requirepass: Text,
     aclfile: Text,
+    audit_log_file: Text,
+    /// Wrong passwords of an address that cost nothing; 0 for all.
+    auth_failure_limit: u32,
+    password_hash: PasswordHash,
+    requirepass_file: Text,
     acllog_max_len: u64,
     acl_pubsub_default: AclPubsubDefault,
     enable_protected_configs: Permission,
@@ -220,6 +225,8 @@ fields! {
     tls_session_cache_size: u32,
     /// Seconds.
     tls_session_cache_timeout: u32,
+    /// Seconds; 0 is never.
+    tls_auto_reload_interval: u32,
 
     cluster_enabled: bool,
     cluster_config_file: Text,

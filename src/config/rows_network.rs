@@ -49,7 +49,7 @@ pub(super) const TLS: &[OptionRow] = &[
     row("tls-client-key-file-pass", "", "6.2.2", text_kind!(tls_client_key_file_pass),
         "Pass phrase of tls-client-key-file, when it has one.").with(flag::SENSITIVE),
     row("tls-dh-params-file", "", "6.0.0", text_kind!(tls_dh_params_file),
-        "Diffie-Hellman parameters for clients too old for elliptic curves."),
+        "Diffie-Hellman parameters for clients too old for elliptic curves. Read by none: keys are always agreed on over elliptic curves."),
     row("tls-ca-cert-file", "", "6.0.0", text_kind!(tls_ca_cert_file),
         "File with the authorities whose certificates are trusted."),
     row("tls-ca-cert-dir", "", "6.0.0", text_kind!(tls_ca_cert_dir),
@@ -74,6 +74,8 @@ pub(super) const TLS: &[OptionRow] = &[
         "Sessions kept for resumption; 0 is no bound."),
     row("tls-session-cache-timeout", "300", "6.0.6", int_kind!(tls_session_cache_timeout, 0, INT_MAX),
         "Seconds for which a session can be resumed."),
+    row("tls-auto-reload-interval", "1", "redstart", int_kind!(tls_auto_reload_interval, 0, INT_MAX),
+        "Seconds between two looks at the files of certificates and keys: renewed ones are used for new connections. 0 never looks; a CONFIG SET of one of the files does in any case."),
 ];
 
 #[rustfmt::skip] // a row is read as two lines: facts, meaning

@@ -190,6 +190,8 @@ mod tests {
             "array-slice-size",
             "array-sparse-kmax",
             "array-sparse-kmin",
+            "audit-log-file",
+            "auth-failure-limit",
             "encrypt",
             "encryption-key-file",
             "encryption-key-file-previous",
@@ -198,6 +200,9 @@ mod tests {
             "nonce",
             "stream-idmp-duration",
             "stream-idmp-maxsize",
+            "password-hash",
+            "requirepass-file",
+            "tls-auto-reload-interval",
         ];
         let mut expected: Vec<String> = reference.chain(ours.map(str::to_owned)).collect();
         expected.sort();

@@ -266,6 +266,16 @@ words! {
 }
 
 words! {
+    /// How new passwords are kept.
+    PasswordHash {
+        /// SHA-256, as the protocol has it.
+        Sha256 = "sha256",
+        /// argon2id, salted and slow.
+        Argon2id = "argon2id",
+    }
+}
+
+words! {
     /// Channel rights of a new ACL user.
     AclPubsubDefault {
         /// Every channel.

@@ -145,6 +145,18 @@ impl Channels {
         self.rosters[kind as usize].name_with(hash, seat)
     }
 
+    /// All topics that a connection listens to.
+    pub fn topics_of(&mut self, conn: ConnId) -> Vec<(Topic, Box<[u8]>)> {
+        let Some(&seat) = self.by_conn.get(&conn) else { return Vec::new() };
+        let mut all = Vec::new();
+        for kind in [Topic::Channel, Topic::Pattern, Topic::Shard] {
+            for hash in &self.topics[seat as usize][kind as usize] {
+                all.extend(self.rosters[kind as usize].name_with(*hash, seat).map(|name| (kind, name)));
+            }
+        }
+        all
+    }
+
     /// A connection listens to nothing any more.
     pub fn leave(&mut self, conn: ConnId) {
         let Some(seat) = self.by_conn.remove(&conn) else { return };

@@ -1,5 +1,6 @@
 //! One connection's socket.
 
+use super::secure::{TlsStream, Workspace};
 use super::service::Peer;
 use crate::resp::Outbox;
 use crate::sys::{io as sys_io, socket};
@@ -9,10 +10,11 @@ use mio::{Interest, Registry, Token};
 use std::io::{self, IoSlice, Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
 
-/// The two kinds of stream.
+/// The kinds of stream.
 pub(super) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Tls(Box<TlsStream>),
 }
 
 /// A connection.
@@ -38,6 +40,16 @@ impl Conn {
         match &self.stream {
             Stream::Tcp(tcp) => tcp.as_raw_fd(),
             Stream::Unix(unix) => unix.as_raw_fd(),
+            Stream::Tls(tls) => tls.tcp.as_raw_fd(),
+        }
+    }
+
+    /// The TLS side of it, if it has one.
+    #[inline]
+    pub(super) fn tls(&mut self) -> Option<&mut TlsStream> {
+        match &mut self.stream {
+            Stream::Tls(tls) => Some(tls),
+            Stream::Tcp(_) | Stream::Unix(_) => None,
         }
     }
 
@@ -46,6 +58,7 @@ impl Conn {
         match &mut self.stream {
             Stream::Tcp(tcp) => tcp.register(registry, token, both),
             Stream::Unix(unix) => unix.register(registry, token, both),
+            Stream::Tls(tls) => tls.tcp.register(registry, token, both),
         }
     }
 
@@ -54,6 +67,7 @@ impl Conn {
         match &mut self.stream {
             Stream::Tcp(tcp) => tcp.reregister(registry, token, both),
             Stream::Unix(unix) => unix.reregister(registry, token, both),
+            Stream::Tls(tls) => tls.tcp.reregister(registry, token, both),
         }
     }
 
@@ -61,6 +75,7 @@ impl Conn {
         let result = match &mut self.stream {
             Stream::Tcp(tcp) => tcp.deregister(registry),
             Stream::Unix(unix) => unix.deregister(registry),
+            Stream::Tls(tls) => tls.tcp.deregister(registry),
         };
         if let Err(error) = result {
             log::debug!("A closing client was not registered: {error}");
@@ -68,7 +83,12 @@ impl Conn {
     }
 
     pub(super) fn set_options(&self, keepalive_secs: u32) -> io::Result<()> {
-        if let Stream::Tcp(tcp) = &self.stream {
+        let tcp = match &self.stream {
+            Stream::Tcp(tcp) => Some(tcp),
+            Stream::Tls(tls) => Some(&tls.tcp),
+            Stream::Unix(_) => None,
+        };
+        if let Some(tcp) = tcp {
             tcp.set_nodelay(true)?;
             if keepalive_secs > 0 {
                 socket::set_keepalive(self.fd(), keepalive_secs)?;
@@ -78,28 +98,31 @@ impl Conn {
     }
 
     pub(super) fn peer(&self, unix_path: &str) -> Peer {
-        match &self.stream {
-            Stream::Tcp(tcp) => {
-                let peer = tcp.peer_addr().ok();
-                Peer {
-                    peer: peer.map_or_else(|| "?:0".into(), |a| socket::address_text(&a)),
-                    local: tcp.local_addr().map_or_else(|_| "?:0".into(), |a| socket::address_text(&a)),
-                    unix: false,
-                    loopback: peer.is_some_and(|a| a.ip().to_canonical().is_loopback()),
-                    fd: self.fd(),
-                }
-            }
+        let (tcp, tls) = match &self.stream {
+            Stream::Tcp(tcp) => (tcp, false),
+            Stream::Tls(tls) => (&tls.tcp, true),
             Stream::Unix(_) => {
                 let name = format!("{unix_path}:0");
-                Peer { peer: name.clone(), local: name, unix: true, loopback: true, fd: self.fd() }
+                return Peer { peer: name.clone(), local: name, unix: true, loopback: true, tls: false, fd: self.fd() };
             }
+        };
+        let peer = tcp.peer_addr().ok();
+        Peer {
+            peer: peer.map_or_else(|| "?:0".into(), |a| socket::address_text(&a)),
+            local: tcp.local_addr().map_or_else(|_| "?:0".into(), |a| socket::address_text(&a)),
+            unix: false,
+            loopback: peer.is_some_and(|a| a.ip().to_canonical().is_loopback()),
+            tls,
+            fd: self.fd(),
         }
     }
 
+    /// Of a connection without TLS; one with it is read through `tls`.
     pub(super) fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         match &mut self.stream {
             Stream::Tcp(tcp) => tcp.read(buf),
             Stream::Unix(unix) => unix.read(buf),
+            Stream::Tls(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
@@ -107,11 +130,12 @@ impl Conn {
         sys_io::recv_behind(self.fd(), vec, max)
     }
 
-    pub(super) fn write(&mut self, outbox: &Outbox) -> io::Result<usize> {
+    pub(super) fn write(&mut self, outbox: &Outbox, work: &mut Workspace) -> io::Result<usize> {
         if let Some(bytes) = outbox.single() {
             return match &mut self.stream {
                 Stream::Tcp(tcp) => tcp.write(bytes),
                 Stream::Unix(unix) => unix.write(bytes),
+                Stream::Tls(tls) => tls.write(outbox, work),
             };
         }
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
@@ -119,14 +143,17 @@ impl Conn {
         match &mut self.stream {
             Stream::Tcp(tcp) => tcp.write_vectored(&slices[..filled]),
             Stream::Unix(unix) => unix.write_vectored(&slices[..filled]),
+            Stream::Tls(tls) => tls.write(outbox, work),
         }
     }
 
-    /// A last word before the close; whether it arrives is not our concern any more.
+    /// A last word before the close; whether it arrives is not our concern any more. With TLS there is none: no key was
+    /// agreed on yet.
     pub(super) fn write_farewell(&mut self, bytes: &[u8]) {
         let result = match &mut self.stream {
             Stream::Tcp(tcp) => tcp.write(bytes),
             Stream::Unix(unix) => unix.write(bytes),
+            Stream::Tls(_) => return,
         };
         if let Err(error) = result {
             log::debug!("A refused client did not take the reason: {error}");

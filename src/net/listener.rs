@@ -1,5 +1,6 @@
 //! What is listened on.
 
+use crate::sys::listen::Sockets;
 use crate::sys::socket;
 use mio::event::Source;
 use mio::net::{TcpListener, UnixListener};
@@ -11,6 +12,8 @@ use std::path::{Path, PathBuf};
 pub enum Listener {
     /// On an address.
     Tcp(TcpListener),
+    /// On an address, for clients that speak TLS.
+    Tls(TcpListener),
     /// On a path, which is removed at the end.
     Unix(UnixListener, PathBuf),
 }
@@ -26,23 +29,24 @@ impl Listener {
 
     pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         match self {
-            Listener::Tcp(tcp) => tcp.register(registry, token, Interest::READABLE),
+            Listener::Tcp(tcp) | Listener::Tls(tcp) => tcp.register(registry, token, Interest::READABLE),
             Listener::Unix(unix, _) => unix.register(registry, token, Interest::READABLE),
         }
     }
 
     pub(super) fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
         match self {
-            Listener::Tcp(tcp) => tcp.deregister(registry),
+            Listener::Tcp(tcp) | Listener::Tls(tcp) => tcp.deregister(registry),
             Listener::Unix(unix, _) => unix.deregister(registry),
         }
     }
 }
 
-impl From<std::net::TcpListener> for Listener {
-    /// The socket must not block.
-    fn from(listener: std::net::TcpListener) -> Listener {
-        Listener::Tcp(TcpListener::from_std(listener))
+impl Listener {
+    /// All of these, which must not block.
+    pub fn all(sockets: Sockets) -> impl Iterator<Item = Listener> {
+        let clear = sockets.clear.into_iter().map(|socket| Listener::Tcp(TcpListener::from_std(socket)));
+        clear.chain(sockets.tls.into_iter().map(|socket| Listener::Tls(TcpListener::from_std(socket))))
     }
 }
 

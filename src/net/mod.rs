@@ -6,12 +6,15 @@
 //!
 //! Edge-triggered: both interests are registered once, at accept. A read that returns less than was offered has drained the
 //! socket and is not repeated; a write is tried at once and the writable edge only waited for if the kernel took less.
+//! A connection with TLS takes a way of its own (`tls`, `secure`) at one branch each for reading and writing.
 
 mod conn;
 mod listener;
 mod reactor;
+mod secure;
 mod service;
+mod tls;
 
 pub use listener::Listener;
 pub use reactor::{LentReactor, Reactor};
-pub use service::{Input, Peer, Service};
+pub use service::{Doors, Input, Peer, Service};

@@ -2,7 +2,8 @@
 
 use super::conn::{Conn, Stream};
 use super::listener::Listener;
-use super::service::{Input, Service};
+use super::service::{Doors, Input, Service};
+use super::tls::Secure;
 use crate::base::clock::{Clock, Now};
 use crate::session::ConnId;
 use crate::sys::loan::{Lendable, Loan};
@@ -12,7 +13,6 @@ use signal_hook_mio::v1_0::Signals;
 use slab::Slab;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
-use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ const LISTENERS: usize = usize::MAX - 1000;
 /// The turn's shared read buffer.
 const SHARED_BYTES: usize = 1 << 20;
 /// Most that one connection may put into it a turn.
-const READ_BYTES: usize = 64 * 1024;
+pub(super) const READ_BYTES: usize = 64 * 1024;
 /// Most connections accepted of one listener a turn.
 const ACCEPTS_PER_TURN: usize = 256;
 /// Wait before accepting again when there was no descriptor left.
@@ -53,18 +53,20 @@ struct Inner {
 
 /// The reactor.
 pub struct Reactor {
-    poll: Poll,
+    pub(super) poll: Poll,
     signals: Option<Signals>,
     waker: Arc<Waker>,
     listeners: Vec<Option<Listener>>,
-    conns: Slab<Conn>,
-    shared: Vec<u8>,
+    pub(super) conns: Slab<Conn>,
+    pub(super) shared: Vec<u8>,
     clock: Clock,
-    ready: VecDeque<ConnId>,
-    inputs: Vec<Input>,
+    pub(super) ready: VecDeque<ConnId>,
+    pub(super) inputs: Vec<Input>,
     accept_again: bool,
     inner: Inner,
     loan: Rc<Loan<LentReactor>>,
+    /// What connections with TLS share.
+    pub(super) secure: Secure,
 }
 
 impl Reactor {
@@ -100,6 +102,7 @@ impl Reactor {
             accept_again: false,
             inner: Inner::default(),
             loan: Rc::default(),
+            secure: Secure::default(),
         })
     }
 
@@ -137,17 +140,21 @@ impl Reactor {
         }
     }
 
-    /// Listens on these and no other TCP sockets.
-    fn replace_tcp_listeners(&mut self, listeners: Vec<TcpListener>) -> io::Result<()> {
+    /// Listens on these and no other TCP sockets, and meets new clients that speak TLS with this.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn exchange(&mut self, doors: Doors) -> io::Result<()> {
+        if let Some(side) = doors.tls {
+            self.secure.side = Some(side);
+        }
+        let Some(sockets) = doors.sockets else { return Ok(()) };
         for index in 0..self.listeners.len() {
-            if matches!(self.listeners[index], Some(Listener::Tcp(_))) {
+            if matches!(self.listeners[index], Some(Listener::Tcp(_) | Listener::Tls(_))) {
                 self.remove_listener(index);
             }
         }
-        for listener in listeners {
-            self.add_listener(Listener::from(listener))?;
-        }
-        Ok(())
+        Listener::all(sockets).try_for_each(|listener| self.add_listener(listener).map(|_| ()))
     }
 
     /// One turn: waits at most as long as the service says, then reads, works and writes.
@@ -167,6 +174,7 @@ impl Reactor {
         }
         let started = ticks::now();
         let now = self.clock.read();
+        self.secure.begin_turn();
         self.sort_events(service, events, now);
         if self.accept_again {
             self.accept_again = false;
@@ -179,9 +187,10 @@ impl Reactor {
         loan.lend(self, || service.before_wait(now));
         self.after_inner(service, now);
         self.write_all(service, now);
+        self.end_late_handshakes(service, now);
         self.close_all(service, now);
-        if let Some(listeners) = service.poll_listeners() {
-            self.replace_tcp_listeners(listeners)?;
+        if let Some(doors) = service.poll_doors() {
+            self.exchange(doors)?;
         }
         service.handle_turn_end(ticks::now().wrapping_sub(started));
         Ok(())
@@ -226,6 +235,13 @@ impl Reactor {
             let Some(Some(listener)) = self.listeners.get(index) else { return };
             let (accepted, path) = match listener {
                 Listener::Tcp(tcp) => (tcp.accept().map(|(s, _)| Stream::Tcp(s)), String::new()),
+                Listener::Tls(tcp) => match tcp.accept() {
+                    Ok((tcp, _)) => match self.secure.accept(tcp, now) {
+                        Some(tls) => (Ok(Stream::Tls(tls)), String::new()),
+                        None => continue,
+                    },
+                    Err(error) => (Err(error), String::new()),
+                },
                 Listener::Unix(unix, path) => {
                     (unix.accept().map(|(s, _)| Stream::Unix(s)), path.to_string_lossy().into_owned())
                 }
@@ -262,7 +278,11 @@ impl Reactor {
             service.handle_close(id, now);
             return;
         }
+        let is_tls = conn.tls().is_some();
         entry.insert(conn);
+        if is_tls {
+            self.secure.expect(id, now);
+        }
     }
 
     /// Reads from all that are ready; hands over each time the shared buffer is full.
@@ -304,6 +324,7 @@ impl Reactor {
         }
         let now = self.clock.read();
         self.inner.on = true;
+        self.secure.begin_turn();
         self.sort_events(service, &events, now);
         let mut buffer = std::mem::take(&mut self.inner.buffer);
         buffer.resize(READ_BYTES, 0);
@@ -341,6 +362,9 @@ impl Reactor {
     fn read(&mut self, service: &mut impl Service, id: ConnId, used: usize, now: Now) -> usize {
         let Some(conn) = self.conns.get_mut(id.0) else { return 0 };
         conn.in_ready = false;
+        if conn.tls().is_some() {
+            return self.read_tls(service, id, used, now);
+        }
         let (result, offered, shared) = match service.read_target(id) {
             Some((target, max)) => {
                 let offered = max.min(target.capacity() - target.len());
@@ -387,16 +411,20 @@ impl Reactor {
         }
     }
 
-    fn write(&mut self, service: &mut impl Service, id: ConnId, now: Now) {
+    pub(super) fn write(&mut self, service: &mut impl Service, id: ConnId, now: Now) {
         let mut written = 0;
         loop {
+            let Some(conn) = self.conns.get_mut(id.0) else { return };
+            if conn.tls().is_some_and(|tls| tls.has_unsent()) && !self.flush_tls(service, id, now) {
+                return;
+            }
             let Some(conn) = self.conns.get_mut(id.0) else { return };
             let Some(outbox) = service.outbox(id) else { return };
             let pending = outbox.len();
             if pending == 0 {
                 return;
             }
-            match conn.write(outbox) {
+            match conn.write(outbox, &mut self.secure.work) {
                 Ok(n) => {
                     outbox.advance(n);
                     written += n;
@@ -441,7 +469,7 @@ impl Reactor {
         }
     }
 
-    fn close(&mut self, service: &mut impl Service, id: ConnId, now: Now) {
+    pub(super) fn close(&mut self, service: &mut impl Service, id: ConnId, now: Now) {
         if self.inner.on {
             self.ready.retain(|ready| *ready != id);
             if !self.inner.closes.contains(&id) {
@@ -450,6 +478,9 @@ impl Reactor {
             return;
         }
         if let Some(mut conn) = self.conns.try_remove(id.0) {
+            if let Some(tls) = conn.tls() {
+                tls.say_goodbye(&mut self.secure.work);
+            }
             conn.deregister(self.poll.registry());
             if conn.in_ready {
                 self.ready.retain(|ready| *ready != id);

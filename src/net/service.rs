@@ -3,7 +3,8 @@
 use crate::base::clock::Now;
 use crate::resp::Outbox;
 use crate::session::ConnId;
-use std::net::TcpListener;
+use crate::sys::listen::Sockets;
+use crate::tls::ServerSide;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ pub struct Peer {
     pub unix: bool,
     /// From this machine.
     pub loopback: bool,
+    /// With TLS, whose handshake is still to come.
+    pub tls: bool,
     /// File descriptor.
     pub fd: i32,
 }
@@ -31,6 +34,15 @@ pub struct Input {
     pub shared: Option<Range<usize>>,
     /// How many.
     pub len: usize,
+}
+
+/// What is to take the place of what was there.
+#[derive(Debug, Default)]
+pub struct Doors {
+    /// TCP sockets to listen on.
+    pub sockets: Option<Sockets>,
+    /// What new connections with TLS are met with; those that are there stay as they are.
+    pub tls: Option<ServerSide>,
 }
 
 /// The server, as the reactor sees it.
@@ -52,8 +64,10 @@ pub trait Service {
     fn handle_close(&mut self, conn: ConnId, now: Now);
     /// A signal arrived.
     fn handle_signal(&mut self, signal: i32, now: Now);
-    /// TCP sockets that take the place of those that are listened on.
-    fn poll_listeners(&mut self) -> Option<Vec<TcpListener>>;
+    /// The handshake of a connection with TLS is over; the certificate that it has shown, in DER.
+    fn handle_secured(&mut self, _conn: ConnId, _certificate: Option<&[u8]>, _now: Now) {}
+    /// What is to be exchanged.
+    fn poll_doors(&mut self) -> Option<Doors>;
     /// Seconds after which TCP probes a silent peer; 0 for never.
     fn keepalive_secs(&self) -> u32;
     /// The turn is over; it worked for so many ticks, waiting left out.

@@ -2,6 +2,7 @@
 //! databases; no client, no command.
 
 pub mod rdb;
+pub mod seal;
 pub mod snapshot;
 pub mod storage;
 pub mod vault;

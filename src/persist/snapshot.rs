@@ -10,7 +10,8 @@
 //! Invariant: under the target's name stands a whole file at every moment; a snapshot that ends early leaves none behind.
 
 use super::rdb::{Encoder, SaveOptions, Writer, code_of, transcode};
-use super::storage::{Replacement, Storage};
+use super::storage::Replacement;
+use super::vault::{FileKind, Vault};
 use crate::ds::record::RecordLog;
 use crate::keyspace::cut;
 use crate::sys::alloc;
@@ -216,13 +217,13 @@ impl Snapshot {
     ///
     /// # Errors
     /// The system's, if no thread can be had.
-    pub fn begin(plan: Plan, storage: Arc<dyn Storage>) -> io::Result<(Snapshot, Box<dyn cut::Sink>)> {
+    pub fn begin(plan: Plan, vault: Vault) -> io::Result<(Snapshot, Box<dyn cut::Sink>)> {
         let (to_writer, chunks) = channel();
         let shared = Arc::new(Shared::default());
         let mine = Arc::clone(&shared);
         std::thread::Builder::new().name("snapshot".into()).spawn(move || {
             let _metered = alloc::register_thread();
-            let result = write(&plan, storage.as_ref(), &chunks, &mine);
+            let result = write(&plan, &vault, &chunks, &mine);
             *mine.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
         })?;
         let feed = Feed { to_writer, shared: Arc::clone(&shared), chunk: Chunk::default(), db: None, part: None };
@@ -260,8 +261,8 @@ fn given_up() -> io::Error {
     io::Error::other("the snapshot was given up")
 }
 
-fn write(plan: &Plan, storage: &dyn Storage, chunks: &Receiver<Chunk>, shared: &Shared) -> io::Result<u64> {
-    let mut replacement = Replacement::begin(storage, &plan.path, &plan.temporary_name)?;
+fn write(plan: &Plan, vault: &Vault, chunks: &Receiver<Chunk>, shared: &Shared) -> io::Result<u64> {
+    let mut replacement = Replacement::begin(vault, FileKind::Snapshot, &plan.path, &plan.temporary_name)?;
     let mut scribe = Scribe {
         writer: Writer::begin(replacement.file(), &plan.options),
         sizes: plan.sizes.clone(),

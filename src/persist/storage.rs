@@ -4,6 +4,7 @@
 //! Invariant of what is written through [`Replacement`]: under the file's name stands the old file whole or the new one whole,
 //! at every moment, power cuts included; a file that could not be finished is removed.
 
+use super::vault::{FileKind, Vault};
 use std::fs;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -22,6 +23,15 @@ pub trait WriteFile: Send {
     /// # Errors
     /// The system's.
     fn overwrite(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+
+    /// Nothing follows: what belongs at the end, or was held back, is written. Called before the last `sync` of a file that
+    /// is to be whole.
+    ///
+    /// # Errors
+    /// The system's.
+    fn finish(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 
     /// What was written is on the disk when this returns.
     ///
@@ -136,10 +146,10 @@ impl<'s> Replacement<'s> {
     ///
     /// # Errors
     /// The system's.
-    pub fn begin(storage: &'s dyn Storage, target: &Path, temporary_name: &str) -> io::Result<Replacement<'s>> {
+    pub fn begin(vault: &'s Vault, kind: FileKind, target: &Path, temporary_name: &str) -> io::Result<Replacement<'s>> {
         let temporary = target.with_file_name(temporary_name);
-        let file = storage.create(&temporary)?;
-        Ok(Replacement { storage, temporary, target: target.to_owned(), file: Some(file) })
+        let file = vault.create(&temporary, kind)?;
+        Ok(Replacement { storage: vault.storage(), temporary, target: target.to_owned(), file: Some(file) })
     }
 
     /// The file, to be written.
@@ -152,6 +162,7 @@ impl<'s> Replacement<'s> {
     /// # Errors
     /// The system's; then the old file is still the one of that name, unless the very last step failed.
     pub fn commit(mut self) -> io::Result<()> {
+        self.file().finish()?;
         self.file().sync()?;
         self.storage.rename(&self.temporary, &self.target)?;
         self.file = None;

@@ -162,7 +162,7 @@ impl Server {
         if session.is_closing() || cursor.closed.get() {
             return Filled::Input;
         }
-        let authenticated = session.authenticated || self.config.requirepass.is_empty();
+        let authenticated = session.authenticated || self.acl.is_open();
         let limits = RequestLimits { bulk_len: self.config.proto_max_bulk_len as u64, authenticated };
         let buf: &[u8] = match &cursor.bytes {
             Source::Shared(shared) => shared,

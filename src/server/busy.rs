@@ -5,11 +5,10 @@ use super::batch::{LentTurn, Turn};
 use super::open;
 use crate::base::clock::Now;
 use crate::command::{Ctx, Pump, refuse_protocol};
-use crate::net::{Input, LentReactor, Peer, Service};
+use crate::net::{Doors, Input, LentReactor, Peer, Service};
 use crate::resp::{Argv, Decoded, Outbox, ProtocolError, RequestLimits};
 use crate::session::{ConnId, mode};
 use crate::sys::loan::Loan;
-use std::net::TcpListener;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -70,7 +69,7 @@ impl Busy<'_, '_> {
 
     /// Answers the requests that `bytes` hold from `at` on, and keeps what is behind them.
     fn answer(&mut self, conn: ConnId, bytes: &[u8], mut at: usize) {
-        let authless = self.cx.config.requirepass.is_empty();
+        let authless = self.cx.acl.is_open();
         let bulk_len = self.cx.config.proto_max_bulk_len as u64;
         loop {
             let Some(session) = self.cx.sessions.get_mut(conn).filter(|session| !session.is_closing()) else { return };
@@ -118,7 +117,7 @@ impl Busy<'_, '_> {
 
 impl Service for Busy<'_, '_> {
     fn handle_open(&mut self, conn: ConnId, peer: Peer, now: Now) -> Result<(), Vec<u8>> {
-        open(conn, peer, now, self.cx.stats, self.cx.config, self.cx.sessions)
+        open(conn, peer, now, self.cx.stats, self.cx.config, self.cx.sessions, self.cx.acl)
     }
 
     fn may_read(&mut self, conn: ConnId) -> bool {
@@ -153,7 +152,7 @@ impl Service for Busy<'_, '_> {
         // So are signals.
     }
 
-    fn poll_listeners(&mut self) -> Option<Vec<TcpListener>> {
+    fn poll_doors(&mut self) -> Option<Doors> {
         None
     }
 

@@ -103,6 +103,7 @@ impl Server {
         self.stats.sample(now.mono_ms());
         self.check_clients(now);
         self.snapshot_cron(now);
+        self.tls_cron(now);
         self.facts.links.expire(now);
         self.stats.totals.migrate_links = self.facts.links.len() as u64;
         let most = self.config.tracking_table_max_keys as usize;

@@ -10,6 +10,7 @@
 //! A client that is cut off loses its replies at once: they no longer count when others' memory is judged.
 
 use super::Server;
+use crate::acl::Acl;
 use crate::base::clock::Now;
 use crate::command::Ctx;
 use crate::config::{ClientClass, Config, MemoryOrPercent, OutputBufferLimit};
@@ -34,8 +35,8 @@ fn reply_limit(config: &Config, session: &Session) -> OutputBufferLimit {
 }
 
 /// Most bytes that may wait to be sent to a client while it sends requests.
-pub(super) fn hard_reply_bytes(config: &Config, session: &Session) -> usize {
-    if !session.authenticated && !config.requirepass.is_empty() {
+pub(super) fn hard_reply_bytes(config: &Config, acl: &Acl, session: &Session) -> usize {
+    if !session.authenticated && !acl.is_open() {
         return STRANGER_REPLY_BYTES;
     }
     match reply_limit(config, session).hard_bytes {
@@ -45,9 +46,9 @@ pub(super) fn hard_reply_bytes(config: &Config, session: &Session) -> usize {
 }
 
 /// Whether a client's replies are over a limit. Remembers since when they are over the soft one.
-fn is_over(session: &mut Session, config: &Config, now: Now) -> bool {
+fn is_over(session: &mut Session, config: &Config, acl: &Acl, now: Now) -> bool {
     let (pending, limit) = (session.outbox.len(), reply_limit(config, session));
-    if pending > hard_reply_bytes(config, session) {
+    if pending > hard_reply_bytes(config, acl, session) {
         return true;
     }
     if limit.soft_bytes == 0 || pending as u64 <= limit.soft_bytes {
@@ -89,7 +90,7 @@ impl Server {
         for index in 0..self.outputs.len() {
             let conn = self.outputs[index];
             let Some(session) = self.sessions.get_mut(conn) else { continue };
-            if !session.is(mode::CLOSE_NOW) && is_over(session, &self.config, now) {
+            if !session.is(mode::CLOSE_NOW) && is_over(session, &self.config, &self.acl, now) {
                 self.cut_off_other(conn);
             } else if self.accounting {
                 self.sessions.account(conn);
@@ -151,7 +152,7 @@ impl Server {
     /// room that is not used.
     pub(super) fn check_clients(&mut self, now: Now) {
         let places = (self.sessions.places() / PARTS).max(PART_PLACES);
-        let (config, debug) = (&self.config, &self.facts.debug);
+        let (config, acl, debug) = (&self.config, &self.acl, &self.facts.debug);
         let timeout_ms = u64::from(config.timeout) * 1000;
         let peak_reset_ms =
             u64::try_from(debug.reply_buffer_peak_reset_ms.unwrap_or(PEAK_RESET_MS)).unwrap_or(u64::MAX);
@@ -164,7 +165,7 @@ impl Server {
             let idle_ms = now.mono_ms().saturating_sub(session.active.mono_ms());
             if timeout_ms > 0 && idle_ms > timeout_ms && !session.is(mode::MONITOR | mode::BLOCKED | mode::SUBSCRIBED) {
                 silent.push(session.conn);
-            } else if !session.outbox.is_empty() && is_over(session, config, now) {
+            } else if !session.outbox.is_empty() && is_over(session, config, acl, now) {
                 over.push(session.conn);
             }
             if idle_ms > RELEASE_AFTER_MS {
@@ -189,6 +190,7 @@ impl Server {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::acl::Catalog;
 
     fn session() -> Session {
         Session::new(1, ConnId(0), Now::at_unix_ms(0))
@@ -196,28 +198,28 @@ mod tests {
 
     #[test]
     fn the_hard_limit_counts_at_once_and_the_soft_one_after_its_time() {
-        let mut config = Config::default();
+        let (mut config, acl) = (Config::default(), Acl::new(Catalog::default()));
         config.client_output_buffer_limit[0] = OutputBufferLimit { hard_bytes: 100, soft_bytes: 10, soft_seconds: 3 };
         let mut session = session();
         session.outbox.extend(&[b'x'; 11]);
-        assert!(!is_over(&mut session, &config, Now::at_unix_ms(1_000)));
-        assert!(!is_over(&mut session, &config, Now::at_unix_ms(4_000)));
-        assert!(is_over(&mut session, &config, Now::at_unix_ms(4_001)));
+        assert!(!is_over(&mut session, &config, &acl, Now::at_unix_ms(1_000)));
+        assert!(!is_over(&mut session, &config, &acl, Now::at_unix_ms(4_000)));
+        assert!(is_over(&mut session, &config, &acl, Now::at_unix_ms(4_001)));
         session.outbox.clear();
-        assert!(!is_over(&mut session, &config, Now::at_unix_ms(9_000)));
+        assert!(!is_over(&mut session, &config, &acl, Now::at_unix_ms(9_000)));
         assert_eq!(session.over_soft_since_ms, None);
         session.outbox.extend(&[b'x'; 101]);
-        assert!(is_over(&mut session, &config, Now::at_unix_ms(9_001)));
+        assert!(is_over(&mut session, &config, &acl, Now::at_unix_ms(9_001)));
     }
 
     #[test]
     fn strangers_may_let_little_pile_up() {
-        let (mut config, mut session) = (Config::default(), session());
-        assert_eq!(hard_reply_bytes(&config, &session), usize::MAX);
+        let (config, mut acl, mut session) = (Config::default(), Acl::new(Catalog::default()), session());
+        assert_eq!(hard_reply_bytes(&config, &acl, &session), usize::MAX);
         session.authenticated = false;
-        assert_eq!(hard_reply_bytes(&config, &session), usize::MAX);
-        config.requirepass = "secret".into();
-        assert_eq!(hard_reply_bytes(&config, &session), STRANGER_REPLY_BYTES);
+        assert_eq!(hard_reply_bytes(&config, &acl, &session), usize::MAX);
+        acl.put(acl.with_default_password(b"secret"));
+        assert_eq!(hard_reply_bytes(&config, &acl, &session), STRANGER_REPLY_BYTES);
     }
 
     #[test]

@@ -2,9 +2,11 @@
 
 use super::Server;
 use super::start::StartError;
+use crate::acl::Audit;
 use crate::base::clock::Now;
 use crate::command::adopt_libraries;
 use crate::command::persistence;
+use crate::command::users::load_at_start;
 use crate::keyspace::cut::Progress;
 use std::io;
 use std::time::Duration;
@@ -15,9 +17,19 @@ const STEP: Duration = Duration::from_micros(200);
 const WRITER_PAUSE: Duration = Duration::from_millis(1);
 
 impl Server {
+    /// Takes over the users, and opens the audit log.
+    pub(super) fn load_users(&mut self) -> Result<(), StartError> {
+        load_at_start(&self.config, &mut self.acl, Some(&self.facts.vault)).map_err(StartError::Users)?;
+        let path = self.config.audit_log_file.path();
+        let opened = Audit::open(path);
+        self.acl.audit = opened.map_err(|error| StartError::Audit(path.to_owned(), error))?;
+        Ok(())
+    }
+
     /// Reads the snapshot, if there is one.
     pub(super) fn load_data(&mut self, now: Now) -> Result<(), StartError> {
-        let loaded = persistence::load_now(&self.config, &mut self.keyspace, &mut self.stats, now, false);
+        let loaded =
+            persistence::load_now(&self.config, &self.facts.vault, &mut self.keyspace, &mut self.stats, now, false);
         let name = self.config.dbfilename.path();
         let whole = || std::path::absolute(name).unwrap_or_else(|_| name.to_owned());
         let loaded = loaded.map_err(|fault| StartError::Data(whole(), fault))?;
@@ -52,6 +64,6 @@ impl Server {
     /// Writes a snapshot, and waits for it.
     pub(super) fn save_snapshot(&mut self, now: Now) -> io::Result<()> {
         persistence::end_save(&mut self.keyspace, &mut self.stats, &mut self.facts);
-        persistence::save_now(&self.config, &mut self.keyspace, &mut self.stats, now)
+        persistence::save_now(&self.config, &self.facts.vault, &mut self.keyspace, &mut self.stats, now)
     }
 }

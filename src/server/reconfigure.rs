@@ -1,8 +1,9 @@
 //! What a CONFIG SET entails outside the command that it was: done after its unit.
 
 use super::{Server, log_options, title};
+use crate::base::clock::Now;
 use crate::sys::process;
-use std::os::fd::AsRawFd;
+use crate::tls::Setup;
 
 impl Server {
     /// These options have new values. What is kept of them in another form is up to date already (`Ctx::apply_config`).
@@ -20,8 +21,39 @@ impl Server {
         }
         // Opened while the command ran, so that it could tell of a failure.
         if let Some(opened) = self.facts.opened.take() {
-            self.facts.listening = opened.iter().map(AsRawFd::as_raw_fd).collect();
-            self.listeners = Some(opened);
+            self.facts.listening = opened.descriptors();
+            self.doors.get_or_insert_default().sockets = Some(opened);
+        }
+        if names.iter().any(|name| name.starts_with("tls-")) {
+            self.offer_tls();
+        }
+    }
+
+    /// New clients that speak TLS are met with what is set up now.
+    fn offer_tls(&mut self) {
+        if let Some(setup) = &self.facts.tls {
+            self.doors.get_or_insert_default().tls = Some(setup.server.clone());
+        }
+    }
+
+    /// Looks whether the files of TLS were renewed. What can't be used is told of once, and what was in use stays.
+    pub(super) fn tls_cron(&mut self, now: Now) {
+        let interval_ms = u64::from(self.config.tls_auto_reload_interval) * 1000;
+        if interval_ms == 0 || now.mono_ms() < self.next_tls_look_ms {
+            return;
+        }
+        let Some(setup) = &mut self.facts.tls else { return };
+        self.next_tls_look_ms = now.mono_ms() + interval_ms;
+        if !setup.is_renewed() {
+            return;
+        }
+        match Setup::load(&self.config) {
+            Ok(renewed) => {
+                self.facts.tls = renewed;
+                self.offer_tls();
+                log::info!("The certificates of TLS were renewed");
+            }
+            Err(error) => log::warn!("The renewed certificates of TLS can't be used, the former ones stay: {error}"),
         }
     }
 }

@@ -6,23 +6,26 @@
 //!
 //! Everything that can be refused is tried before the first client is taken. What is only a pity is a warning of one line.
 
-use super::{Server, check, log_options, title};
+use super::{Server, check, keys, log_options, title};
+use crate::acl::Acl;
 use crate::base::clock::Clock;
 use crate::base::rng::Rng;
 use crate::base::version;
 use crate::command::derived::{self, RESERVED_FILES};
-use crate::command::{Debug, FAMILIES, Facts, Links};
+use crate::command::users::{LoadFault, load_at_start};
+use crate::command::{Debug, FAMILIES, Facts, Links, Table, catalog};
 use crate::config::{Config, Invocation, Start, Supervised, Text, render_faults};
-use crate::net::{Listener, Reactor};
+use crate::net::{Doors, Listener, Reactor};
 use crate::persist::rdb::Fault;
-use crate::sys::listen::{self, ListenError};
+use crate::persist::seal::KeyFault;
+use crate::sys::listen::{self, ListenError, Sockets};
 use crate::sys::logging::Logging;
 use crate::sys::{alloc, crash, host, process, ticks, warm};
+use crate::tls::{Setup, TlsError};
 use sd_notify::NotifyState;
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
-use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -46,15 +49,21 @@ pub enum StartError {
     /// The data folder can't be made or entered.
     Folder(PathBuf, io::Error),
     /// An address can't be listened on.
-    Listen(ListenError),
+    Listen(ListenError, &'static str),
+    /// The options of TLS can't be honoured.
+    Tls(TlsError),
     /// The unix socket can't be listened on.
     Unix(PathBuf, io::Error),
+    /// The users are not as they must be.
+    Users(LoadFault),
+    /// The audit log can't be opened.
+    Audit(PathBuf, io::Error),
     /// No address is asked for.
     Nowhere,
     /// The data are there but can't be read.
     Data(PathBuf, Fault),
-    /// Files are to be sealed, which this version can't: better no server than data in clear.
-    Unsealed,
+    /// There is no key to seal files with, or to open them.
+    Key(KeyFault),
 }
 
 impl fmt::Display for StartError {
@@ -64,9 +73,10 @@ impl fmt::Display for StartError {
             StartError::Folder(path, error) => {
                 write!(f, "Can't use '{}' as the data folder (dir): {error}", path.display())
             }
-            StartError::Listen(error) => {
-                write!(f, "{error}\nFailed listening on port {} (tcp), aborting.", error.port)
+            StartError::Listen(error, kind) => {
+                write!(f, "{error}\nFailed listening on port {} ({kind}), aborting.", error.port)
             }
+            StartError::Tls(error) => write!(f, "Failed to configure TLS: {error}"),
             StartError::Unix(path, error) => {
                 write!(f, "Failed opening Unix socket {}: {error}", path.display())
             }
@@ -77,10 +87,9 @@ impl fmt::Display for StartError {
                 writeln!(f, "{}: {fault}", path.display())?;
                 f.write_str("Terminating server after rdb file reading failure.")
             }
-            StartError::Unsealed => f.write_str(
-                "encrypt yes: this version can't seal files yet, and would write the data in clear. Take it out of the \
-                 configuration to run without encryption.",
-            ),
+            StartError::Key(fault) => write!(f, "{fault}"),
+            StartError::Users(fault) => write!(f, "Aborting Redis startup because of ACL errors: {fault}"),
+            StartError::Audit(path, error) => write!(f, "Can't open the audit log {}: {error}", path.display()),
             StartError::Nowhere => f.write_str("Configured to not listen anywhere, exiting."),
         }
     }
@@ -108,7 +117,11 @@ pub fn run(mut args: impl Iterator<Item = OsString>) -> ExitCode {
             ExitCode::SUCCESS
         }
         Invocation::Start(start) => match start.load() {
-            Ok(_) if start.check_only => {
+            Ok(config) if start.check_only => {
+                if let Err(fault) = check_users(&config) {
+                    eprintln!("{fault}");
+                    return ExitCode::FAILURE;
+                }
                 println!("The configuration is good.");
                 ExitCode::SUCCESS
             }
@@ -119,6 +132,11 @@ pub fn run(mut args: impl Iterator<Item = OsString>) -> ExitCode {
             }
         },
     }
+}
+
+/// Whether the users that the configuration itself defines could be taken over.
+fn check_users(config: &Config) -> Result<(), LoadFault> {
+    load_at_start(config, &mut Acl::new(catalog(&Table::new(FAMILIES, &[]))), None)
 }
 
 fn version_line() -> String {
@@ -167,9 +185,6 @@ fn absolute(program: &Path) -> String {
 /// All that concerns the process: folder, background, log, crash report, signals. The log, and whether the folder was made.
 fn prepare(config: &mut Config) -> Result<(Logging, bool), StartError> {
     let dir = config.dir.path().to_owned();
-    if config.encrypt {
-        return Err(StartError::Unsealed);
-    }
     let made_folder = enter_folder(&dir).map_err(|error| StartError::Folder(dir, error))?;
     if config.daemonize {
         process::daemonize().map_err(|error| StartError::System("Can't go to the background", error))?;
@@ -235,10 +250,10 @@ fn greet(config: &Config, start: &Start, made_folder: bool) {
     if made_folder {
         log::info!("Made the data folder {}", config.dir.lossy());
     }
-    if config.appendonly || config.replicaof.is_some() || config.cluster_enabled || config.tls_port != 0 {
+    if config.appendonly || config.replicaof.is_some() || config.cluster_enabled {
         log::warn!(
-            "appendonly, replicaof, cluster-enabled and tls-port have no effect in this version: data are kept by snapshots \
-             only (save, SAVE, BGSAVE). Take them out of the configuration."
+            "appendonly, replicaof and cluster-enabled have no effect in this version: data are kept by snapshots only (save, \
+             SAVE, BGSAVE). Take them out of the configuration."
         );
     }
 }
@@ -259,16 +274,20 @@ fn serve(config: &mut Config, start: &Start, executable: String, logging: Loggin
         .map_err(|error| StartError::System("The system has no randomness", io::Error::other(error)))?;
     let system = |error| StartError::System("The event loop can't be made", error);
     let mut reactor = Reactor::new(clock, &[libc::SIGTERM, libc::SIGINT]).map_err(system)?;
-    let tcp = listen::open_all(&config.bind, config.port, config.tcp_backlog).map_err(StartError::Listen)?;
-    let listening = tcp.iter().map(AsRawFd::as_raw_fd).collect();
+    let tls = Setup::load(config).map_err(StartError::Tls)?;
+    let sockets = open_sockets(config)?;
+    let listening = sockets.descriptors();
     let unix = open_unix(config)?;
-    if tcp.is_empty() && unix.is_none() {
+    if sockets.is_empty() && unix.is_none() {
         return Err(StartError::Nowhere);
     }
-    let sockets = [!tcp.is_empty(), unix.is_some()];
-    for listener in tcp.into_iter().map(Listener::from).chain(unix) {
-        reactor.add_listener(listener).map_err(system)?;
+    let ways = Ways { tcp: !sockets.clear.is_empty(), unix: unix.is_some(), tls: !sockets.tls.is_empty() };
+    let side = tls.as_ref().map(|setup| setup.server.clone());
+    reactor.exchange(Doors { sockets: Some(sockets), tls: side }).map_err(system)?;
+    if let Some(unix) = unix {
+        reactor.add_listener(unix).map_err(system)?;
     }
+    let vault = keys::vault(config).map_err(StartError::Key)?;
     let pidfile = write_pidfile(config);
     let mut facts = Facts {
         run_id: rng.hex(40),
@@ -277,10 +296,12 @@ fn serve(config: &mut Config, start: &Start, executable: String, logging: Loggin
         executable,
         listening,
         opened: None,
+        tls,
         initial_oom_score: None,
         pause: None,
         debug: Debug::default(),
         evicting: false,
+        vault,
         saves_begun: 0,
         saving: None,
         links: Links::default(),
@@ -290,10 +311,11 @@ fn serve(config: &mut Config, start: &Start, executable: String, logging: Loggin
         log::warn!("Unable to write oom_score_adj: {error}");
     }
     let mut server = Server::new(config.clone(), facts, FAMILIES, rng, clock.read());
+    server.load_users()?;
     server.load_data(clock.read())?;
     server.started(logging);
     server.connect_pump(reactor.loan());
-    announce(config, start, sockets);
+    announce(config, start, ways);
     let ended = reactor.run(&mut server);
     tell_manager(&[NotifyState::Stopping]);
     if let Some(path) = pidfile {
@@ -320,6 +342,14 @@ fn limit_clients(config: &mut Config) {
         Ok(_) => {}
         Err(error) => log::debug!("The limit of open files is not known: {error}"),
     }
+}
+
+fn open_sockets(config: &Config) -> Result<Sockets, StartError> {
+    let open = |port, kind| {
+        let opened = listen::open_all(&config.bind, port, config.tcp_backlog);
+        opened.map_err(|error| StartError::Listen(error, kind))
+    };
+    Ok(Sockets { clear: open(config.port, "tcp")?, tls: open(config.tls_port, "tls")? })
 }
 
 fn open_unix(config: &Config) -> Result<Option<Listener>, StartError> {
@@ -353,18 +383,27 @@ fn remove(path: &Path) {
     }
 }
 
+/// What is listened on.
+struct Ways {
+    tcp: bool,
+    unix: bool,
+    tls: bool,
+}
+
 /// The last lines of the start: what is on, and where to connect.
-fn announce(config: &Config, start: &Start, [tcp, unix]: [bool; 2]) {
+fn announce(config: &Config, start: &Start, ways: Ways) {
     if !start.quiet {
         log::info!("Server initialized: {} databases", config.databases);
-        if tcp {
-            log::info!("Ready to accept connections tcp");
+        for (open, name) in [(ways.tcp, "tcp"), (ways.unix, "unix"), (ways.tls, "tls")] {
+            if open {
+                log::info!("Ready to accept connections {name}");
+            }
         }
-        if unix {
-            log::info!("Ready to accept connections unix");
-        }
-        let socket = config.unixsocket.lossy();
-        let way = if tcp { format!("-p {}", config.port) } else { format!("-s {socket}") };
+        let way = match ways {
+            Ways { tcp: true, .. } => format!("-p {}", config.port),
+            Ways { unix: true, .. } => format!("-s {}", config.unixsocket.lossy()),
+            _ => format!("-p {} --tls", config.tls_port),
+        };
         log::info!("Connect with: redis-cli {way}");
     }
     let notified = std::env::var_os("NOTIFY_SOCKET").is_some();

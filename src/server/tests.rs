@@ -2,6 +2,9 @@
 
 use super::*;
 use crate::command::{Debug, FAMILIES};
+use crate::persist::storage::Disk;
+use crate::persist::vault::Vault;
+use std::sync::Arc;
 
 const CONN: ConnId = ConnId(1);
 const START_MS: i64 = 1_700_000_000_000;
@@ -20,10 +23,12 @@ fn facts(now: Now) -> Facts {
         executable: String::new(),
         listening: Vec::new(),
         opened: None,
+        tls: None,
         initial_oom_score: None,
         pause: None,
         debug: Debug::default(),
         evicting: false,
+        vault: Vault::new(Arc::new(Disk)),
         saves_begun: 0,
         saving: None,
         links: crate::command::Links::default(),
@@ -38,7 +43,7 @@ impl Bench {
         let mut server = Server::new(config, facts(now), FAMILIES, Rng::seeded(7), now);
         server.effects.wanted = true;
         server.keyspace.book.propagate = true;
-        let peer = Peer { peer: "test".into(), local: "test".into(), unix: false, loopback: true, fd: -1 };
+        let peer = Peer { peer: "test".into(), local: "test".into(), unix: false, loopback: true, tls: false, fd: -1 };
         server.handle_open(CONN, peer, now).expect("the client is let in");
         Bench { server, now }
     }

@@ -2,11 +2,13 @@
 
 use super::caching::Caching;
 use super::fieldsets::Fieldsets;
+use crate::acl::{SlowCheck, User};
 use crate::base::clock::Now;
 use crate::keyspace::{AwaitedId, DbIndex};
 use crate::resp::{Decoder, Outbox, OwnedArgv, Proto};
 use crate::types::Type;
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 /// A connection's place in the reactor. Reused after a close: what outlives a request keeps the client's `id`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -34,6 +36,8 @@ pub mod mode {
     pub const SUBSCRIBED: u32 = 1 << 11;
     /// Has CLIENT TRACKING turned on.
     pub const CACHES: u32 = 1 << 12;
+    /// Its user may not do everything: each request is checked.
+    pub const RESTRICTED: u32 = 1 << 13;
 }
 
 /// CLIENT REPLY.
@@ -91,6 +95,8 @@ pub struct Blocked {
     pub turn: u64,
     /// Until when, monotonic milliseconds; `None` for ever.
     pub deadline_ms: Option<u64>,
+    /// When that time has come the command is run again instead of being given up.
+    pub again: bool,
     /// Ticks that its runs have taken so far.
     pub spent_ticks: u64,
 }
@@ -121,6 +127,10 @@ pub struct Session {
     pub mode: u32,
     /// Whether it has logged in or need not.
     pub authenticated: bool,
+    /// Its user; `None` for the server itself, which may do everything. Set by `become_user`.
+    pub user: Option<Rc<User>>,
+    /// A login whose password is being hashed elsewhere.
+    pub login: Option<SlowCheck>,
     /// CLIENT REPLY.
     pub reply_mode: ReplyMode,
     /// Between MULTI and EXEC.
@@ -194,6 +204,8 @@ impl Session {
             proto: Proto::Resp2,
             mode: 0,
             authenticated: true,
+            user: None,
+            login: None,
             reply_mode: ReplyMode::On,
             multi: None,
             blocked: None,
@@ -219,6 +231,18 @@ impl Session {
             reply_peak_since_ms: now.mono_ms(),
             counted_bytes: 0,
         }
+    }
+
+    /// It acts as this user from now on.
+    pub fn become_user(&mut self, user: &Rc<User>) {
+        self.mode &= !mode::RESTRICTED;
+        self.mode |= if user.is_unlimited() { 0 } else { mode::RESTRICTED };
+        self.user = Some(Rc::clone(user));
+    }
+
+    /// The name of its user.
+    pub fn user_name(&self) -> &[u8] {
+        self.user.as_ref().map_or(b"(superuser)", |user| &user.name)
     }
 
     /// Whether one of these bits of `mode` is set.

@@ -368,9 +368,9 @@ const STATS: &[Field] = fields! {
     "instantaneous_eventloop_cycles_per_sec" => |s| whole(&s.stats.rates.turns);
     "instantaneous_eventloop_duration_usec" => |s| s.stats.rates.turn_us.mean().round() as u64;
     "acl_access_denied_auth" => |s| s.stats.totals.auth_failures;
-    "acl_access_denied_cmd" => |_| 0;
-    "acl_access_denied_key" => |_| 0;
-    "acl_access_denied_channel" => |_| 0;
+    "acl_access_denied_cmd" => |s| s.stats.totals.denied_commands;
+    "acl_access_denied_key" => |s| s.stats.totals.denied_keys;
+    "acl_access_denied_channel" => |s| s.stats.totals.denied_channels;
 };
 
 fn whole(rate: &Rate) -> u64 {
@@ -421,14 +421,17 @@ macro_rules! line {
 
 fn listeners(s: &Source<'_>, out: &mut String) {
     let mut count = 0;
+    let bind: Vec<String> = s.config.bind.iter().map(|addr| format!(",bind={}", addr.lossy())).collect();
     if s.config.port != 0 {
-        let bind: Vec<_> = s.config.bind.iter().map(|addr| addr.lossy()).collect();
-        let bind: Vec<String> = bind.iter().map(|addr| format!(",bind={addr}")).collect();
         line!(out, "listener0:name=tcp{},port={}", bind.concat(), s.config.port);
         count += 1;
     }
     if !s.config.unixsocket.is_empty() {
         line!(out, "listener{count}:name=unix,bind={}", s.config.unixsocket.lossy());
+        count += 1;
+    }
+    if s.config.tls_port != 0 {
+        line!(out, "listener{count}:name=tls{},port={}", bind.concat(), s.config.tls_port);
     }
 }
 

@@ -65,8 +65,16 @@ pub struct Totals {
     pub peak_used_bytes: u64,
     /// Connections that MIGRATE keeps to other servers.
     pub migrate_links: u64,
-    /// Commands refused because the client may not run them.
+    /// Wrong names and passwords.
     pub auth_failures: u64,
+    /// Requests refused for their command.
+    pub denied_commands: u64,
+    /// Requests refused for a key.
+    pub denied_keys: u64,
+    /// Requests refused for a channel.
+    pub denied_channels: u64,
+    /// Requests refused for a database.
+    pub denied_databases: u64,
 }
 
 /// All statistics.

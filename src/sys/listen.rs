@@ -6,7 +6,28 @@ use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::ops::Deref;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, RawFd};
+
+/// TCP sockets that listen.
+#[derive(Debug, Default)]
+pub struct Sockets {
+    /// For clients without TLS.
+    pub clear: Vec<TcpListener>,
+    /// For clients with it.
+    pub tls: Vec<TcpListener>,
+}
+
+impl Sockets {
+    /// Their descriptors.
+    pub fn descriptors(&self) -> Vec<RawFd> {
+        self.clear.iter().chain(&self.tls).map(AsRawFd::as_raw_fd).collect()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.clear.is_empty() && self.tls.is_empty()
+    }
+}
 
 /// Why an address is not listened on.
 #[derive(Debug)]
@@ -104,7 +125,6 @@ pub fn resume(fd: RawFd, backlog: u32) -> io::Result<()> {
 mod tests {
     use super::*;
     use std::net::TcpStream;
-    use std::os::fd::AsRawFd;
 
     #[test]
     fn a_socket_set_aside_lets_another_take_its_address_and_comes_back() {

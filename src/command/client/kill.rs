@@ -1,20 +1,21 @@
 //! CLIENT KILL: closes clients by address or by conditions. Whoever kills itself gets its reply first.
 
 use super::ClientType;
+use crate::acl::User;
 use crate::base::clock::Now;
 use crate::base::number;
 use crate::command::args::Args;
-use crate::command::connection;
 use crate::command::ctx::{Ask, Ctx, Flow, Outcome};
 use crate::command::error::CmdError;
 use crate::session::{ConnId, Session, mode};
+use std::rc::Rc;
 
 /// The conditions, all of which a client must meet.
 #[derive(Default)]
 struct Filter<'a> {
     id: Option<u64>,
     kind: Option<ClientType>,
-    user: Option<&'static str>,
+    user: Option<Rc<User>>,
     addr: Option<&'a [u8]>,
     laddr: Option<&'a [u8]>,
     max_age_secs: Option<u64>,
@@ -27,7 +28,7 @@ impl Filter<'_> {
         let age_secs = now.mono_ms().saturating_sub(session.since.mono_ms()) / 1000;
         self.id.is_none_or(|id| id == session.id)
             && self.kind.is_none_or(|kind| kind == ClientType::of(session))
-            && self.user.is_none_or(|user| user == "default")
+            && self.user.as_ref().is_none_or(|user| session.user.as_ref().is_some_and(|own| Rc::ptr_eq(own, user)))
             && self.addr.is_none_or(|addr| addr == session.peer.as_bytes())
             && self.laddr.is_none_or(|laddr| laddr == session.local.as_bytes())
             && self.max_age_secs.is_none_or(|age| age_secs >= age)
@@ -67,7 +68,7 @@ fn filter<'a>(cx: &Ctx<'_>, args: &mut Args<'a>) -> Result<Filter<'a>, CmdError>
             filter.kind = Some(ClientType::parse(args.bytes()?)?);
         } else if args.accept("user") {
             let name = args.bytes()?;
-            filter.user = Some(connection::user(name).ok_or_else(|| CmdError::no_such_user(name))?);
+            filter.user = Some(cx.acl.find(name).cloned().ok_or_else(|| CmdError::no_such_user(name))?);
         } else if args.accept("addr") {
             filter.addr = Some(args.bytes()?);
         } else if args.accept("laddr") {

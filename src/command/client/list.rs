@@ -41,6 +41,17 @@ pub(super) fn info(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     Ok(Flow::Done)
 }
 
+/// The line of the running client, without its end: ACL LOG keeps it.
+pub fn describe(cx: &mut Ctx<'_>) -> Vec<u8> {
+    let outbox = cx.reply.outbox();
+    let (reply_bytes, reply_room_bytes) = (outbox.len(), outbox.tail_capacity());
+    let running = Running { reply_bytes, reply_room_bytes, ..Running::default() };
+    let mut text = Vec::with_capacity(512);
+    line(&mut text, cx.session, Some(running), cx.table, cx.now);
+    text.pop();
+    text
+}
+
 /// CLIENT LIST: all clients, those of a type, or those of given numbers in the order asked for.
 pub(super) fn list(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let mut wanted_type = None;
@@ -161,7 +172,7 @@ fn line(out: &mut Vec<u8>, session: &Session, running: Option<Running>, table: &
         ("tot-mem", &(session.alloc_bytes() + now_running.reply_room_bytes + now_running.argv_bytes)),
         ("events", &if running.is_none() && !session.outbox.is_empty() { "rw" } else { "r" }),
         ("cmd", &command),
-        ("user", &"default"),
+        ("user", &String::from_utf8_lossy(session.user_name())),
         ("redir", &tracking::redirect_id(session.caching.as_deref())),
         ("resp", &if session.proto == Proto::Resp3 { 3 } else { 2 }),
         ("lib-name", &text(&session.lib_name)),
@@ -197,6 +208,6 @@ mod tests {
         line(&mut out, &session, None, &table, Now::at_unix_ms(4_500));
         let text = String::from_utf8(out).expect("a line is text");
         assert!(text.starts_with("id=7 addr= laddr= fd=-1 name=me age=3 idle=3 flags=eT db=0 sub=0 psub=0 ssub=0 multi=-1 watch=0 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=1024 rbp=0 obl=0 oll=0 omem=0 tot-mem="), "{text}");
-        assert!(text.ends_with(" events=r cmd=NULL user=default redir=-1 resp=2 lib-name= lib-ver=\n"), "{text}");
+        assert!(text.ends_with(" events=r cmd=NULL user=(superuser) redir=-1 resp=2 lib-name= lib-ver=\n"), "{text}");
     }
 }

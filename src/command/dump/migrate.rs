@@ -12,6 +12,7 @@ use crate::keyspace::{Event, Key};
 use crate::persist::rdb;
 use crate::resp::Argv;
 use crate::stats::Hidden;
+use crate::tls::{self, ClientSide};
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -96,7 +97,7 @@ fn keys(argv: Argv<'_>, found: &mut Found) -> bool {
 
 /// A connection to another server.
 struct Link {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<tls::Link>,
     /// The database that is selected there.
     db: Option<i64>,
     used_ms: u64,
@@ -197,7 +198,8 @@ impl Fault {
     }
 }
 
-fn connect(request: &Request<'_>) -> Result<Link, Fault> {
+/// `secure` makes it a connection with TLS: as the links of a cluster are, if `tls-cluster` says so.
+fn connect(request: &Request<'_>, secure: Option<&ClientSide>) -> Result<Link, Fault> {
     let (host, port) = request.address;
     let port = std::str::from_utf8(port).ok().and_then(|port| port.parse::<u16>().ok()).ok_or(Fault::Connect)?;
     let host = std::str::from_utf8(host).map_err(|_| Fault::Connect)?;
@@ -205,14 +207,27 @@ fn connect(request: &Request<'_>) -> Result<Link, Fault> {
     let stream = addresses.find_map(|address| TcpStream::connect_timeout(&address, request.timeout).ok());
     let stream = stream.ok_or(Fault::Connect)?;
     stream.set_nodelay(true).map_err(|_| Fault::Connect)?;
-    Ok(Link { stream: BufReader::new(stream), db: None, used_ms: 0 })
+    let Some(side) = secure else {
+        return Ok(Link { stream: BufReader::new(tls::Link::Clear(stream)), db: None, used_ms: 0 });
+    };
+    let limited = stream.set_read_timeout(Some(request.timeout));
+    limited.and_then(|()| stream.set_write_timeout(Some(request.timeout))).map_err(|_| Fault::Connect)?;
+    let link = side.connect(host, stream).map_err(|error| {
+        log::warn!("TLS with {host}:{port}, for MIGRATE: {error}");
+        Fault::Connect
+    })?;
+    Ok(Link { stream: BufReader::new(link), db: None, used_ms: 0 })
 }
 
 impl Link {
     fn send(&mut self, bytes: &[u8], timeout: Duration) -> Result<(), Fault> {
         let stream = self.stream.get_mut();
-        let ready = stream.set_write_timeout(Some(timeout)).and_then(|()| stream.set_read_timeout(Some(timeout)));
-        ready.and_then(|()| stream.write_all(bytes)).map_err(|error| Fault::Io { step: "writing", error })
+        let socket = stream.socket();
+        let ready = socket.set_write_timeout(Some(timeout)).and_then(|()| socket.set_read_timeout(Some(timeout)));
+        ready
+            .and_then(|()| stream.write_all(bytes))
+            .and_then(|()| stream.flush())
+            .map_err(|error| Fault::Io { step: "writing", error })
     }
 
     /// One line of reply; an error's text if it is one.
@@ -293,13 +308,14 @@ fn send(cx: &mut Ctx<'_>, request: &Request<'_>, parcels: &[Parcel<'_>], done: &
     let (host, port) = request.address;
     let address = (host.to_vec(), port.to_vec());
     let links = &mut cx.facts.links.0;
+    let secure = cx.facts.tls.as_ref().and_then(|setup| setup.client.as_ref()).filter(|_| cx.config.tls_cluster);
     let kept = links.remove(&address);
     let was_kept = kept.is_some();
-    let mut link = kept.map_or_else(|| connect(request), Ok)?;
+    let mut link = kept.map_or_else(|| connect(request, secure), Ok)?;
     let mut sent = deliver(&mut link, request, parcels, done);
     if was_kept && done.taken.is_empty() && sent.as_ref().is_err_and(|fault| !fault.is_timeout()) {
         *done = Delivery::default();
-        link = connect(request)?;
+        link = connect(request, secure)?;
         sent = deliver(&mut link, request, parcels, done);
     }
     if sent.is_ok() {

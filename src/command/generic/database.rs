@@ -7,6 +7,7 @@ use super::super::server::persistence;
 use super::{db_arg, db_index};
 use crate::base::number;
 use crate::keyspace::DbIndex;
+use serde_json::json;
 
 /// DBSIZE.
 pub(super) fn dbsize(cx: &mut Ctx<'_>, _args: &mut Args<'_>) -> Outcome {
@@ -37,6 +38,10 @@ fn is_lazy(cx: &Ctx<'_>, args: &mut Args<'_>) -> Result<bool, CmdError> {
 
 fn flush(cx: &mut Ctx<'_>, which: Option<DbIndex>, lazy: bool) -> Outcome {
     let removed = cx.flush(which, lazy);
+    if cx.acl.audit.is_on() {
+        let database = which.map_or(json!("all"), |index| json!(index.0));
+        cx.note_audit("flush", vec![("database", database), ("keys", json!(removed))]);
+    }
     // Propagated also when there was nothing: a replica may have what we have not.
     cx.effects.force();
     cx.db.space.book.dirty += removed;

@@ -115,6 +115,7 @@ impl Ctx<'_> {
             effects: &mut effects,
             journal: self.journal,
             config: self.config,
+            acl: self.acl,
             stats: self.stats,
             table: self.table,
             facts: self.facts,

@@ -1,7 +1,10 @@
 //! One run of a script or function: what must hold before it, what it is lent, and what becomes of its result.
 
 use super::busy;
+use crate::acl::LogContext;
 use crate::base::number;
+use crate::base::text::blank_line_ends;
+use crate::command::access;
 use crate::command::args::Args;
 use crate::command::ctx::{Ctx, Flow, Outcome};
 use crate::command::error::CmdError;
@@ -11,6 +14,7 @@ use crate::resp::{Argv, Proto};
 use crate::script::{Found, Host, Interrupt, Kind, RunName, Running, flags, write_value};
 use crate::stats::Hidden;
 use crate::sys::ticks;
+use std::borrow::Cow;
 
 /// How many of a request's words are keys: they stand behind the count, which is the third word.
 #[derive(Clone, Copy)]
@@ -163,7 +167,20 @@ fn find(cx: &Ctx<'_>, argv: Argv<'_>) -> Option<(Row, usize)> {
 
 impl ScriptHost<'_, '_, '_> {
     /// Why a command may not be run by this script.
-    fn refusal(&mut self, row: Row, argc: usize) -> Option<&'static str> {
+    fn refusal(&mut self, row: Row, argv: Argv<'_>) -> Option<Cow<'static, [u8]>> {
+        if let Some(text) = self.unfit(row, argv.len()) {
+            return Some(Cow::Borrowed(text.as_bytes()));
+        }
+        if let Err(denied) = access::permits(self.cx, row, argv) {
+            access::note_denied(self.cx, row, argv, denied, LogContext::Lua);
+            let denial = access::denial(self.cx.session.user_name(), row, argv, denied, false);
+            return Some(Cow::Owned([b"NOPERM ACL failure in script: ", &*denial].concat()));
+        }
+        self.out_of_place(row).map(|text| Cow::Borrowed(text.as_bytes()))
+    }
+
+    /// Why no script may run such a command.
+    fn unfit(&self, row: Row, argc: usize) -> Option<&'static str> {
         let command = row.command;
         if !command.fits(argc) {
             return Some("ERR Wrong number of args calling Redis command from script");
@@ -171,6 +188,12 @@ impl ScriptHost<'_, '_, '_> {
         if command.is(flag::NOSCRIPT) && !self.cx.facts.debug.scripts_call_all {
             return Some("ERR This Redis command is not allowed from script");
         }
+        None
+    }
+
+    /// Why this one may not now.
+    fn out_of_place(&self, row: Row) -> Option<&'static str> {
+        let command = row.command;
         if command.is(flag::WRITE) && !self.rights.writes {
             return Some("ERR Write commands are not allowed from read-only scripts.");
         }
@@ -184,15 +207,18 @@ impl ScriptHost<'_, '_, '_> {
 
     /// Counts and writes a refusal.
     #[cold]
-    fn refuse(&mut self, row: Option<Row>, text: &str, out: &mut Vec<u8>) {
+    fn refuse(&mut self, row: Option<Row>, text: &[u8], out: &mut Vec<u8>) {
         let stats = &mut self.cx.stats;
         if let Some(row) = row {
             stats.commands[row.id as usize].rejected += 1;
         }
         stats.totals.error_replies += 1;
-        stats.errors.record(text.split(' ').next().unwrap_or_default());
+        stats.errors.record(CmdError::bytes(text.to_vec()).code());
+        let line = out.len() + 1;
         out.extend_from_slice(b"-");
-        out.extend_from_slice(text.as_bytes());
+        out.extend_from_slice(text);
+        // A name in it may hold anything.
+        blank_line_ends(&mut out[line..]);
         out.extend_from_slice(b"\r\n");
     }
 }
@@ -211,10 +237,10 @@ pub fn log(level: u8, text: &[u8]) {
 impl Host for ScriptHost<'_, '_, '_> {
     fn call(&mut self, argv: Argv<'_>, proto: Proto, out: &mut Vec<u8>) {
         let Some((row, skip)) = find(self.cx, argv) else {
-            return self.refuse(None, "ERR Unknown Redis command called from script", out);
+            return self.refuse(None, b"ERR Unknown Redis command called from script", out);
         };
-        if let Some(text) = self.refusal(row, argv.len()) {
-            return self.refuse(Some(row), text, out);
+        if let Some(text) = self.refusal(row, argv) {
+            return self.refuse(Some(row), &text, out);
         }
         let cx = &mut *self.cx;
         if row.command.is(flag::WRITE) {
@@ -240,7 +266,8 @@ impl Host for ScriptHost<'_, '_, '_> {
     }
 
     fn permits(&mut self, argv: Argv<'_>) -> Option<bool> {
-        find(self.cx, argv).map(|_| true)
+        let (row, _) = find(self.cx, argv)?;
+        Some(access::permits(self.cx, row, argv).is_ok())
     }
 
     fn set_effects(&mut self, mask: u8) {

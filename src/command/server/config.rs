@@ -2,6 +2,7 @@
 //! of the system), else after the unit (`Ask::Reconfigured`).
 
 use super::SERVER;
+use crate::acl::{Acl, Audit};
 use crate::command::args::Args;
 use crate::command::ctx::{Ask, Ctx, Flow, Outcome};
 use crate::command::derived::{self, RESERVED_FILES};
@@ -10,7 +11,10 @@ use crate::command::help;
 use crate::command::table::{Arg, Command, flag};
 use crate::config::{Config, Rewrite, SetContext, SetError};
 use crate::session::mode;
+use crate::sys::listen::Sockets;
 use crate::sys::{host, listen};
+use crate::tls::Setup;
+use serde_json::json;
 
 const ADMIN: u32 = flag::ADMIN | flag::NOSCRIPT | flag::LOADING | flag::STALE;
 const PARAMETER: &[Arg] = &[Arg::string("parameter")];
@@ -110,7 +114,14 @@ fn set(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         }
         return Err(SetError::refused(name, cause).into());
     }
+    if changed.contains(&"requirepass") {
+        let user = cx.acl.with_default_password(&cx.config.requirepass);
+        cx.put_user(user);
+    }
     cx.apply_config();
+    if cx.acl.audit.is_on() && !changed.is_empty() {
+        cx.note_audit("config", vec![("options", json!(changed))]);
+    }
     if changed.contains(&"maxmemory") && cx.config.maxmemory > 0 {
         // Nobody may send a command for a long time.
         cx.make_room();
@@ -137,10 +148,30 @@ fn apply(cx: &mut Ctx<'_>, before: &Config, changed: &[&'static str]) -> Result<
     if has("oom-score-adj") || has("oom-score-adj-values") {
         apply_oom_score(cx)?;
     }
-    if has("port") || has("bind") {
-        move_listeners(cx, if has("port") { "port" } else { "bind" })?;
+    if has("audit-log-file") {
+        let opened = Audit::open(cx.config.audit_log_file.path());
+        cx.acl.audit = opened.map_err(|error| ("audit-log-file", format!("The file can't be opened: {error}")))?;
+    }
+    let tls = set_up_tls(cx, changed)?;
+    if let Some(name) = ["port", "tls-port", "bind"].into_iter().find(|name| has(name)) {
+        move_listeners(cx, name)?;
+    }
+    if let Some(setup) = tls {
+        cx.facts.tls = setup;
     }
     Ok(())
+}
+
+/// Makes anew what hangs on the options of TLS, if one of them has changed.
+fn set_up_tls(cx: &Ctx<'_>, changed: &[&'static str]) -> Result<Option<Option<Setup>>, Failure> {
+    let beside = ["tls-auto-reload-interval"];
+    let Some(name) = changed.iter().find(|name| name.starts_with("tls-") && !beside.contains(name)) else {
+        return Ok(None);
+    };
+    Setup::load(cx.config).map(Some).map_err(|error| {
+        log::warn!("{error}");
+        (*name, format!("Unable to update TLS configuration. Check server logs. ({error})"))
+    })
 }
 
 fn apply_oom_score(cx: &mut Ctx<'_>) -> Result<(), Failure> {
@@ -168,7 +199,10 @@ fn raise_limit(maxclients: u32) -> Result<(), Failure> {
 fn move_listeners(cx: &mut Ctx<'_>, named: &'static str) -> Result<(), Failure> {
     let (backlog, old) = (cx.config.tcp_backlog, cx.facts.listening.clone());
     old.iter().for_each(|fd| listen::suspend(*fd));
-    match listen::open_all(&cx.config.bind, cx.config.port, backlog) {
+    let clear = listen::open_all(&cx.config.bind, cx.config.port, backlog);
+    let both = clear
+        .and_then(|clear| Ok(Sockets { clear, tls: listen::open_all(&cx.config.bind, cx.config.tls_port, backlog)? }));
+    match both {
         Ok(opened) => {
             cx.facts.opened = Some(opened);
             Ok(())
@@ -181,7 +215,7 @@ fn move_listeners(cx: &mut Ctx<'_>, named: &'static str) -> Result<(), Failure> 
                 }
             }
             let cause = match named {
-                "port" => "Unable to listen on this port. Check server logs.",
+                "port" | "tls-port" => "Unable to listen on this port. Check server logs.",
                 _ => "Failed to bind to specified addresses.",
             };
             Err((named, cause.into()))
@@ -190,7 +224,12 @@ fn move_listeners(cx: &mut Ctx<'_>, named: &'static str) -> Result<(), Failure> 
 }
 
 fn rewrite(cx: &mut Ctx<'_>, _args: &mut Args<'_>) -> Outcome {
-    match cx.config.rewrite(Rewrite { users: None, force_all: false }) {
+    let users: Vec<Vec<u8>> = match cx.config.aclfile.is_empty() {
+        // Those that are kept in the data folder would be there twice.
+        true => cx.acl.iter().filter(|user| !user.kept).map(|user| Acl::line_of(user)).collect(),
+        false => Vec::new(),
+    };
+    match cx.config.rewrite(Rewrite { users: Some(&users), force_all: false }) {
         Ok(()) => log::info!("CONFIG REWRITE executed with success."),
         Err(error) => {
             log::warn!("CONFIG REWRITE failed: {error}");

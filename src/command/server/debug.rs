@@ -252,7 +252,7 @@ fn reload(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         cx.db.space.flush(None, false);
         cx.scripts.flush_libraries();
     }
-    match persistence::load_now(cx.config, cx.db.space, cx.stats, cx.now, merge) {
+    match persistence::load_now(cx.config, &cx.facts.vault, cx.db.space, cx.stats, cx.now, merge) {
         Ok(Some(loaded)) => {
             if crate::command::adopt_libraries(cx.scripts, &loaded.libraries, merge).is_err() {
                 return Err(CmdError::text("ERR Error trying to load the RDB dump"));

@@ -10,11 +10,10 @@ use crate::config::{Config, SanitizeDumpPayload};
 use crate::keyspace::Keyspace;
 use crate::persist::rdb::{self, Access, Fault, LoadOptions, Loaded, SaveOptions};
 use crate::persist::snapshot::{self, DbSizes, Plan, Snapshot};
-use crate::persist::storage::{Disk, Storage};
+use crate::persist::vault::{FileKind, Vault};
 use crate::stats::{Running, Stats};
 use crate::sys::alloc;
 use std::io;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The family.
@@ -97,7 +96,7 @@ impl Ctx<'_> {
     pub fn save_snapshot(&mut self) -> io::Result<()> {
         // One that is older than this one must not take its place later.
         end_save(self.db.space, self.stats, self.facts);
-        save_now(self.config, self.db.space, self.stats, self.now)
+        save_now(self.config, &self.facts.vault, self.db.space, self.stats, self.now)
     }
 }
 
@@ -144,7 +143,7 @@ pub fn begin_save(
         key_delay: Duration::from_micros(u64::try_from(config.rdb_key_save_delay).unwrap_or(0)),
     };
     stats.persistence.last_try_secs = now.unix_secs();
-    let (snapshot, sink) = Snapshot::begin(plan, Arc::new(Disk)).inspect_err(|error| {
+    let (snapshot, sink) = Snapshot::begin(plan, facts.vault.clone()).inspect_err(|error| {
         stats.persistence.last_save_ok = false;
         log::warn!("Can't save in background: {error}");
     })?;
@@ -214,9 +213,9 @@ pub fn is_save_due(config: &Config, space: &Keyspace, stats: &Stats, now: Now) -
 ///
 /// # Errors
 /// The system's; it is in the log.
-pub fn save_now(config: &Config, space: &mut Keyspace, stats: &mut Stats, now: Now) -> io::Result<()> {
+pub fn save_now(config: &Config, vault: &Vault, space: &mut Keyspace, stats: &mut Stats, now: Now) -> io::Result<()> {
     let path = config.dbfilename.path();
-    let saved = rdb::save(space, path, &Disk, &save_options(config, stats, now));
+    let saved = rdb::save(space, path, vault, &save_options(config, stats, now));
     stats.persistence.last_save_ok = saved.is_ok();
     match saved {
         Ok(bytes) => {
@@ -240,13 +239,14 @@ pub fn save_now(config: &Config, space: &mut Keyspace, stats: &mut Stats, now: N
 /// What is wrong with the file; the databases hold what was read before that.
 pub fn load_now(
     config: &Config,
+    vault: &Vault,
     space: &mut Keyspace,
     stats: &mut Stats,
     now: Now,
     merge: bool,
 ) -> Result<Option<Loaded>, Fault> {
     let path = config.dbfilename.path();
-    let Some(file) = Disk.open(path)? else { return Ok(None) };
+    let Some(file) = vault.open(path, FileKind::Snapshot)? else { return Ok(None) };
     let (begun, len) = (Instant::now(), file.len);
     let deep = config.sanitize_dump_payload == SanitizeDumpPayload::Yes || !config.rdbchecksum;
     let options = LoadOptions { now, checksum: config.rdbchecksum, deep, merge };

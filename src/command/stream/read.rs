@@ -120,7 +120,7 @@ impl<'a> Options<'a> {
             return Ok(Flow::Done);
         };
         let keys = args.argv().iter().skip(self.first).take(self.streams).map(Box::from).collect();
-        Ok(Flow::Block(Box::new(Wait { keys, want: Type::Stream, also_gone, deadline_ms, argv })))
+        Ok(Flow::Block(Box::new(Wait { keys, want: Type::Stream, also_gone, deadline_ms, again: false, argv })))
     }
 }
 

@@ -17,7 +17,8 @@ use crate::base::clock::{self, Now};
 use crate::base::crc::{Crc64, crc64_joined};
 use crate::base::version;
 use crate::keyspace::Keyspace;
-use crate::persist::storage::{Replacement, Storage, WriteFile};
+use crate::persist::storage::{Replacement, WriteFile};
+use crate::persist::vault::{FileKind, Vault};
 use crate::types::EntryRef;
 use std::io;
 use std::path::Path;
@@ -241,8 +242,8 @@ fn header(version: u16) -> [u8; HEADER_BYTES] {
 ///
 /// # Errors
 /// The system's; the file of that name is then as it was.
-pub fn save(space: &Keyspace, path: &Path, storage: &dyn Storage, options: &SaveOptions) -> io::Result<u64> {
-    let mut replacement = Replacement::begin(storage, path, &temporary_name())?;
+pub fn save(space: &Keyspace, path: &Path, vault: &Vault, options: &SaveOptions) -> io::Result<u64> {
+    let mut replacement = Replacement::begin(vault, FileKind::Snapshot, path, &temporary_name())?;
     let mut writer = Writer::begin(replacement.file(), options);
     for (index, db) in space.dbs.iter().enumerate() {
         if db.table.is_empty() {

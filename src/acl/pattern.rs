@@ -1,0 +1,96 @@
+//! Patterns of keys, and what may be done with the keys they match. Most patterns are a name or the beginning of one:
+//! those are compared without the matcher of globs.
+
+use crate::base::glob::glob_match;
+
+/// Bit: the key may be read.
+pub const READ: u8 = 1;
+/// Bit: the key may be changed.
+pub const WRITE: u8 = 2;
+
+/// How a pattern is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    /// No special byte: the name itself.
+    Literal,
+    /// A star at the end and nowhere else: the beginning of a name, of so many bytes.
+    Prefix(usize),
+    /// Anything else.
+    Glob,
+}
+
+/// A pattern of names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Pattern {
+    text: Box<[u8]>,
+    shape: Shape,
+}
+
+impl Pattern {
+    pub(super) fn new(text: &[u8]) -> Pattern {
+        let special = |bytes: &[u8]| bytes.iter().any(|byte| b"*?[\\".contains(byte));
+        let shape = match text.split_last() {
+            _ if !special(text) => Shape::Literal,
+            Some((b'*', before)) if !special(before) => Shape::Prefix(before.len()),
+            _ => Shape::Glob,
+        };
+        Pattern { text: text.into(), shape }
+    }
+
+    pub(super) fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    #[inline]
+    pub(super) fn matches(&self, name: &[u8]) -> bool {
+        match self.shape {
+            Shape::Literal => *self.text == *name,
+            Shape::Prefix(len) => name.len() >= len && name[..len] == self.text[..len],
+            Shape::Glob => glob_match(&self.text, name, false),
+        }
+    }
+
+    pub(super) fn is_star(&self) -> bool {
+        *self.text == *b"*"
+    }
+}
+
+/// A pattern of keys with its rights.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct KeyPattern {
+    pub(super) pattern: Pattern,
+    /// `READ`, `WRITE` or both.
+    pub(super) rights: u8,
+}
+
+impl KeyPattern {
+    /// The rule that makes it: `~a*`, `%R~a*`.
+    pub(super) fn describe(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(match self.rights {
+            READ => b"%R~",
+            WRITE => b"%W~",
+            _ => b"~",
+        });
+        out.extend_from_slice(self.pattern.text());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::rng::Rng;
+
+    #[test]
+    fn every_shape_matches_as_the_glob_does() {
+        let mut rng = Rng::seeded(7);
+        let mut word = |most: u64, letters: &[u8]| -> Vec<u8> {
+            let len = rng.below(most);
+            (0..len).map(|_| letters[rng.below(letters.len() as u64) as usize]).collect()
+        };
+        for _ in 0..20_000 {
+            let (pattern, name) = (word(5, b"ab*?[\\"), word(5, b"ab*"));
+            let matches = Pattern::new(&pattern).matches(&name);
+            assert_eq!(matches, glob_match(&pattern, &name, false), "{pattern:?} {name:?}");
+        }
+    }
+}
