@@ -10,11 +10,14 @@ use redstart::base::rng::Rng;
 use redstart::command::{Debug, FAMILIES, Facts, Links};
 use redstart::config::Config;
 use redstart::net::{Input, Peer, Service};
+use redstart::persist::storage::Disk;
+use redstart::persist::vault::Vault;
 use redstart::resp::{Decoded, Decoder, RequestLimits};
 use redstart::server::Server;
 use redstart::session::ConnId;
 use redstart::sys::alloc;
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::Instant;
 use tikv_jemalloc_ctl::thread;
 
@@ -34,16 +37,22 @@ fn server(clock: &Clock) -> Server {
         executable: String::new(),
         listening: Vec::new(),
         opened: None,
+        tls: None,
         initial_oom_score: None,
         pause: None,
         debug: Debug::default(),
+        vault: Vault::new(Arc::new(Disk)),
         saves_begun: 0,
+        save_scheduled: false,
         saving: None,
+        evicting: false,
+        vault: Vault::new(Arc::new(Disk)),
         links: Links::default(),
         startup_used_bytes: 0,
     };
     let mut server = Server::new(Config::default(), facts, FAMILIES, Rng::seeded(1), clock.read());
-    let peer = Peer { peer: "bench:0".into(), local: "bench:0".into(), unix: false, loopback: true, fd: -1 };
+    let peer =
+        Peer { peer: "bench:0".into(), local: "bench:0".into(), unix: false, loopback: true, tls: false, fd: -1 };
     server.handle_open(CONN, peer, clock.read()).expect("the first client is let in");
     server
 }

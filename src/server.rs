@@ -28,8 +28,11 @@ use crate::acl::Acl;
 use crate::base::clock::Now;
 use crate::base::hash::Hasher;
 use crate::base::rng::Rng;
-use crate::command::{Ask, Ctx, Facts, Handled, Pump, Row, Table, broadcast, catalog, derived, execute, interest};
-use crate::config::Config;
+use crate::command::persistence::Load;
+use crate::command::{
+    Ask, Ctx, Facts, Handled, Pump, Row, Table, broadcast, catalog, derived, execute, interest, login_as,
+};
+use crate::config::{Config, TlsAuthClientsUser};
 use crate::hub::Hub;
 use crate::journal::{Effects, Journal};
 use crate::keyspace::Keyspace;
@@ -41,6 +44,7 @@ use crate::stats::{Hidden, Stats};
 use crate::sys::loan::Loan;
 use crate::sys::logging::Logging;
 use crate::sys::{alloc, ticks};
+use crate::tls;
 use batch::Batch;
 use std::rc::Rc;
 use std::time::Duration;
@@ -84,6 +88,12 @@ pub struct Server {
     accounting: bool,
     cron: cron::Cron,
     ending: Option<cron::Ending>,
+    /// Data that are being loaded.
+    loading: Option<Box<Load>>,
+    /// Why the server can't go on.
+    failure: Option<StartError>,
+    /// What is to be said once clients are served.
+    when_ready: Option<Box<dyn FnOnce()>>,
     /// The log; a server in a test has none.
     logging: Option<Logging>,
     /// Commands executed when the turn began.
@@ -144,6 +154,9 @@ impl Server {
             accounting: false,
             cron: cron::Cron::new(now),
             ending: None,
+            loading: None,
+            failure: None,
+            when_ready: None,
             logging: None,
             commands_before_turn: 0,
             snapshot_wait: None,
@@ -378,9 +391,34 @@ fn open(
     Ok(())
 }
 
+/// Logs a client in as the user whom its certificate names, if the options say so.
+fn admit(
+    conn: ConnId,
+    certificate: Option<&[u8]>,
+    stats: &mut Stats,
+    config: &Config,
+    sessions: &mut Sessions,
+    acl: &Acl,
+) {
+    let (Some(certificate), Some(session)) = (certificate, sessions.get_mut(conn)) else { return };
+    let names = match config.tls_auth_clients_user {
+        TlsAuthClientsUser::Off => return,
+        TlsAuthClientsUser::CommonName => tls::common_name(certificate).into_iter().collect(),
+        TlsAuthClientsUser::Uri => tls::uris(certificate),
+    };
+    if !names.iter().any(|name| login_as(session, acl, name.as_bytes())) {
+        stats.totals.denied_certificates += 1;
+        log::debug!("The certificate of {} names no user: {names:?}", session.peer);
+    }
+}
+
 impl Service for Server {
     fn handle_open(&mut self, conn: ConnId, peer: Peer, now: Now) -> Result<(), Vec<u8>> {
         open(conn, peer, now, &mut self.stats, &self.config, &mut self.sessions, &self.acl)
+    }
+
+    fn handle_secured(&mut self, conn: ConnId, certificate: Option<&[u8]>, _now: Now) {
+        admit(conn, certificate, &mut self.stats, &self.config, &mut self.sessions, &self.acl);
     }
 
     fn read_target(&mut self, conn: ConnId) -> Option<(&mut Vec<u8>, usize)> {
@@ -420,6 +458,9 @@ impl Service for Server {
 
     fn before_wait(&mut self, now: Now) {
         self.stats.totals.turns += 1;
+        if self.loading.is_some() {
+            self.load_step();
+        }
         self.run_timers(now);
         self.snapshot_wait = self.snapshot_step();
         self.serve_ready(now);
@@ -475,7 +516,7 @@ impl Service for Server {
     }
 
     fn is_done(&self) -> bool {
-        self.has_ended()
+        self.failure.is_some() || self.has_ended()
     }
 
     fn is_accepting(&self) -> bool {

@@ -300,3 +300,113 @@ fn writes_are_refused_while_snapshots_fail() {
     assert_eq!(ask(&mut client, "SAVE").render(), "+OK");
     assert_eq!(ask(&mut client, "SET k w").render(), "+OK");
 }
+
+#[test]
+fn large_collections_that_change_while_they_are_written_are_saved_as_they_were() {
+    let server = start(&["--enable-debug-command", "yes", "--hash-max-listpack-entries", "8"]);
+    let mut client = server.client();
+    for nth in 0..12_000 {
+        client.send(&format!("ZADD z {nth} member:{nth}"));
+        client.send(&format!("SADD s member:{nth}"));
+        client.send(&format!("HSET h field:{nth} value:{nth}"));
+        client.send(&format!("HSET d field:{nth} value:{nth}"));
+        client.send(&format!("RPUSH l element:{nth}"));
+    }
+    (0..60_000).for_each(|_| assert!(!client.read().expect("the server answers").is_error()));
+    ask(&mut client, "HPEXPIRE d 100000000 FIELDS 2 field:1 field:7");
+    ask(&mut client, "RENAME d dated");
+    ask(&mut client, "DEBUG POPULATE 20000");
+    let digest = ask(&mut client, "DEBUG DIGEST").string();
+    ask(&mut client, "CONFIG SET snapshot-step-us 20");
+    ask(&mut client, "BGSAVE");
+    for nth in 0..3_000 {
+        client.send(&format!("ZADD z {} member:{}", nth % 97, nth * 3));
+        client.send(&format!("ZREM z member:{}", nth * 7));
+        client.send(&format!("SREM s member:{}", nth * 4));
+        client.send(&format!("SADD s other:{nth}"));
+        client.send(&format!("HSET h field:{nth} changed other:{nth} v"));
+        client.send(&format!("HDEL dated field:{}", nth * 2));
+        client.send(&format!("LPUSH l front:{nth}"));
+    }
+    client.send("RENAME z elsewhere");
+    client.send("UNLINK s");
+    client.send("MOVE h 3");
+    (0..21_003).for_each(|_| assert!(!client.read().expect("the server answers").is_error()));
+    ask(&mut client, "SELECT 3");
+    ask(&mut client, "HSET h field:11999 last");
+    wait_until("the snapshot is written", || is_saved(&mut client));
+    assert_eq!(info(&mut client, "rdb_last_bgsave_status"), "ok");
+    let again = started_with(&our_binary(), &file_of(&server), &["--enable-debug-command", "yes"]);
+    assert_eq!(ask(&mut again.client(), "DEBUG DIGEST").string(), digest);
+}
+
+#[test]
+fn while_data_are_loaded_commands_that_need_them_are_refused() {
+    let server = start(&["--enable-debug-command", "yes"]);
+    let mut client = server.client();
+    ask(&mut client, "DEBUG POPULATE 3000 key 1000");
+    ask(&mut client, "CONFIG SET rdbcompression no");
+    ask(&mut client, "SAVE");
+    // A server that takes 100 ms for a key. It answers PING with LOADING, so it is started by hand.
+    let file = file_of(&server);
+    let port = support::free_port();
+    let mut child = Command::new(our_binary())
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "1 1", "--key-load-delay", "100000"])
+        .arg("--dir")
+        .arg(file.parent().expect("a file is in a folder"))
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .expect("the binary starts");
+    wait_until("it listens", || Client::connect(port).is_ok());
+    let mut client = Client::connect(port).expect("it listens");
+    for refused in ["PING", "GET key:1", "SAVE", "BGSAVE", "FLUSHALL"] {
+        let reply = ask(&mut client, refused).render();
+        assert_eq!(reply, "-LOADING Redis is loading the dataset in memory", "{refused}");
+    }
+    assert_eq!(info(&mut client, "loading"), "1");
+    assert!(info(&mut client, "loading_total_bytes").parse::<u64>().is_ok_and(|bytes| bytes > 3_000_000));
+    for field in ["loading_start_time", "loading_loaded_bytes", "loading_loaded_perc", "loading_eta_seconds"] {
+        info(&mut client, field);
+    }
+    assert_eq!(ask(&mut client, "CONFIG SET key-load-delay 0").render(), "+OK");
+    wait_until("all is loaded", || ask(&mut client, "DBSIZE").render() == ":3000");
+    assert_eq!(info(&mut client, "loading"), "0");
+    client.send("SHUTDOWN NOSAVE");
+    wait_until("it ends", || child.try_wait().expect("the child is ours").is_some());
+}
+
+#[test]
+fn a_copy_goes_beside_the_snapshot_and_a_snapshot_can_be_given_up() {
+    let server = start(&["--enable-debug-command", "yes"]);
+    let mut client = server.client();
+    let refused = "-ERR Background saving is currently not in progress or scheduled";
+    assert_eq!(ask(&mut client, "BGSAVE CANCEL").render(), refused);
+    ask(&mut client, "DEBUG POPULATE 1000");
+    for bad in ["BGSAVE TO", "BGSAVE TO a b", "BGSAVE x", "BGSAVE TO ../a", "BGSAVE TO .a", "BGSAVE TO log"] {
+        assert!(ask(&mut client, bad).is_error(), "{bad}");
+    }
+    assert_eq!(ask(&mut client, "BGSAVE TO copy.rdb").render(), "+Background saving started");
+    wait_until("the copy is written", || is_saved(&mut client));
+    let copy = server.folder.path().join("copy.rdb");
+    assert!(copy.exists() && !file_of(&server).exists());
+    assert_eq!(info(&mut client, "rdb_changes_since_last_save"), "1000");
+    fs::rename(&copy, file_of(&server)).expect("it can be renamed");
+    let again = started_with(&our_binary(), &file_of(&server), &[]);
+    assert_eq!(ask(&mut again.client(), "DBSIZE").render(), ":1000");
+    ask(&mut client, "CONFIG SET rdb-key-save-delay 100000");
+    ask(&mut client, "BGSAVE");
+    assert_eq!(ask(&mut client, "BGSAVE CANCEL").render(), "+Background saving cancelled");
+    assert_eq!(info(&mut client, "rdb_bgsave_in_progress"), "0");
+    let unfinished = || {
+        let mut entries = fs::read_dir(server.folder.path()).expect("the folder is there");
+        entries.any(|entry| entry.expect("it can be read").file_name().to_string_lossy().starts_with("temp-"))
+    };
+    wait_until("the unfinished file is gone", || !unfinished());
+    ask(&mut client, "BGSAVE");
+    assert_eq!(ask(&mut client, "SHUTDOWN NOSAVE ABORT").render(), "-ERR syntax error");
+    client.send("SHUTDOWN NOSAVE");
+    let mut server = server;
+    assert!(server.ends_within(std::time::Duration::from_secs(10)));
+    let mut entries = fs::read_dir(server.folder.path()).expect("the folder is there");
+    assert!(!entries.any(|entry| entry.expect("it can be read").file_name().to_string_lossy().starts_with("temp-")));
+}

@@ -18,6 +18,8 @@ pub struct Entry {
     pub aliases: Vec<u16>,
     /// The command that this is another name of.
     pub alias_of: Option<u16>,
+    /// Rules may speak of it, but this server has no such command.
+    pub is_absent: bool,
 }
 
 /// All commands.
@@ -87,6 +89,7 @@ pub(super) mod testing {
             subs: Vec::new(),
             aliases: Vec::new(),
             alias_of: None,
+            is_absent: false,
         };
         let entries = vec![
             entry("get", 1),

@@ -137,11 +137,6 @@ impl AclLog {
         self.entries.iter()
     }
 
-    /// Only the newest `max_len` stay.
-    pub fn truncate(&mut self, max_len: usize) {
-        self.entries.truncate(max_len);
-    }
-
     /// Forgets all.
     pub fn clear(&mut self) {
         self.entries.clear();

@@ -127,7 +127,8 @@ impl Selector {
         if self.all_keys {
             return Err(RuleError::AfterAllKeys);
         }
-        let tilde = rule.iter().position(|byte| *byte == b'~').ok_or(RuleError::Syntax)?;
+        // `%R` alone is a rule too: about the key whose name is empty.
+        let tilde = rule.iter().position(|byte| *byte == b'~').unwrap_or(rule.len());
         let mut rights = if rule[0] == b'~' { READ | WRITE } else { 0 };
         for letter in &rule[1.min(tilde)..tilde] {
             let right = match letter.to_ascii_uppercase() {
@@ -140,7 +141,7 @@ impl Selector {
             }
             rights |= right;
         }
-        let text = &rule[tilde + 1..];
+        let text = rule.get(tilde + 1..).unwrap_or_default();
         if rights == 0 || has_blanks(text) {
             return Err(RuleError::Syntax);
         }
@@ -376,6 +377,7 @@ mod tests {
             ("+get +@all -set", "resetchannels +@all -set"),
             ("~a %R~b %rw~c %W~d %R~d &x &x &y db=3,1 db=1", "~a %R~b ~c ~d resetchannels &x &y db=1,3 -@all"),
             ("~* &* resetdbs", "~* &* resetdbs -@all"),
+            ("%R %rW~b", "%R~ ~b resetchannels -@all"),
         ] {
             assert_eq!(shown(rules), expected, "{rules}");
             assert_eq!(shown(expected), expected);
@@ -397,7 +399,6 @@ mod tests {
             ("%~a", RuleError::Syntax),
             ("%RR~a", RuleError::Syntax),
             ("%X~a", RuleError::Syntax),
-            ("%R", RuleError::Syntax),
             ("%", RuleError::Syntax),
             ("~* ~a", RuleError::AfterAllKeys),
             ("&* &a", RuleError::AfterAllChannels),

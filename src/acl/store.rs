@@ -250,6 +250,7 @@ pub fn fuzz_rules(data: &[u8]) {
         subs: Vec::new(),
         aliases: Vec::new(),
         alias_of: None,
+        is_absent: false,
     };
     let mut config = entry("config", 4);
     config.subs = vec![3];

@@ -9,7 +9,7 @@ use super::client;
 use super::ctx::Ctx;
 use super::error::CmdError;
 use super::keys::{Found, keys_into};
-use super::table::{Begin, Channels, Command, Find, Reach, Row, Table, flag, key_flag as kf};
+use super::table::{Begin, Channels, Command, Find, Reach, Row, Table, acl, flag, key_flag as kf};
 use crate::acl::{Catalog, Denied, Entry, Event, LogContext, READ, Reason, Refusal, Selector, User, WRITE, What};
 use crate::base::clock::Now;
 use crate::base::number;
@@ -29,6 +29,7 @@ pub fn catalog(table: &Table) -> Catalog {
             subs: Vec::new(),
             aliases: Vec::new(),
             alias_of: id_of(row.command.same_as),
+            is_absent: false,
         })
         .collect();
     for row in table.commands() {
@@ -39,7 +40,51 @@ pub fn catalog(table: &Table) -> Catalog {
             entries[usize::from(of)].aliases.push(row.id);
         }
     }
-    Catalog::new(entries, super::table::acl::NAMES)
+    add_absent(&mut entries);
+    Catalog::new(entries, acl::NAMES)
+}
+
+/// Commands of the reference server that this one lacks, and their categories: rules that were written for that one, to
+/// forbid them above all, must be understood. One that the table has by now is left out.
+fn add_absent(entries: &mut Vec<Entry>) {
+    const ADMINS: u32 = acl::ADMIN | acl::SLOW | acl::DANGEROUS;
+    const WAITS: u32 = acl::SLOW | acl::BLOCKING | acl::CONNECTION;
+    const ABSENT: &[(u32, &[&str])] = &[
+        (ADMINS, &["bgrewriteaof", "failover", "psync", "replconf", "replicaof", "slaveof", "sync"]),
+        (acl::FAST | acl::CONNECTION, &["asking", "readonly", "readwrite"]),
+        (WAITS, &["wait", "waitaof"]),
+        (acl::SLOW | acl::SCRIPTING, &["script|debug"]),
+        (acl::SLOW, &["module", "module|help"]),
+        (ADMINS, &["module|list", "module|load", "module|loadex", "module|unload"]),
+        (acl::SLOW, &["cluster", "cluster|countkeysinslot", "cluster|getkeysinslot", "cluster|help", "cluster|info"]),
+        (acl::SLOW, &["cluster|keyslot", "cluster|links", "cluster|myid", "cluster|myshardid", "cluster|nodes"]),
+        (acl::SLOW, &["cluster|shards", "cluster|slots"]),
+        (ADMINS, &["cluster|addslots", "cluster|addslotsrange", "cluster|bumpepoch", "cluster|count-failure-reports"]),
+        (ADMINS, &["cluster|delslots", "cluster|delslotsrange", "cluster|failover", "cluster|flushslots"]),
+        (ADMINS, &["cluster|forget", "cluster|meet", "cluster|replicas", "cluster|replicate", "cluster|reset"]),
+        (ADMINS, &["cluster|saveconfig", "cluster|set-config-epoch", "cluster|setslot", "cluster|slaves"]),
+    ];
+    for (categories, names) in ABSENT {
+        for name in *names {
+            if entries.iter().any(|entry| &*entry.name == *name) {
+                continue;
+            }
+            let parent = name.split_once('|').and_then(|(of, _)| entries.iter().position(|entry| &*entry.name == of));
+            if let Some(parent) = parent {
+                let id = entries.len() as u16;
+                entries[parent].subs.push(id);
+            }
+            entries.push(Entry {
+                name: (*name).into(),
+                categories: *categories,
+                parent: parent.map(|parent| parent as u16),
+                subs: Vec::new(),
+                aliases: Vec::new(),
+                alias_of: None,
+                is_absent: true,
+            });
+        }
+    }
 }
 
 /// What a request does with a key, as rights.

@@ -126,7 +126,7 @@ pub fn retry(cx: &mut Ctx<'_>) {
     match access::check(cx, row, blocked.argv.argv(), LogContext::Toplevel) {
         Ok(()) => execute::call(cx, row, &mut args),
         // What it may do has changed meanwhile.
-        Err(error) => execute::fail(cx, &error),
+        Err(error) => execute::refuse(cx, Some(row), &error),
     }
     let spent = cx.spent_ticks.take();
     if cx.session.is(mode::BLOCKED) {

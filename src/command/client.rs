@@ -42,6 +42,7 @@ const KILL: &[Arg] =
 const LIST: &[Arg] = &[
     Arg::one_of("client-type", TYPES).token("TYPE").optional().since("5.0.0"),
     Arg::int("client-id").token("ID").multiple().optional().since("6.2.0"),
+    Arg::string("username").token("USER").optional().since("redstart"),
 ];
 const INFO_FIELDS: &[Arg] = &[Arg::string("libname").token("LIB-NAME"), Arg::string("libver").token("LIB-VER")];
 

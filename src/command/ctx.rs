@@ -121,6 +121,8 @@ pub struct Facts {
     pub vault: Vault,
     /// Snapshots that were begun beside the loop.
     pub saves_begun: u64,
+    /// A snapshot is to be begun once the log is rewritten.
+    pub save_scheduled: bool,
     /// The snapshot that is being written.
     pub saving: Option<Saving>,
     /// Connections of MIGRATE to other servers.
@@ -137,6 +139,8 @@ pub struct Saving {
     pub changes: u64,
     /// When it began.
     pub begun: Now,
+    /// Whether it is a copy beside the server's own file.
+    pub is_copy: bool,
 }
 
 /// What DEBUG switches.

@@ -72,7 +72,6 @@ pub fn push_limit_bytes(config: &Config) -> Option<usize> {
 /// Brings what is derived from the options up to date.
 pub fn apply(config: &Config, keyspace: &mut Keyspace, hub: &mut Hub, acl: &mut Acl, stats: &mut Stats) {
     acl.all_channels = config.acl_pubsub_default == AclPubsubDefault::AllChannels;
-    acl.log.truncate(usize::try_from(config.acllog_max_len).unwrap_or(usize::MAX));
     let hasher = keyspace.hasher();
     let book = &mut keyspace.book;
     book.limits = limits(config, hasher, book.limits.list_packed_threshold);

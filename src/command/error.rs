@@ -89,6 +89,8 @@ texts! {
     OOM = "OOM command not allowed when used memory > 'maxmemory'.";
     /// Snapshots fail, and writes are refused until one succeeds.
     MISCONF = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.";
+    /// Data are being loaded, and this command needs them.
+    LOADING = "LOADING Redis is loading the dataset in memory";
     /// The client has not logged in.
     NO_AUTH = "NOAUTH Authentication required.";
     /// Wrong name or password.

@@ -300,7 +300,7 @@ fn flush(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
 }
 
 fn dump(cx: &mut Ctx<'_>, _args: &mut Args<'_>) -> Outcome {
-    let payload = payload::dump(cx.scripts.libraries().map(|library| &library.code[..]));
+    let payload = payload::dump(cx.scripts.libraries().map(|library| &library.code[..]), cx.config.rdbcompression);
     cx.reply.bulk(&payload);
     Ok(Flow::Done)
 }

@@ -73,6 +73,12 @@ fn heard_while_subscribed(cx: &Ctx<'_>, command: &Command) -> Result<(), CmdErro
     Err(CmdError::while_subscribed(command.shown_name()))
 }
 
+/// While data are loaded, nothing is done with them.
+#[inline]
+fn loaded(cx: &Ctx<'_>, command: &Command) -> Result<(), CmdError> {
+    if cx.stats.persistence.loading.is_none() || command.is(flag::LOADING) { Ok(()) } else { Err(CmdError::LOADING) }
+}
+
 /// A client that watches all others (MONITOR) does nothing with keys itself.
 #[inline]
 fn apart_from_monitors(cx: &Ctx<'_>, command: &Command) -> Result<(), CmdError> {
@@ -162,6 +168,7 @@ pub fn check(cx: &mut Ctx<'_>, row: Row, argv: Argv<'_>) -> Result<Pass, CmdErro
     saveable(cx, command)?;
     caches(cx);
     heard_while_subscribed(cx, command)?;
+    loaded(cx, command)?;
     apart_from_monitors(cx, command)?;
     script::is_allowed(cx, command)?;
     Ok(paused(cx, command, argv))

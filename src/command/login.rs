@@ -9,7 +9,7 @@
 use super::access;
 use super::ctx::{Ask, Ctx, Wait};
 use super::error::CmdError;
-use crate::acl::{Acl, LogContext, Reason, Refusal, Reserved, User, Verdict};
+use crate::acl::{Acl, Event, LogContext, Reason, Refusal, Reserved, User, Verdict};
 use crate::hub::Topic;
 use crate::session::{ConnId, Session, mode};
 use crate::types::Type;
@@ -87,8 +87,9 @@ fn conclude(cx: &mut Ctx<'_>, name: &[u8], right: bool) -> Result<Login, CmdErro
     // It may have been removed while its password was being hashed.
     let user = cx.acl.find(name).filter(|user| right && user.enabled).map(Rc::clone);
     if cx.acl.audit.is_on() {
-        let tried = String::from_utf8_lossy(name).into_owned();
-        cx.note_audit("login", vec![("ok", json!(user.is_some())), ("name", json!(tried))]);
+        let more = vec![("ok", json!(user.is_some()))];
+        let (addr, client_id) = (&*cx.session.peer, cx.session.id);
+        cx.acl.audit.add(Event { event: "login", user: name, addr, client_id, more }, cx.now.unix_ms.0);
     }
     let Some(user) = user else {
         fail(cx, name);

@@ -5,6 +5,8 @@ mod change;
 mod file;
 mod report;
 
+pub(super) use change::Keep;
+pub(super) use file::keep;
 pub use file::{LoadFault, load_at_start};
 
 use super::ctx::{Ctx, Flow, Outcome};

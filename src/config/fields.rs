@@ -148,6 +148,7 @@ fields! {
     nonce: Text,
     encryption_key_file: Text,
     encryption_key_file_previous: Text,
+    snapshot_step_us: u32,
 
     save: Vec<SaveRule>,
     /// A `save` line was read, so the defaults are gone.
@@ -215,6 +216,7 @@ fields! {
     tls_ca_cert_file: Text,
     tls_ca_cert_dir: Text,
     tls_auth_clients: TlsAuthClients,
+    tls_auth_clients_user: TlsAuthClientsUser,
     tls_replication: bool,
     tls_cluster: bool,
     tls_protocols: Text,

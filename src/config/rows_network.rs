@@ -56,6 +56,8 @@ pub(super) const TLS: &[OptionRow] = &[
         "Folder with the authorities whose certificates are trusted, one file each under its hash."),
     row("tls-auth-clients", "yes", "6.0.0", choice_kind!(tls_auth_clients, TlsAuthClients),
         "Whether a client has to show a certificate that a trusted authority signed; optional checks it only when there is one."),
+    row("tls-auth-clients-user", "off", "8.6.0", choice_kind!(tls_auth_clients_user, TlsAuthClientsUser),
+        "The field of a client's certificate that names its user: it is logged in as that one without a password, if there is such a user and it may log in. off leaves logins to AUTH."),
     row("tls-replication", "no", "6.0.0", yes_no_kind!(tls_replication),
         "Uses TLS on the connection from a replica to its primary."),
     row("tls-cluster", "no", "6.0.0", yes_no_kind!(tls_cluster),

@@ -198,11 +198,13 @@ mod tests {
             "hide-user-data-from-log",
             "log-format",
             "nonce",
-            "stream-idmp-duration",
-            "stream-idmp-maxsize",
             "password-hash",
             "requirepass-file",
+            "tls-auth-clients-user",
+            "snapshot-step-us",
             "tls-auto-reload-interval",
+            "stream-idmp-duration",
+            "stream-idmp-maxsize",
         ];
         let mut expected: Vec<String> = reference.chain(ours.map(str::to_owned)).collect();
         expected.sort();

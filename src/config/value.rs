@@ -254,6 +254,18 @@ words! {
 }
 
 words! {
+    /// Which field of a client's certificate is the name of its user.
+    TlsAuthClientsUser {
+        /// None.
+        Off = "off",
+        /// The common name.
+        CommonName = "CN",
+        /// A URI among the alternative names.
+        Uri = "URI",
+    }
+}
+
+words! {
     /// How the kernel's out-of-memory score is set.
     OomScoreAdj {
         /// Left alone.

@@ -11,6 +11,7 @@
 //! Invariants: no node is empty; the first and the last node are not compressed, so that [`QuickList::front`] can lend;
 //! a node is within the limits of a `Fill` it was filled under, or holds one element.
 
+mod capture;
 mod chain;
 mod edit;
 mod node;
@@ -19,6 +20,7 @@ mod walk;
 pub use walk::{NodeView, Positions, Walk};
 
 use crate::ds::listpack::{self, Encoded, Value, WIRE_OVERHEAD_BYTES};
+pub use capture::NodeTaker;
 use chain::Chain;
 use node::Node;
 
@@ -349,6 +351,26 @@ impl QuickList {
     /// All nodes as files have them, first to last.
     pub fn nodes(&self) -> impl DoubleEndedIterator<Item = NodeView<'_>> {
         self.chain.nodes().map(NodeView)
+    }
+
+    /// Begins to hand the present nodes over.
+    pub fn begin_capture(&self, taker: Box<dyn NodeTaker>) {
+        self.chain.begin_capture(taker);
+    }
+
+    /// Whether nodes are being handed over.
+    pub fn is_captured(&self) -> bool {
+        self.chain.is_captured()
+    }
+
+    /// Hands some more over; false once there are none left.
+    pub fn capture_step(&self) -> bool {
+        self.chain.capture_step()
+    }
+
+    /// Nobody wants them any more.
+    pub fn abandon_capture(&self) {
+        self.chain.abandon_capture();
     }
 
     // ---- Facts ----

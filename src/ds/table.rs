@@ -19,6 +19,7 @@
 //! Table order is (hash prefix, tag); it survives growth and shrinking, which is what `scan` rests on.
 
 mod bucket;
+mod capture;
 mod check;
 mod directory;
 mod segment;
@@ -26,6 +27,7 @@ mod segment;
 mod tests;
 mod walk;
 
+use std::cell::Cell;
 use std::marker::PhantomData;
 use std::mem::{self, ManuallyDrop};
 use std::ops::{Deref, DerefMut};
@@ -36,6 +38,7 @@ use segment::Segment;
 
 use super::prefetch::prefetch_read;
 use crate::base::hash::Hasher;
+pub use capture::Taker;
 pub use walk::{IntoIter, Iter, SegmentView};
 
 /// What a table can hold: an owned thin pointer to one allocation in which the key lies.
@@ -73,7 +76,7 @@ pub unsafe trait Item: Sized {
     unsafe fn key<'a>(p: NonNull<u8>) -> &'a [u8];
 }
 
-/// A hash table that owns its items; 48 bytes, and no allocation before the first insert.
+/// A hash table that owns its items; 56 bytes, and no allocation before the first insert.
 ///
 /// Callers pass the hash beside the key: it must be `hasher().hash(key)`.
 pub struct Table<T: Item> {
@@ -90,6 +93,8 @@ pub struct Table<T: Item> {
     widest: u16,
     bits: u8,
     owns: PhantomData<T>,
+    /// Who gets the items as they were at a moment past.
+    capture: Cell<Option<Box<capture::Capture<T>>>>,
 }
 
 // SAFETY: the table owns its memory and its items; nothing in it is bound to a thread if the items are not.
@@ -121,6 +126,7 @@ impl<T: Item> Table<T> {
             widest: 0,
             bits: 0,
             owns: PhantomData,
+            capture: Cell::new(None),
         }
     }
 
@@ -166,12 +172,14 @@ impl<T: Item> Table<T> {
     /// The item with this key, to be changed or removed.
     #[inline]
     pub fn find(&mut self, hash: u64, key: &[u8]) -> Option<Occupied<'_, T>> {
+        self.preserve(hash);
         let slot = self.locate(hash, |p| Self::has_key(p, key))?;
         Some(Occupied { table: self, slot, hash })
     }
 
     /// The first item that is accepted, among those that may have this hash: where only the hash was kept.
     pub fn find_by_hash(&mut self, hash: u64, mut accept: impl FnMut(T::Ref<'_>) -> bool) -> Option<Occupied<'_, T>> {
+        self.preserve(hash);
         // SAFETY: the item lives; the view ends with the call.
         let slot = self.locate(hash, |p| accept(unsafe { T::view(p) }))?;
         Some(Occupied { table: self, slot, hash })
@@ -180,6 +188,7 @@ impl<T: Item> Table<T> {
     /// Adds an item; the caller knows that its key is absent. At worst one segment splits: some 800 items are moved.
     #[inline]
     pub fn insert_new(&mut self, hash: u64, item: T) -> Occupied<'_, T> {
+        self.preserve(hash);
         let mut index = self.owner(hash);
         while self.entry(index).is_full() {
             self.make_room(hash);
@@ -196,6 +205,14 @@ impl<T: Item> Table<T> {
         // SAFETY: the segment is live, not full, and borrowed by us alone.
         let slot = unsafe { segment.place(slot) };
         Occupied { table: self, slot, hash }
+    }
+
+    /// What is about to change is handed over first, if somebody wants it as it is.
+    #[inline(always)]
+    fn preserve(&mut self, hash: u64) {
+        if self.capture.get_mut().is_some() {
+            self.before_change(hash);
+        }
     }
 
     /// Takes the item with this key out.
@@ -391,4 +408,4 @@ impl<T: Item> Drop for ItemMut<'_, T> {
 }
 
 const _: () =
-    assert!(size_of::<Bucket>() == 64 && size_of::<Segment>() == 16 && size_of::<Table<super::record::Member>>() == 48);
+    assert!(size_of::<Bucket>() == 64 && size_of::<Segment>() == 16 && size_of::<Table<super::record::Member>>() == 56);

@@ -4,7 +4,9 @@
 //!   begin      every entry's mark says "not captured"             (what it means flips, no entry is touched)
 //!   step       walks the tables in hash order, a segment at a time: captures what is not, marks it
 //!   large      collections that the walk has put aside come last, a part at a time
-//!   a change   captures the entry first, if it is not; what comes new is marked as if it were captured
+//!   a change   captures the entry first, if it is not; what comes new is marked as if it were captured. A large collection
+//!              that rests on a table is not captured whole: from then on each of its segments is, before it changes, and the
+//!              walk goes on with it at once
 //!   end        all entries are marked "captured"
 //! ```
 //!
@@ -15,7 +17,7 @@
 use super::db::{Book, Db, Keyspace};
 use super::key::DbIndex;
 use crate::ds::table::Table;
-use crate::types::{Big, Entry, EntryRef};
+use crate::types::{Big, Entry, EntryRef, Pieces};
 use std::time::{Duration, Instant};
 
 /// Who receives the entries.
@@ -26,6 +28,9 @@ pub trait Sink: Send {
     /// The next part of a large entry, from a place on that this gave before (0: the first part); nothing once that was the
     /// last. Between two parts the entry does not change, and no part of another one comes.
     fn entry_part(&mut self, db: u32, entry: EntryRef<'_>, from: u64) -> Option<u64>;
+
+    /// A large entry whose elements will come by and by, while it changes.
+    fn begin_large(&mut self, db: u32, entry: EntryRef<'_>) -> Box<dyn Pieces>;
 
     /// The entry whose parts came is about to change: it comes once more, whole, or has come.
     fn forget_parts(&mut self);
@@ -66,6 +71,8 @@ struct Place {
     next: Option<u64>,
 }
 
+/// Cuts are numbered up to here, then from 1 on again: what the tables' segments can keep.
+const MAX_EPOCH: u32 = (1 << 26) - 1;
 /// Elements from which on a collection is captured in parts.
 const LARGE_ELEMENTS: usize = if cfg!(test) { 48 } else { 4096 };
 /// Nodes from which on a list is; each may be some KiB.
@@ -92,6 +99,10 @@ pub struct Cut {
     large: Vec<(u32, Box<[u8]>)>,
     /// Where the last of them goes on.
     part: u64,
+    /// Large entries whose elements are being captured.
+    captures: Vec<(u32, Box<[u8]>)>,
+    /// This cut's number, for the marks of their segments.
+    epoch: u32,
     costs: CutCosts,
 }
 
@@ -115,7 +126,8 @@ impl Cut {
     pub(super) fn take_table(&mut self, db: DbIndex, table: Table<Entry>) -> Option<Table<Entry>> {
         let place = &mut self.places[db.0 as usize];
         let rest = Place { next: place.next.take(), ..*place };
-        let needed = rest.next.is_some() || self.large.iter().any(|(label, _)| *label == rest.label);
+        let mut put_aside = self.large.iter().chain(&self.captures);
+        let needed = rest.next.is_some() || put_aside.any(|(label, _)| *label == rest.label);
         // What came after a first flush is no part of the cut.
         let flushed = self.orphans.iter().any(|(place, _)| place.label == rest.label);
         if self.sink.is_none() || !needed || flushed {
@@ -145,8 +157,37 @@ impl Book {
                 sink.forget_parts();
                 cut.part = 0;
             }
-            sink.entry(cut.places[db.0 as usize].label, entry);
+            let label = cut.places[db.0 as usize].label;
+            match entry.big().filter(|big| is_large(entry) && big.can_be_captured()) {
+                Some(big) => {
+                    big.begin_capture(cut.epoch, sink.begin_large(label, entry));
+                    cut.captures.push((label, entry.key().into()));
+                }
+                None => sink.entry(label, entry),
+            }
         }
+    }
+
+    /// An entry comes into a database under this name. If its elements are being captured that goes on under the new name.
+    #[inline]
+    pub fn follow(&mut self, db: DbIndex, entry: EntryRef<'_>) {
+        if self.cut.is_some() {
+            self.follow_capture(db, entry);
+        }
+    }
+
+    #[cold]
+    fn follow_capture(&mut self, db: DbIndex, entry: EntryRef<'_>) {
+        let (Some(cut), Some(big)) = (&mut self.cut, entry.big()) else { return };
+        if !big.is_captured() {
+            return;
+        }
+        let label = cut.places[db.0 as usize].label;
+        if cut.orphans.iter().any(|(place, _)| place.label == label) {
+            // Under that number the walk finds the database as it was before it was flushed.
+            return big.finish_capture();
+        }
+        cut.captures.push((label, entry.key().into()));
     }
 
     /// An entry that comes into a database is no part of a running cut.
@@ -168,12 +209,15 @@ impl Keyspace {
             next: (!db.table.is_empty()).then_some(0),
         };
         self.book.mark = !self.book.mark;
+        self.book.cuts = self.book.cuts % MAX_EPOCH + 1;
         self.book.cut = Some(Box::new(Cut {
             sink: Some(sink),
             places: self.dbs.iter().enumerate().map(begin).collect(),
             orphans: Vec::new(),
             large: Vec::new(),
             part: 0,
+            captures: Vec::new(),
+            epoch: self.book.cuts,
             costs: CutCosts { keys: self.total_keys() as u64, ..CutCosts::default() },
         }));
     }
@@ -185,6 +229,11 @@ impl Keyspace {
         for (label, key) in std::mem::take(&mut cut.large) {
             if let Some(entry) = cut.find(&self.dbs, label, &key) {
                 entry.set_mark(self.book.mark);
+            }
+        }
+        for (label, key) in std::mem::take(&mut cut.captures) {
+            if let Some(big) = cut.find(&self.dbs, label, &key).and_then(EntryRef::big) {
+                big.abandon_capture();
             }
         }
         cut.orphans.clear();
@@ -223,6 +272,14 @@ impl Keyspace {
 impl Cut {
     /// One segment of what is left; false if nothing is.
     fn walk_segment(&mut self, space: &mut Keyspace, mark: bool) -> bool {
+        if let Some((label, key)) = self.captures.pop() {
+            // One that is not found was given away, and comes whole by itself.
+            let big = self.find(&space.dbs, label, &key).and_then(EntryRef::big);
+            if big.is_some_and(Big::capture_step) {
+                self.captures.push((label, key));
+            }
+            return true;
+        }
         let Cut { sink, places, orphans, large, .. } = self;
         for (place, db) in places.iter_mut().zip(&space.dbs) {
             if place.next.is_some() {
@@ -254,6 +311,13 @@ impl Cut {
         let Some(mut sink) = self.sink.take() else { return true };
         let entry = self.find(&space.dbs, label, &key).filter(|entry| entry.is_marked() != mark);
         if let Some(entry) = entry {
+            if let Some(big) = entry.big().filter(|big| big.can_be_captured()) {
+                entry.set_mark(mark);
+                big.begin_capture(self.epoch, sink.begin_large(label, entry));
+                self.captures.push((label, key));
+                self.sink = Some(sink);
+                return true;
+            }
             match sink.entry_part(label, entry, from) {
                 Some(next) => {
                     self.part = next;

@@ -133,6 +133,8 @@ pub struct Book {
     pub last_cut: CutCosts,
     /// What the mark of an entry is that a running cut has, or need not have.
     pub(super) mark: bool,
+    /// How many cuts were begun.
+    pub(super) cuts: u32,
 }
 
 /// Values with more elements than this are freed by the thread when nobody asked for it.
@@ -252,6 +254,7 @@ impl Keyspace {
                 cut: None,
                 last_cut: CutCosts::default(),
                 mark: false,
+                cuts: 0,
             },
             hasher,
         }
@@ -670,6 +673,7 @@ impl DbView<'_> {
     /// Puts an entry under the name that it bears; the caller has made sure that there is none. Not announced.
     pub fn insert(&mut self, mut entry: Entry) {
         self.space.book.stamp(&mut entry);
+        self.space.book.follow(self.index, entry.view());
         let hash = self.space.hasher.hash(entry.key());
         let deadline = entry.deadline();
         let db = self.db();

@@ -65,7 +65,7 @@ pub trait Service {
     /// A signal arrived.
     fn handle_signal(&mut self, signal: i32, now: Now);
     /// The handshake of a connection with TLS is over; the certificate that it has shown, in DER.
-    fn handle_secured(&mut self, _conn: ConnId, _certificate: Option<&[u8]>, _now: Now) {}
+    fn handle_secured(&mut self, conn: ConnId, certificate: Option<&[u8]>, now: Now);
     /// What is to be exchanged.
     fn poll_doors(&mut self) -> Option<Doors>;
     /// Seconds after which TCP probes a silent peer; 0 for never.

@@ -6,16 +6,19 @@
 //!                  ^ full at 8 MiB on the way: the walk waits, entries about to change do not
 //! ```
 //!
-//! A small entry is copied as it lies in memory, a long string is shared, a large collection is encoded without compression.
+//! A small entry is copied as it lies in memory, a long string is shared; the elements of a large collection come in pieces, while
+//! it changes, and are encoded without compression. In the file they stand together: what comes between the pieces of one
+//! collection is put off by the writer, and the walk goes on with a collection that was begun before all else.
 //! Invariant: under the target's name stands a whole file at every moment; a snapshot that ends early leaves none behind.
 
-use super::rdb::{Encoder, SaveOptions, Writer, code_of, transcode};
+use super::rdb::{Encoder, SaveOptions, Sink as _, Writer, code_of, transcode, transcode_elements};
 use super::storage::Replacement;
 use super::vault::{FileKind, Vault};
 use crate::ds::record::RecordLog;
 use crate::keyspace::cut;
 use crate::sys::alloc;
-use crate::types::{Big, Entry, EntryRef};
+use crate::types::{self, Big, Entry, EntryRef, Piece, Pieces};
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -27,6 +30,8 @@ use std::time::Duration;
 const CHUNK_BYTES: usize = 256 * 1024;
 /// Bytes on the way from which on the walk waits.
 const FULL_BYTES: usize = 8 << 20;
+/// Bytes of a large collection's elements that are handed over at once, at least.
+const PIECE_BYTES: usize = 16 * 1024;
 /// Bytes of an element of a large collection, about.
 const PART_ELEMENT_BYTES: usize = 48;
 /// Longest sleep of `rdb-key-save-delay` before looking whether all is given up.
@@ -44,13 +49,63 @@ enum Part {
     Encoded(Box<EncodedEntry>),
 }
 
-/// A large collection, encoded but not compressed.
+/// A large collection, encoded but not compressed; without its elements, if these come later.
 struct EncodedEntry {
+    db: u32,
     key: Box<[u8]>,
     deadline: Option<i64>,
     access: u32,
     code: u8,
     value: Vec<u8>,
+}
+
+/// What the writer is told.
+enum News {
+    Chunk(Chunk),
+    /// A large collection has begun: its value is what stands before the elements.
+    Begun(u64, Box<EncodedEntry>),
+    /// Elements of it, encoded but not compressed. Parts of a list are numbered from 1 on, and stand in that order.
+    Elements(u64, u32, Vec<u8>),
+    /// It has all its elements.
+    Ended(u64),
+}
+
+/// The way of one collection's elements to the writer.
+struct Outlet {
+    number: u64,
+    /// The soonest deadline of a field when it began.
+    soonest: Option<i64>,
+    encoder: Encoder<Vec<u8>>,
+    to_writer: Sender<News>,
+    shared: Arc<Shared>,
+}
+
+impl Outlet {
+    fn hand_over(&mut self, ordinal: u32) {
+        let elements = std::mem::take(&mut self.encoder.sink);
+        if !elements.is_empty() {
+            self.shared.queued_bytes.fetch_add(elements.len(), Ordering::Relaxed);
+            drop(self.to_writer.send(News::Elements(self.number, ordinal, elements)));
+        }
+    }
+}
+
+impl Pieces for Outlet {
+    #[inline]
+    fn piece(&mut self, piece: Piece<'_>) {
+        self.encoder.element(piece, self.soonest);
+    }
+
+    fn pause(&mut self, ordinal: u32) {
+        if ordinal > 0 || self.encoder.sink.len() >= PIECE_BYTES {
+            self.hand_over(ordinal);
+        }
+    }
+
+    fn end(&mut self) {
+        self.hand_over(0);
+        drop(self.to_writer.send(News::Ended(self.number)));
+    }
 }
 
 #[derive(Default)]
@@ -80,9 +135,11 @@ struct Shared {
 
 /// The loop's end of the channel.
 struct Feed {
-    to_writer: Sender<Chunk>,
+    to_writer: Sender<News>,
     shared: Arc<Shared>,
     chunk: Chunk,
+    /// Collections that were begun.
+    begun: u64,
     db: Option<u32>,
     /// A large collection that comes in parts.
     part: Option<Encoder<Vec<u8>>>,
@@ -93,9 +150,11 @@ impl Feed {
     fn hand_over(&mut self) {
         let next = Chunk { log: RecordLog::with_capacity(CHUNK_BYTES + CHUNK_BYTES / 8), ..Chunk::default() };
         let chunk = std::mem::replace(&mut self.chunk, next);
+        // The next chunk says its database itself: a collection of another one may come between.
+        self.db = None;
         self.shared.queued_bytes.fetch_add(chunk.bytes(), Ordering::Relaxed);
         // A writer that is gone has left its reason behind; it is found when the result is asked for.
-        drop(self.to_writer.send(chunk));
+        drop(self.to_writer.send(News::Chunk(chunk)));
     }
 
     #[cold]
@@ -109,19 +168,26 @@ impl Feed {
         }
         let mut encoder = Encoder::new(Vec::new(), false);
         encoder.value(entry);
-        self.encoded(entry, encoder.sink);
+        let db = self.db.unwrap_or(0);
+        self.encoded(EncodedEntry::of(db, entry, encoder.sink));
     }
 
-    fn encoded(&mut self, entry: EntryRef<'_>, value: Vec<u8>) {
-        let encoded = EncodedEntry {
+    fn encoded(&mut self, encoded: EncodedEntry) {
+        self.chunk.extra_bytes += encoded.key.len() + encoded.value.len();
+        self.chunk.parts.push(Part::Encoded(Box::new(encoded)));
+    }
+}
+
+impl EncodedEntry {
+    fn of(db: u32, entry: EntryRef<'_>, value: Vec<u8>) -> EncodedEntry {
+        EncodedEntry {
+            db,
             key: entry.key().into(),
             deadline: entry.deadline(),
             access: entry.lru(),
             code: code_of(entry),
             value,
-        };
-        self.chunk.extra_bytes += encoded.key.len() + encoded.value.len();
-        self.chunk.parts.push(Part::Encoded(Box::new(encoded)));
+        }
     }
 }
 
@@ -163,9 +229,20 @@ impl cut::Sink for Feed {
             return next;
         }
         self.select(db);
-        self.encoded(entry, encoder.sink);
+        self.encoded(EncodedEntry::of(db, entry, encoder.sink));
         self.hand_over();
         None
+    }
+
+    fn begin_large(&mut self, db: u32, entry: EntryRef<'_>) -> Box<dyn Pieces> {
+        let mut head = Encoder::new(Vec::new(), false);
+        head.value_head(entry);
+        self.begun += 1;
+        let (number, encoder) = (self.begun, Encoder::new(Vec::new(), false));
+        let begun = Box::new(EncodedEntry::of(db, entry, head.sink));
+        drop(self.to_writer.send(News::Begun(number, begun)));
+        let (to_writer, shared) = (self.to_writer.clone(), Arc::clone(&self.shared));
+        Box::new(Outlet { number, soonest: types::soonest(entry), encoder, to_writer, shared })
     }
 
     fn forget_parts(&mut self) {
@@ -218,15 +295,16 @@ impl Snapshot {
     /// # Errors
     /// The system's, if no thread can be had.
     pub fn begin(plan: Plan, vault: Vault) -> io::Result<(Snapshot, Box<dyn cut::Sink>)> {
-        let (to_writer, chunks) = channel();
+        let (to_writer, news) = channel();
         let shared = Arc::new(Shared::default());
         let mine = Arc::clone(&shared);
         std::thread::Builder::new().name("snapshot".into()).spawn(move || {
             let _metered = alloc::register_thread();
-            let result = write(&plan, &vault, &chunks, &mine);
+            let result = write(&plan, &vault, &news, &mine);
             *mine.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
         })?;
-        let feed = Feed { to_writer, shared: Arc::clone(&shared), chunk: Chunk::default(), db: None, part: None };
+        let feed =
+            Feed { to_writer, shared: Arc::clone(&shared), chunk: Chunk::default(), begun: 0, db: None, part: None };
         Ok((Snapshot { shared }, Box::new(feed)))
     }
 
@@ -245,6 +323,16 @@ impl Snapshot {
         self.shared.result.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    /// Nobody wants it any more, and the process is about to end: waits for at most so long until its file is gone.
+    pub fn end(&self, limit: Duration) {
+        self.give_up();
+        let mut left = limit;
+        while self.poll().is_none() && !left.is_zero() {
+            std::thread::sleep(NAP.min(left));
+            left = left.saturating_sub(NAP);
+        }
+    }
+
     /// Nobody wants it any more: it ends soon, and leaves no file.
     pub fn give_up(&self) {
         self.shared.given_up.store(true, Ordering::Relaxed);
@@ -261,22 +349,25 @@ fn given_up() -> io::Error {
     io::Error::other("the snapshot was given up")
 }
 
-fn write(plan: &Plan, vault: &Vault, chunks: &Receiver<Chunk>, shared: &Shared) -> io::Result<u64> {
+fn write(plan: &Plan, vault: &Vault, news: &Receiver<News>, shared: &Shared) -> io::Result<u64> {
     let mut replacement = Replacement::begin(vault, FileKind::Snapshot, &plan.path, &plan.temporary_name)?;
     let mut scribe = Scribe {
         writer: Writer::begin(replacement.file(), &plan.options),
         sizes: plan.sizes.clone(),
         key_delay: plan.key_delay,
         shared,
+        db: None,
+        current: None,
+        next_part: 1,
+        early_parts: BTreeMap::new(),
+        waiting: BTreeMap::new(),
+        put_off: VecDeque::new(),
+        is_last: false,
     };
-    loop {
+    while !scribe.is_done() {
         // Without a sender the cut was abandoned.
-        let chunk = chunks.recv().map_err(|_| given_up())?;
-        let (bytes, last) = (chunk.bytes(), chunk.last);
-        let written = scribe.chunk(chunk);
-        shared.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        written?;
-        if scribe.writer.has_failed() || last {
+        scribe.hear(news.recv().map_err(|_| given_up())?)?;
+        if scribe.writer.has_failed() || shared.given_up.load(Ordering::Relaxed) {
             break;
         }
     }
@@ -288,16 +379,120 @@ fn write(plan: &Plan, vault: &Vault, chunks: &Receiver<Chunk>, shared: &Shared) 
     Ok(len)
 }
 
-/// Writes chunks.
+/// A collection that must wait until another is written.
+struct Waiting {
+    entry: Box<EncodedEntry>,
+    elements: Vec<(u32, Vec<u8>)>,
+    has_ended: bool,
+}
+
+/// Writes what it is told.
 struct Scribe<'f> {
     writer: Writer<'f>,
     /// Those that were not named yet.
     sizes: Vec<DbSizes>,
     key_delay: Duration,
     shared: &'f Shared,
+    /// The database that the file is at.
+    db: Option<u32>,
+    /// The collection whose elements are being written, and its type.
+    current: Option<(u64, u8)>,
+    /// The part of it that is due, and those that came too early.
+    next_part: u32,
+    early_parts: BTreeMap<u32, Vec<u8>>,
+    /// Others that have begun, in their order.
+    waiting: BTreeMap<u64, Waiting>,
+    /// Chunks that came meanwhile.
+    put_off: VecDeque<Chunk>,
+    /// Nothing but the rest of collections comes.
+    is_last: bool,
 }
 
 impl Scribe<'_> {
+    fn is_done(&self) -> bool {
+        self.is_last && self.current.is_none() && self.waiting.is_empty()
+    }
+
+    fn hear(&mut self, news: News) -> io::Result<()> {
+        match news {
+            News::Chunk(chunk) => {
+                self.shared.queued_bytes.fetch_sub(chunk.bytes(), Ordering::Relaxed);
+                self.is_last |= chunk.last;
+                match self.current {
+                    Some(_) => self.put_off.push_back(chunk),
+                    None => self.chunk(chunk)?,
+                }
+            }
+            News::Begun(number, entry) => {
+                self.waiting.insert(number, Waiting { entry, elements: Vec::new(), has_ended: false });
+                if self.current.is_none() {
+                    self.next_collection()?;
+                }
+            }
+            News::Elements(number, ordinal, elements) => {
+                self.shared.queued_bytes.fetch_sub(elements.len(), Ordering::Relaxed);
+                match (self.current, self.waiting.get_mut(&number)) {
+                    (Some((current, code)), _) if current == number => self.part(code, ordinal, elements)?,
+                    (_, Some(waiting)) => waiting.elements.push((ordinal, elements)),
+                    (_, None) => {}
+                }
+            }
+            News::Ended(number) => {
+                if let Some(waiting) = self.waiting.get_mut(&number) {
+                    waiting.has_ended = true;
+                } else if self.current.is_some_and(|(current, _)| current == number) {
+                    self.collection_written()?;
+                    self.next_collection()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The collection is whole: what had to wait for it is written.
+    fn collection_written(&mut self) -> io::Result<()> {
+        self.current = None;
+        self.key_written()?;
+        while let Some(chunk) = self.put_off.pop_front() {
+            self.chunk(chunk)?;
+        }
+        Ok(())
+    }
+
+    /// The collections that have begun, until one is not whole yet.
+    fn next_collection(&mut self) -> io::Result<()> {
+        while self.current.is_none() {
+            let Some((number, Waiting { entry, elements, has_ended })) = self.waiting.pop_first() else { break };
+            self.database(entry.db);
+            let encoder = self.writer.begin_entry(entry.code, &entry.key, entry.deadline, entry.access);
+            encoder.sink.put(&entry.value);
+            self.current = Some((number, entry.code));
+            (self.next_part, self.early_parts) = (1, BTreeMap::new());
+            elements.into_iter().try_for_each(|(ordinal, elements)| self.part(entry.code, ordinal, elements))?;
+            if has_ended {
+                self.collection_written()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A part of the current collection, once it is due.
+    fn part(&mut self, code: u8, ordinal: u32, raw: Vec<u8>) -> io::Result<()> {
+        if ordinal == 0 {
+            return self.elements(code, &raw);
+        }
+        self.early_parts.insert(ordinal, raw);
+        while let Some(raw) = self.early_parts.remove(&self.next_part) {
+            self.next_part += 1;
+            self.elements(code, &raw)?;
+        }
+        Ok(())
+    }
+
+    fn elements(&mut self, code: u8, raw: &[u8]) -> io::Result<()> {
+        transcode_elements(code, raw, self.writer.encoder()).map_err(io::Error::other)
+    }
+
     fn chunk(&mut self, chunk: Chunk) -> io::Result<()> {
         let mut records = chunk.log.iter();
         for part in &chunk.parts {
@@ -323,7 +518,11 @@ impl Scribe<'_> {
         Ok(())
     }
 
+    /// What follows is of this database.
     fn database(&mut self, index: u32) {
+        if self.db.replace(index) == Some(index) {
+            return;
+        }
         match self.sizes.iter().position(|sizes| sizes.index == index) {
             Some(at) => {
                 let sizes = self.sizes.swap_remove(at);

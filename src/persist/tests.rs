@@ -130,7 +130,7 @@ fn load(disk: &SimDisk) -> Result<(Keyspace, Loaded), Fault> {
     let file = door(disk, false)
         .open(Path::new(NAME), FileKind::Snapshot)?
         .ok_or(Fault::Io(io::ErrorKind::NotFound.into()))?;
-    let loaded = rdb::load(&mut space, file, load_options(), &mut |_| {})?;
+    let loaded = rdb::load(&mut space, file, load_options())?;
     Ok((space, loaded))
 }
 
@@ -167,12 +167,12 @@ fn keys_whose_time_has_come_stay_out_and_keys_that_are_there_are_told() {
     let open = || disk.open(Path::new(NAME)).expect("it opens").expect("it is there");
     let mut after = space();
     let later = LoadOptions { now: Now::at_unix_ms(NOW_MS + 2_000), ..load_options() };
-    let loaded = rdb::load(&mut after, open(), later, &mut |_| {}).expect("it is whole");
+    let loaded = rdb::load(&mut after, open(), later).expect("it is whole");
     assert!(loaded.expired > 0 && loaded.expired == loaded.expires);
     assert_eq!(loaded.keys as usize, after.total_keys());
-    assert!(matches!(rdb::load(&mut after, open(), later, &mut |_| {}), Err(Fault::Corrupt { .. })));
+    assert!(matches!(rdb::load(&mut after, open(), later), Err(Fault::Corrupt { .. })));
     let merged = LoadOptions { merge: true, ..load_options() };
-    rdb::load(&mut after, open(), merged, &mut |_| {}).expect("keys are replaced");
+    rdb::load(&mut after, open(), merged).expect("keys are replaced");
     assert!(image_of(&after) == image_of(&before));
 }
 
@@ -204,7 +204,7 @@ fn every_flip_is_found(seals: bool) {
         }
         let file = disk_with(&bad).open(Path::new(NAME)).expect("it opens").expect("it is there");
         let unchecked = LoadOptions { checksum: false, deep: true, merge: true, ..load_options() };
-        drop(rdb::load(&mut space(), file, unchecked, &mut |_| {}));
+        drop(rdb::load(&mut space(), file, unchecked));
     }
 }
 

@@ -1,6 +1,6 @@
 //! A turn's requests, decoded ahead of their execution so that the cache misses of many overlap.
 
-use super::Server;
+use super::{Server, limits};
 use crate::base::clock::Now;
 use crate::base::float::parse_double;
 use crate::command::{Ctx, Row, refuse_protocol};
@@ -342,7 +342,9 @@ impl Server {
             Source::Shared(_) => {}
         }
         let held = session.decoder.held_bytes() + session.waiting_bytes;
-        if cursor.too_long || held > self.config.client_query_buffer_limit {
+        let is_stranger = !session.authenticated && !self.acl.is_open();
+        let most = if is_stranger { limits::STRANGER_REQUEST_BYTES } else { self.config.client_query_buffer_limit };
+        if cursor.too_long || held > most {
             log::warn!("Closing client that reached max query buffer length: id={} addr={}", session.id, session.peer);
             self.stats.totals.query_limit_disconnections += 1;
             self.close_soon(cursor.conn);

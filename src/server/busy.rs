@@ -2,7 +2,7 @@
 //! BUSY, but for what may end the script), answers sent. Everything else waits for the script's end.
 
 use super::batch::{LentTurn, Turn};
-use super::open;
+use super::{admit, open};
 use crate::base::clock::Now;
 use crate::command::{Ctx, Pump, refuse_protocol};
 use crate::net::{Doors, Input, LentReactor, Peer, Service};
@@ -118,6 +118,10 @@ impl Busy<'_, '_> {
 impl Service for Busy<'_, '_> {
     fn handle_open(&mut self, conn: ConnId, peer: Peer, now: Now) -> Result<(), Vec<u8>> {
         open(conn, peer, now, self.cx.stats, self.cx.config, self.cx.sessions, self.cx.acl)
+    }
+
+    fn handle_secured(&mut self, conn: ConnId, certificate: Option<&[u8]>, _now: Now) {
+        admit(conn, certificate, self.cx.stats, self.cx.config, self.cx.sessions, self.cx.acl);
     }
 
     fn may_read(&mut self, conn: ConnId) -> bool {

@@ -61,7 +61,7 @@ pub(super) fn vault_of(path: &Path, flags: &[OsString]) -> Result<Vault, String>
         match pair[0].to_str() {
             Some("--encryption-key-file") => sources.file = file,
             Some("--encryption-key-file-previous") => sources.previous = file,
-            _ => return Err(format!("unknown option {}", pair[0].display())),
+            _ => return Err(format!("unknown option {}", pair[0].to_string_lossy())),
         }
     }
     keys::opener(&sources).map_err(|fault| fault.to_string())

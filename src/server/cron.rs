@@ -3,6 +3,7 @@
 
 use super::Server;
 use crate::base::clock::Now;
+use crate::command::persistence;
 use crate::command::{Mail, Shutdown, close_vanished, deliver_events, forget_surplus, make_room};
 use crate::keyspace::evict::Room;
 use crate::keyspace::expire;
@@ -42,6 +43,9 @@ impl Server {
     /// How long the loop may sleep.
     pub(super) fn next_timer(&self, now: Now) -> Option<Duration> {
         let tick = self.cron.next_tick_ms.saturating_sub(now.mono_ms());
+        if self.loading.is_some() {
+            return Some(Duration::ZERO);
+        }
         if let Some(wait) = self.snapshot_wait {
             return Some(wait);
         }
@@ -71,7 +75,10 @@ impl Server {
 
     /// Whether keys are removed because their time has come. While writes are paused nothing may change.
     fn expires_now(&self) -> bool {
-        self.keyspace.book.active_expire && !self.facts.debug.cron_paused && self.facts.pause.is_none()
+        self.keyspace.book.active_expire
+            && !self.facts.debug.cron_paused
+            && self.facts.pause.is_none()
+            && self.loading.is_none()
     }
 
     /// Does what is due, in bounded steps.
@@ -154,6 +161,12 @@ impl Server {
             libc::SIGINT => ("SIGINT", self.config.shutdown_on_sigint),
             _ => ("SIGTERM", self.config.shutdown_on_sigterm),
         };
+        if self.loading.is_some() {
+            log::warn!("Received {name} during loading, exiting now.");
+            self.end_load();
+            self.ending = Some(Ending { until_ms: 0 });
+            return;
+        }
         if self.ending.is_some() && signal == libc::SIGINT {
             log::warn!("You insist... exiting now.");
             self.ending = Some(Ending { until_ms: 0 });
@@ -173,6 +186,8 @@ impl Server {
 
     /// Ends the server: no new clients, last replies, then the loop stops.
     pub(super) fn begin_shutdown(&mut self, how: Shutdown) {
+        self.end_load();
+        persistence::end_save_for_good(&mut self.keyspace, &mut self.stats, &mut self.facts);
         if self.ending.is_none() {
             log::warn!("User requested shutdown...");
             let wait = if how.now { 0 } else { FAREWELL_MS };

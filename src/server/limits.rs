@@ -19,6 +19,9 @@ use crate::session::{ConnId, Session, mode};
 
 /// Replies that a client may let pile up before it has logged in, bytes.
 const STRANGER_REPLY_BYTES: usize = 16 * 1024;
+/// Requests that a client may let pile up before it has logged in, bytes: one of ten words of 16 KiB, and some that wait
+/// while its password is looked at.
+pub(super) const STRANGER_REQUEST_BYTES: usize = 512 * 1024;
 /// Parts in which the walk over all clients is done: each client is seen once a second.
 const PARTS: usize = 10;
 /// Fewest clients seen in one part.

@@ -5,16 +5,23 @@ use super::start::StartError;
 use crate::acl::Audit;
 use crate::base::clock::Now;
 use crate::command::adopt_libraries;
-use crate::command::persistence;
+use crate::command::persistence::{self, Load};
 use crate::command::users::load_at_start;
 use crate::keyspace::cut::Progress;
+use crate::persist::rdb::{Fault, KeyDelay, LoadBudget};
+use crate::stats::Loading;
 use std::io;
 use std::time::Duration;
 
-/// Longest step of a snapshot within a turn.
-const STEP: Duration = Duration::from_micros(200);
 /// How long the walk waits for the writer before it looks again.
 const WRITER_PAUSE: Duration = Duration::from_millis(1);
+
+/// Longest step of a load within a turn.
+const LOAD_STEP: Duration = Duration::from_millis(5);
+/// How long a step waits for the reader.
+const READER_PAUSE: Duration = Duration::from_millis(1);
+/// From so many bytes on others are answered while a file is loaded.
+const SERVED_FROM_BYTES: u64 = 1 << 20;
 
 impl Server {
     /// Takes over the users, and opens the audit log.
@@ -26,23 +33,72 @@ impl Server {
         Ok(())
     }
 
-    /// Reads the snapshot, if there is one.
+    /// Begins to read the snapshot, if there is one. A small one is in the databases when this returns; a longer one comes in
+    /// steps between the loop's turns, which answer LOADING meanwhile.
     pub(super) fn load_data(&mut self, now: Now) -> Result<(), StartError> {
-        let loaded =
-            persistence::load_now(&self.config, &self.facts.vault, &mut self.keyspace, &mut self.stats, now, false);
-        let name = self.config.dbfilename.path();
-        let whole = || std::path::absolute(name).unwrap_or_else(|_| name.to_owned());
-        let loaded = loaded.map_err(|fault| StartError::Data(whole(), fault))?;
-        let libraries = loaded.map_or_else(Vec::new, |loaded| loaded.libraries);
-        adopt_libraries(&mut self.scripts, &libraries, true).map_err(|error| {
+        let begun = Load::begin(&self.config, &self.facts.vault, &self.keyspace, now, false);
+        let Some(load) = begun.map_err(|fault| self.unreadable(fault))? else { return Ok(()) };
+        let (total_bytes, at_once) =
+            (load.total_bytes(), load.total_bytes() < SERVED_FROM_BYTES && self.config.key_load_delay == 0);
+        self.stats.persistence.loading = Some(Loading { since_secs: now.unix_secs(), total_bytes, done_bytes: 0 });
+        self.loading = Some(Box::new(load));
+        while at_once && self.loading.is_some() {
+            self.load(LoadBudget::ALL)?;
+        }
+        Ok(())
+    }
+
+    /// Goes on with the load: a bounded step. A failure ends the server.
+    pub(super) fn load_step(&mut self) {
+        let budget = LoadBudget {
+            time: LOAD_STEP,
+            bytes: self.config.loading_process_events_interval_bytes,
+            wait: READER_PAUSE,
+            key_delay: KeyDelay(self.config.key_load_delay),
+        };
+        if let Err(error) = self.load(budget) {
+            self.failure = Some(error);
+        } else if self.loading.is_none() {
+            self.be_ready();
+        }
+    }
+
+    fn load(&mut self, budget: LoadBudget) -> Result<(), StartError> {
+        let Some(load) = &mut self.loading else { return Ok(()) };
+        let stepped = load.step(&mut self.keyspace, &mut self.stats, budget);
+        if let Some(status) = &mut self.stats.persistence.loading {
+            status.done_bytes = load.read_bytes();
+        }
+        let Some(loaded) = stepped.map_err(|fault| self.unreadable(fault))? else { return Ok(()) };
+        self.loading = None;
+        self.stats.persistence.loading = None;
+        adopt_libraries(&mut self.scripts, &loaded.libraries, true).map_err(|error| {
             StartError::System("A library of functions can't be loaded", io::Error::other(error.to_string()))
         })
+    }
+
+    /// The load was given up.
+    pub(super) fn end_load(&mut self) {
+        self.loading = None;
+        self.stats.persistence.loading = None;
+    }
+
+    fn unreadable(&self, fault: Fault) -> StartError {
+        let name = self.config.dbfilename.path();
+        StartError::Data(std::path::absolute(name).unwrap_or_else(|_| name.to_owned()), fault)
+    }
+
+    /// From now on clients are served: whoever waited for that is told.
+    pub(super) fn be_ready(&mut self) {
+        if let Some(tell) = self.when_ready.take() {
+            tell();
+        }
     }
 
     /// Goes on with the snapshot that is being written: a bounded step. How long the loop may sleep for its sake.
     pub(super) fn snapshot_step(&mut self) -> Option<Duration> {
         self.keyspace.book.cut.as_ref()?;
-        match self.keyspace.cut_step(STEP) {
+        match self.keyspace.cut_step(Duration::from_micros(self.config.snapshot_step_us.into())) {
             Progress::More => Some(Duration::ZERO),
             Progress::Waiting => Some(WRITER_PAUSE),
             Progress::Done => None,
@@ -52,8 +108,16 @@ impl Server {
     /// What is due about snapshots, ten times a second.
     pub(super) fn snapshot_cron(&mut self, now: Now) {
         persistence::poll_save(&mut self.keyspace, &mut self.stats, &mut self.facts, now);
-        let free = self.facts.saving.is_none() && self.ending.is_none();
-        if free && persistence::is_save_due(&self.config, &self.keyspace, &self.stats, now) {
+        if self.loading.is_some() {
+            return;
+        }
+        let rewriting = persistence::is_rewriting(&self.keyspace, &self.facts);
+        let free = self.facts.saving.is_none() && self.ending.is_none() && !rewriting;
+        let wanted = |server: &Self| {
+            server.facts.save_scheduled
+                || persistence::is_save_due(&server.config, &server.keyspace, &server.stats, now)
+        };
+        if free && wanted(self) {
             // A failure is in the log and in INFO; the next try comes by itself.
             let begun =
                 persistence::begin_save(&self.config, &mut self.keyspace, &mut self.stats, &mut self.facts, now);

@@ -303,6 +303,7 @@ fn serve(config: &mut Config, start: &Start, executable: String, logging: Loggin
         evicting: false,
         vault,
         saves_begun: 0,
+        save_scheduled: false,
         saving: None,
         links: Links::default(),
         startup_used_bytes: 0,
@@ -312,16 +313,27 @@ fn serve(config: &mut Config, start: &Start, executable: String, logging: Loggin
     }
     let mut server = Server::new(config.clone(), facts, FAMILIES, rng, clock.read());
     server.load_users()?;
-    server.load_data(clock.read())?;
+    if !start.quiet {
+        log::info!("Server initialized: {} databases", config.databases);
+    }
     server.started(logging);
     server.connect_pump(reactor.loan());
-    announce(config, start, ways);
+    server.when_ready = Some(announcement(config, start, ways));
+    server.load_data(clock.read())?;
+    if server.loading.is_some() {
+        report_status(config.supervised, &[NotifyState::Status("Loading the data")]);
+    } else {
+        server.be_ready();
+    }
     let ended = reactor.run(&mut server);
     tell_manager(&[NotifyState::Stopping]);
     if let Some(path) = pidfile {
         remove(&path);
     }
     ended.map_err(|error| StartError::System("The event loop failed", error))?;
+    if let Some(failure) = server.failure.take() {
+        return Err(failure);
+    }
     log::warn!("Redis is now ready to exit, bye bye...");
     Ok(())
 }
@@ -384,37 +396,43 @@ fn remove(path: &Path) {
 }
 
 /// What is listened on.
+#[derive(Clone, Copy)]
 struct Ways {
     tcp: bool,
     unix: bool,
     tls: bool,
 }
 
-/// The last lines of the start: what is on, and where to connect.
-fn announce(config: &Config, start: &Start, ways: Ways) {
-    if !start.quiet {
-        log::info!("Server initialized: {} databases", config.databases);
-        for (open, name) in [(ways.tcp, "tcp"), (ways.unix, "unix"), (ways.tls, "tls")] {
-            if open {
-                log::info!("Ready to accept connections {name}");
+/// The last lines of the start, once the data are there: what is on, and where to connect.
+fn announcement(config: &Config, start: &Start, ways: Ways) -> Box<dyn FnOnce()> {
+    let (quiet, supervised) = (start.quiet, config.supervised);
+    let way = match ways {
+        Ways { tcp: true, .. } => format!("-p {}", config.port),
+        Ways { unix: true, .. } => format!("-s {}", config.unixsocket.lossy()),
+        _ => format!("-p {} --tls", config.tls_port),
+    };
+    Box::new(move || {
+        if !quiet {
+            for (open, name) in [(ways.tcp, "tcp"), (ways.unix, "unix"), (ways.tls, "tls")] {
+                if open {
+                    log::info!("Ready to accept connections {name}");
+                }
             }
+            log::info!("Connect with: redis-cli {way}");
         }
-        let way = match ways {
-            Ways { tcp: true, .. } => format!("-p {}", config.port),
-            Ways { unix: true, .. } => format!("-s {}", config.unixsocket.lossy()),
-            _ => format!("-p {} --tls", config.tls_port),
-        };
-        log::info!("Connect with: redis-cli {way}");
-    }
-    let notified = std::env::var_os("NOTIFY_SOCKET").is_some();
-    match config.supervised {
-        Supervised::Systemd => tell_manager(&[NotifyState::Status("Ready to accept connections"), NotifyState::Ready]),
-        Supervised::Auto if notified => {
-            tell_manager(&[NotifyState::Status("Ready to accept connections"), NotifyState::Ready]);
+        report_status(supervised, &[NotifyState::Status("Ready to accept connections"), NotifyState::Ready]);
+        let is_upstart = std::env::var_os("UPSTART_JOB").is_some() && std::env::var_os("NOTIFY_SOCKET").is_none();
+        if supervised == Supervised::Upstart || (supervised == Supervised::Auto && is_upstart) {
+            process::stop_self();
         }
-        Supervised::Upstart => process::stop_self(),
-        Supervised::Auto if std::env::var_os("UPSTART_JOB").is_some() => process::stop_self(),
-        Supervised::Auto | Supervised::No => {}
+    })
+}
+
+/// Tells the service manager how things stand, if this server is supervised by systemd.
+fn report_status(supervised: Supervised, news: &[NotifyState<'_>]) {
+    let is_notified = std::env::var_os("NOTIFY_SOCKET").is_some();
+    if supervised == Supervised::Systemd || (supervised == Supervised::Auto && is_notified) {
+        tell_manager(news);
     }
 }
 

@@ -30,6 +30,7 @@ fn facts(now: Now) -> Facts {
         evicting: false,
         vault: Vault::new(Arc::new(Disk)),
         saves_begun: 0,
+        save_scheduled: false,
         saving: None,
         links: crate::command::Links::default(),
         startup_used_bytes: 0,

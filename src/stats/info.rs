@@ -265,7 +265,7 @@ const MEMORY: &[Field] = fields! {
 };
 
 const PERSISTENCE: &[Field] = fields! {
-    "loading" => |_| 0;
+    "loading" => |s| s.stats.persistence.loading.is_some();
     "async_loading" => |_| 0;
     "current_cow_peak" => |s| s.stats.persistence.running.map_or(0, |run| run.extra_bytes_most);
     "current_cow_size" => |s| s.stats.persistence.running.map_or(0, |run| run.extra_bytes);
@@ -297,9 +297,24 @@ const PERSISTENCE: &[Field] = fields! {
     "aof_last_cow_size" => |_| 0;
     "module_fork_in_progress" => |_| 0;
     "module_fork_last_cow_size" => |_| 0;
+    "loading_start_time" => |s| loading(s, |load| load.since_secs.into());
+    "loading_total_bytes" => |s| loading(s, |load| load.total_bytes.into());
+    "loading_rdb_used_mem" => |s| loading(s, |_| 0.into());
+    "loading_loaded_bytes" => |s| loading(s, |load| load.done_bytes.into());
+    "loading_loaded_perc" => |s| loading(s, |load| load.percent().into());
+    "loading_eta_seconds" => |s| loading(s, |load| load.rest_secs(s.now.unix_secs()).into());
     "snapshot_pre_images" => |s| cut_costs(s).pre_images;
     "snapshot_longest_step_us" => |s| cut_costs(s).longest_step_us;
+    "snapshot_extra_bytes_peak" => |s| {
+        s.stats.persistence.running.map_or(s.stats.persistence.last_extra_bytes, |run| run.extra_bytes_most)
+    };
+    "snapshot_bytes_per_second" => |s| s.stats.persistence.last_save_rate;
 };
+
+/// Of the load that is going on.
+fn loading(s: &Source<'_>, value: impl FnOnce(&super::Loading) -> Value) -> Value {
+    s.stats.persistence.loading.as_ref().map_or(Value::Absent, value)
+}
 
 /// What the running cut costs, or the last one cost.
 fn cut_costs(s: &Source<'_>) -> crate::keyspace::cut::CutCosts {
@@ -371,6 +386,7 @@ const STATS: &[Field] = fields! {
     "acl_access_denied_cmd" => |s| s.stats.totals.denied_commands;
     "acl_access_denied_key" => |s| s.stats.totals.denied_keys;
     "acl_access_denied_channel" => |s| s.stats.totals.denied_channels;
+    "acl_access_denied_tls_cert" => |s| s.stats.totals.denied_certificates;
 };
 
 fn whole(rate: &Rate) -> u64 {

@@ -16,7 +16,7 @@ pub use commands::{CommandStats, Histogram};
 pub use errors::ErrorStats;
 pub use latency::{LatencyMonitor, Sample, Series, Summary};
 pub use memory::{MemoryFigures, Ratio, human};
-pub use persistence::{Persistence, Running};
+pub use persistence::{Loading, Persistence, Running};
 pub use rates::{Rate, Rates};
 pub use scripts::ScriptFigures;
 pub use slowlog::{Hidden, SlowEntry, SlowLog};
@@ -73,6 +73,8 @@ pub struct Totals {
     pub denied_keys: u64,
     /// Requests refused for a channel.
     pub denied_channels: u64,
+    /// Certificates of clients that named no user (`tls-auth-clients-user`).
+    pub denied_certificates: u64,
     /// Requests refused for a database.
     pub denied_databases: u64,
 }

@@ -17,14 +17,46 @@ pub struct Persistence {
     pub last_try_secs: i64,
     /// Bytes of memory that the last one needed.
     pub last_extra_bytes: u64,
+    /// Bytes a second that the last one wrote.
+    pub last_save_rate: u64,
     /// The one that is being written.
     pub running: Option<Running>,
+    /// The load that keeps all else waiting.
+    pub loading: Option<Loading>,
     /// Keys that the last load left out because their time had come.
     pub load_expired: u64,
     /// Keys that the last load put in.
     pub load_keys: u64,
     /// Libraries of functions that a file held; they are written back as they are.
     pub libraries: Vec<Box<[u8]>>,
+}
+
+/// Data that are being loaded at the start.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Loading {
+    /// When that began, Unix seconds.
+    pub since_secs: i64,
+    /// Bytes to read.
+    pub total_bytes: u64,
+    /// Bytes that were read.
+    pub done_bytes: u64,
+}
+
+impl Loading {
+    /// How much of it is done, in percent.
+    pub fn percent(&self) -> f64 {
+        100.0 * self.done_bytes as f64 / self.total_bytes.max(1) as f64
+    }
+
+    /// How long the rest takes if it goes on so, seconds; 1 while nobody knows.
+    pub fn rest_secs(&self, now_secs: i64) -> i64 {
+        let elapsed = now_secs.saturating_sub(self.since_secs).max(0);
+        if self.done_bytes == 0 || elapsed == 0 {
+            return 1;
+        }
+        let rest = self.total_bytes.saturating_sub(self.done_bytes) as f64;
+        (elapsed as f64 * rest / self.done_bytes as f64) as i64
+    }
 }
 
 /// A snapshot that is being written beside the loop.
@@ -52,7 +84,9 @@ impl Persistence {
             last_bgsave_secs: None,
             last_try_secs: 0,
             last_extra_bytes: 0,
+            last_save_rate: 0,
             running: None,
+            loading: None,
             load_expired: 0,
             load_keys: 0,
             libraries: Vec::new(),

@@ -116,14 +116,15 @@ mod tests {
         assert_eq!(sessions.take_at(5, &key(3)), None, "it is taken once");
         assert_eq!(sessions.get_at(10_003, &key(2)), None);
         sessions.put_at(20_000, key(9), vec![9]);
-        assert_eq!((sessions.kept().by_key.len(), sessions.kept().order.len()), (1, 1));
+        let kept = sessions.kept();
+        assert_eq!((kept.by_key.len(), kept.order.len()), (1, 1));
     }
 
     #[test]
     fn a_store_without_bound_still_forgets_by_time() {
         let sessions = Sessions::new(0, 1);
         (0..1000).for_each(|n| sessions.put_at(u64::from(n), key(n), Vec::new()));
-        assert_eq!(sessions.kept().by_key.len(), 1000);
+        assert_eq!(sessions.kept().by_key.len(), 1000, "each has its own key");
         sessions.put_at(5_000, key(0), Vec::new());
         assert_eq!(sessions.kept().by_key.len(), 1);
     }

@@ -4,6 +4,7 @@
 //! Each type is a marker (`Str`, `List`, ...) that names its two faces: `Ref<'a>` to read, `Mut<'a>` to change.
 
 mod array;
+mod capture;
 mod digest;
 pub mod geo;
 mod hash;
@@ -19,6 +20,7 @@ mod vector;
 mod zset;
 
 pub use array::{Array, ArrayMut, ArrayRef};
+pub use capture::{Piece, Pieces};
 pub use digest::{Digest, digest};
 pub use hash::{DatedHash, Hash, HashBuilder, HashMut, HashRef, is_valid_dated_pack};
 pub use list::{End, List, ListMut, ListRef};

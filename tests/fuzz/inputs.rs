@@ -26,6 +26,7 @@ const TARGETS: &[Target] = &[
     ("intset", redstart::ds::intset::fuzz_intset),
     ("lzf", redstart::base::lzf::fuzz_lzf),
     ("rdb-value", redstart::persist::rdb::fuzz_value),
+    ("acl", redstart::acl::fuzz_rules),
     ("sealed", redstart::persist::seal::fuzz_sealed),
     ("stream", redstart::types::fuzz_stream),
     ("filter", redstart::types::fuzz_filter),

@@ -63,10 +63,16 @@ impl Value {
 /// Text of RESP2's null bulk: no bulk can have it by chance, for a reader must tell "-1" of five bytes from none.
 const NULL_BULK: &[u8] = b"\0null bulk\0";
 
+/// Both directions of what requests go through: TLS, where it is not the socket itself.
+pub trait Channel: Read + Write + std::fmt::Debug + Send {}
+
+impl<T: Read + Write + std::fmt::Debug + Send> Channel for T {}
+
 /// A connection.
 #[derive(Debug)]
 pub struct Client {
     stream: TcpStream,
+    channel: Option<Box<dyn Channel>>,
     buf: Vec<u8>,
     at: usize,
 }
@@ -77,7 +83,19 @@ impl Client {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(SILENCE_LIMIT))?;
         stream.set_write_timeout(Some(SILENCE_LIMIT))?;
-        Ok(Client { stream, buf: Vec::new(), at: 0 })
+        Ok(Client { stream, channel: None, buf: Vec::new(), at: 0 })
+    }
+
+    /// A connection whose bytes go through a channel over this socket.
+    pub fn through(stream: TcpStream, channel: Box<dyn Channel>) -> Client {
+        Client { stream, channel: Some(channel), buf: Vec::new(), at: 0 }
+    }
+
+    fn channel(&mut self) -> &mut dyn Channel {
+        match &mut self.channel {
+            Some(channel) => &mut **channel,
+            None => &mut self.stream,
+        }
     }
 
     pub fn stream(&self) -> &TcpStream {
@@ -85,7 +103,9 @@ impl Client {
     }
 
     pub fn send_raw(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.write_all(bytes)
+        let channel = self.channel();
+        channel.write_all(bytes)?;
+        channel.flush()
     }
 
     /// One request, one reply.
@@ -140,7 +160,7 @@ impl Client {
 
     /// Whether the other side has closed, after all it sent was read.
     pub fn is_closed(&mut self) -> bool {
-        self.at == self.buf.len() && matches!(self.stream.read(&mut [0; 1]), Ok(0) | Err(_))
+        self.at == self.buf.len() && matches!(self.channel().read(&mut [0; 1]), Ok(0) | Err(_))
     }
 
     /// No more requests; replies may still come.
@@ -209,7 +229,7 @@ impl Client {
         self.buf.drain(..self.at);
         self.at = 0;
         let mut chunk = [0; 64 * 1024];
-        let len = self.stream.read(&mut chunk)?;
+        let len = self.channel().read(&mut chunk)?;
         if len == 0 {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed the connection"));
         }

@@ -52,14 +52,19 @@ pub fn describe(cx: &mut Ctx<'_>) -> Vec<u8> {
     text
 }
 
-/// CLIENT LIST: all clients, those of a type, or those of given numbers in the order asked for.
+/// CLIENT LIST: all clients, those of a type or user, or those of given numbers in the order asked for.
 pub(super) fn list(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let mut wanted_type = None;
     let mut wanted_ids = None;
+    let mut wanted_user = None;
     if args.left() >= 2 && args.accept("id") {
         wanted_ids = Some(ids(args)?);
     } else if args.left() == 2 && args.accept("type") {
         wanted_type = Some(ClientType::parse(args.bytes()?)?);
+    } else if args.left() == 2 && args.accept("user") {
+        let name = args.bytes()?;
+        let user = cx.acl.find(name).ok_or_else(|| CmdError::no_such_user(name))?;
+        wanted_user = Some(user.name.clone());
     }
     args.end()?;
     let running = running(cx, args.argv());
@@ -71,6 +76,7 @@ pub(super) fn list(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         let by_id: HashMap<u64, &Session> = clients.iter().map(|session| (session.id, *session)).collect();
         clients = ids.iter().filter_map(|id| by_id.get(id).copied()).collect();
     }
+    clients.retain(|session| wanted_user.as_deref().is_none_or(|name| *name == *session.user_name()));
     clients.retain(|session| wanted_type.is_none_or(|kind| kind == ClientType::of(session)));
     let mut text = Vec::with_capacity(256 * clients.len());
     for client in clients {

@@ -126,6 +126,10 @@ fn shutdown(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         // An end waits for nothing that could be given up: it is over before the next command.
         return Err(if alone { CmdError::text("ERR No shutdown in progress.") } else { CmdError::SYNTAX });
     }
+    if cx.stats.persistence.loading.is_some() {
+        // Half of the data must not take the place of the whole.
+        how.save = Some(false);
+    }
     let failed = how.saves(cx.config) && cx.save_snapshot().is_err();
     if failed && !how.force {
         log::warn!("Error trying to save the DB, can't exit.");
@@ -133,6 +137,9 @@ fn shutdown(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     }
     if how.save != Some(false) {
         crate::command::script::refuse_others(cx)?;
+    }
+    if cx.acl.audit.is_on() {
+        cx.note_audit("shutdown", Vec::new());
     }
     // What the client sent behind this is not executed.
     cx.session.mode |= mode::CLOSE_NOW;

@@ -9,6 +9,7 @@ use crate::command::derived::{self, RESERVED_FILES};
 use crate::command::error::CmdError;
 use crate::command::help;
 use crate::command::table::{Arg, Command, flag};
+use crate::command::users::{Keep, keep};
 use crate::config::{Config, Rewrite, SetContext, SetError};
 use crate::session::mode;
 use crate::sys::listen::Sockets;
@@ -105,7 +106,7 @@ fn set(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let pairs: Vec<(&[u8], &[u8])> = words.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
     let local = cx.session.is(mode::LOOPBACK | mode::UNIX_SOCKET);
     let before = cx.config.clone();
-    let changed = cx.config.set_many(&pairs, SetContext { loading: false, local })?;
+    let changed = cx.config.set_many(&pairs, SetContext { loading: cx.stats.persistence.loading.is_some(), local })?;
     if let Err((name, cause)) = apply(cx, &before, &changed) {
         *cx.config = before;
         // The one step that a later one may make undone.
@@ -148,6 +149,12 @@ fn apply(cx: &mut Ctx<'_>, before: &Config, changed: &[&'static str]) -> Result<
     if has("oom-score-adj") || has("oom-score-adj-values") {
         apply_oom_score(cx)?;
     }
+    if has("requirepass") {
+        let user = cx.acl.with_default_password(&cx.config.requirepass);
+        if cx.is_kept(&user, Keep::IfKept) {
+            keep(cx, Some(&user), None).map_err(|error| ("requirepass", error.to_string()))?;
+        }
+    }
     if has("audit-log-file") {
         let opened = Audit::open(cx.config.audit_log_file.path());
         cx.acl.audit = opened.map_err(|error| ("audit-log-file", format!("The file can't be opened: {error}")))?;
@@ -164,7 +171,7 @@ fn apply(cx: &mut Ctx<'_>, before: &Config, changed: &[&'static str]) -> Result<
 
 /// Makes anew what hangs on the options of TLS, if one of them has changed.
 fn set_up_tls(cx: &Ctx<'_>, changed: &[&'static str]) -> Result<Option<Option<Setup>>, Failure> {
-    let beside = ["tls-auto-reload-interval"];
+    let beside = ["tls-auto-reload-interval", "tls-auth-clients-user"];
     let Some(name) = changed.iter().find(|name| name.starts_with("tls-") && !beside.contains(name)) else {
         return Ok(None);
     };

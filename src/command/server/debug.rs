@@ -245,6 +245,9 @@ fn reload(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
             return Err(CmdError::text("ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options."));
         }
     }
+    if cx.stats.persistence.loading.is_some() {
+        return Err(CmdError::LOADING);
+    }
     if save && cx.save_snapshot().is_err() {
         return Err(CmdError::text("ERR"));
     }

@@ -7,7 +7,7 @@
 //! What these commands make or change is kept in a file and survives a restart without further ado. Passwords are letters
 //! and digits here; ACL SETUSER takes any.
 
-use super::change::{hash_password, note};
+use super::change::{Keep, hash_password, note};
 use super::{ADMIN, OPEN};
 use crate::acl::{Password, User};
 use crate::command::args::Args;
@@ -109,7 +109,7 @@ fn useradd(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     }
     user.add_password(password);
     user.kept = true;
-    cx.keep_and_put(user)?;
+    cx.keep_and_put(user, Keep::Always)?;
     note(cx, "useradd", name);
     super::done(cx)
 }
@@ -120,7 +120,7 @@ fn userdel(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     if *user.name == *b"default" {
         return Err(PROTECTED);
     }
-    cx.remove_user(name)?;
+    cx.remove_user(name, Keep::Always)?;
     super::done(cx)
 }
 
@@ -147,7 +147,7 @@ fn passwd(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     user.apply(b"resetpass", cx.acl.catalog(), false).expect("the word is a rule");
     user.add_password(password);
     user.kept = true;
-    cx.keep_and_put(user)?;
+    cx.keep_and_put(user, Keep::Always)?;
     note(cx, "passwd", name);
     super::done(cx)
 }

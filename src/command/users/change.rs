@@ -21,7 +21,7 @@ pub(super) fn setuser(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let words: Vec<&[u8]> = hashed.iter().map(Vec::as_slice).collect();
     let user = cx.acl.get_or_new(name).with_words(&words, cx.acl.catalog(), cx.acl.all_channels);
     let user = user.map_err(|refused| refusal(&refused, &rules, &words))?;
-    cx.keep_and_put(user)?;
+    cx.keep_and_put(user, Keep::IfKept)?;
     note(cx, "setuser", name);
     super::done(cx)
 }
@@ -74,7 +74,7 @@ pub(super) fn deluser(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     }
     let mut removed = 0;
     for name in names {
-        removed += u64::from(cx.remove_user(name)?);
+        removed += u64::from(cx.remove_user(name, Keep::IfKept)?);
     }
     cx.reply.uint(removed);
     Ok(Flow::Done)
@@ -87,13 +87,27 @@ pub(super) fn note(cx: &Ctx<'_>, what: &str, name: &[u8]) {
     }
 }
 
+/// Whether a change of a user is written to a file at once.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::command) enum Keep {
+    /// It is: the command promises that.
+    Always,
+    /// If the user is one of those that the file in the data folder keeps. An aclfile waits for ACL SAVE.
+    IfKept,
+}
+
 impl Ctx<'_> {
-    /// Puts a user in force. One that is kept in the file of users is written there first.
+    /// Whether a change of this user is written at once.
+    pub(in crate::command) fn is_kept(&self, user: &User, keep: Keep) -> bool {
+        keep == Keep::Always || (user.kept && self.config.aclfile.is_empty())
+    }
+
+    /// Puts a user in force. One that is kept in a file is written there first.
     ///
     /// # Errors
     /// The file can't be written; nothing has changed.
-    pub(super) fn keep_and_put(&mut self, user: User) -> Result<(), CmdError> {
-        if user.kept {
+    pub(super) fn keep_and_put(&mut self, user: User, keep: Keep) -> Result<(), CmdError> {
+        if self.is_kept(&user, keep) {
             super::file::keep(self, Some(&user), None)?;
         }
         self.put_user(user);
@@ -104,9 +118,9 @@ impl Ctx<'_> {
     ///
     /// # Errors
     /// The file of users can't be written; nothing has changed.
-    pub(super) fn remove_user(&mut self, name: &[u8]) -> Result<bool, CmdError> {
+    pub(super) fn remove_user(&mut self, name: &[u8], keep: Keep) -> Result<bool, CmdError> {
         let Some(user) = self.acl.get(name).cloned() else { return Ok(false) };
-        if user.kept {
+        if self.is_kept(&user, keep) {
             super::file::keep(self, None, Some(name))?;
         }
         self.acl.remove(name);

@@ -74,6 +74,11 @@ pub fn load_at_start(config: &Config, acl: &mut Acl, vault: Option<&Vault>) -> R
         return Ok(());
     }
     for mut user in read_users(acl, vault, Path::new(USERS_FILE))?.unwrap_or_default() {
+        if *user.name == *b"default" && !acl.is_open() {
+            log::warn!(
+                "The default user's password is the one that PASSWD set ({USERS_FILE}), not the configuration's"
+            );
+        }
         user.kept = true;
         acl.put(user);
     }
@@ -159,7 +164,7 @@ pub(super) fn load(cx: &mut Ctx<'_>, _args: &mut Args<'_>) -> Outcome {
 ///
 /// # Errors
 /// The file can't be written: the change must not happen.
-pub(super) fn keep(cx: &Ctx<'_>, changed: Option<&User>, gone: Option<&[u8]>) -> Result<(), CmdError> {
+pub(in crate::command) fn keep(cx: &Ctx<'_>, changed: Option<&User>, gone: Option<&[u8]>) -> Result<(), CmdError> {
     let to_all = !cx.config.aclfile.is_empty();
     let path = if to_all { cx.config.aclfile.path() } else { Path::new(USERS_FILE) };
     let stays = |user: &&Rc<User>| {

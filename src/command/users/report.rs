@@ -30,7 +30,7 @@ pub(super) fn cat(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
             let bit = catalog.category(name).ok_or_else(|| CmdError::quoting("ERR Unknown category '", name, "'"))?;
             let fits: Vec<&str> = catalog
                 .entries()
-                .filter(|(_, entry)| entry.categories & bit != 0)
+                .filter(|(_, entry)| entry.categories & bit != 0 && !entry.is_absent)
                 .map(|(_, entry)| &*entry.name)
                 .collect();
             cx.reply.array(fits.len());

@@ -13,7 +13,9 @@
 //! Invariants: no block is empty or above its bound; each sum is right; a position is void after any insert or removal
 //! other than through what that call returns.
 
+use super::capture::Capture;
 use super::node::Node;
+use std::cell::Cell;
 use std::collections::VecDeque;
 
 /// Few in tests, so that short lists have many blocks.
@@ -22,15 +24,17 @@ const BLOCK_NODES: usize = if cfg!(test) { 8 } else { 128 };
 const JOIN_NODES: usize = BLOCK_NODES / 2;
 
 #[derive(Clone, Debug, Default)]
-struct Block {
-    nodes: VecDeque<Node>,
+pub(super) struct Block {
+    pub(super) nodes: VecDeque<Node>,
     count: usize,
+    /// Its place among those that are to be handed over (capture.rs); 0 if it is not.
+    pub(super) ordinal: Cell<u32>,
 }
 
 impl Block {
     fn of(nodes: VecDeque<Node>) -> Self {
         let count = nodes.iter().map(Node::count).sum();
-        Self { nodes, count }
+        Self { nodes, count, ordinal: Cell::new(0) }
     }
 }
 
@@ -44,7 +48,8 @@ pub(super) struct Pos {
 /// The nodes of a list.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Chain {
-    blocks: VecDeque<Block>,
+    pub(super) blocks: VecDeque<Block>,
+    pub(super) capture: Capture,
     node_count: usize,
     count: usize,
 }
@@ -129,9 +134,18 @@ impl Chain {
         Some((Pos { block, node }, ordinal))
     }
 
+    /// A block that is about to change is handed over first, if somebody wants it as it is.
+    #[inline(always)]
+    fn preserve(&mut self, block: usize) {
+        if self.capture.0.get_mut().is_some() {
+            self.before_change(block);
+        }
+    }
+
     /// Changes a node, and the sums by what that does to its count.
     #[inline]
     pub(super) fn edit<R>(&mut self, pos: Pos, change: impl FnOnce(&mut Node) -> R) -> R {
+        self.preserve(pos.block);
         let block = &mut self.blocks[pos.block];
         let node = &mut block.nodes[pos.node];
         let before = node.count();
@@ -145,6 +159,7 @@ impl Chain {
     /// [`Chain::edit`] for the first node.
     #[inline]
     pub(super) fn edit_front<R>(&mut self, change: impl FnOnce(&mut Node) -> R) -> Option<R> {
+        self.preserve(0);
         let block = self.blocks.front_mut()?;
         let node = block.nodes.front_mut()?;
         let before = node.count();
@@ -158,6 +173,7 @@ impl Chain {
     /// [`Chain::edit`] for the last node.
     #[inline]
     pub(super) fn edit_back<R>(&mut self, change: impl FnOnce(&mut Node) -> R) -> Option<R> {
+        self.preserve(self.blocks.len().wrapping_sub(1));
         let block = self.blocks.back_mut()?;
         let node = block.nodes.back_mut()?;
         let before = node.count();
@@ -171,6 +187,7 @@ impl Chain {
     // ---- Nodes come ----
 
     pub(super) fn push_front(&mut self, node: Node) {
+        self.preserve(0);
         if self.blocks.front().is_none_or(|block| block.nodes.len() == BLOCK_NODES) {
             self.blocks.push_front(Block::default());
         }
@@ -182,6 +199,7 @@ impl Chain {
     }
 
     pub(super) fn push_back(&mut self, node: Node) {
+        self.preserve(self.blocks.len().wrapping_sub(1));
         if self.blocks.back().is_none_or(|block| block.nodes.len() == BLOCK_NODES) {
             self.blocks.push_back(Block::default());
         }
@@ -203,6 +221,7 @@ impl Chain {
     }
 
     fn insert(&mut self, mut pos: Pos, node: Node) -> Pos {
+        self.preserve(pos.block);
         let block = &mut self.blocks[pos.block];
         if block.nodes.len() == BLOCK_NODES {
             let right = Block::of(block.nodes.split_off(BLOCK_NODES / 2));
@@ -224,6 +243,7 @@ impl Chain {
 
     /// Takes a node out and returns it with the position of its successor; all other positions are void.
     pub(super) fn remove(&mut self, pos: Pos) -> (Node, Option<Pos>) {
+        self.preserve(pos.block);
         let block = &mut self.blocks[pos.block];
         let node = block.nodes.remove(pos.node).expect("positions are of nodes");
         block.count -= node.count();
@@ -245,6 +265,7 @@ impl Chain {
             return None;
         }
         let (count, nodes) = (block.count, block.nodes.len());
+        self.preserve(pos.block);
         self.blocks.remove(pos.block);
         self.count -= count;
         self.node_count -= nodes;
@@ -279,6 +300,8 @@ impl Chain {
     }
 
     fn join_with_next(&mut self, block: usize) {
+        self.preserve(block);
+        self.preserve(block + 1);
         if let Some(mut right) = self.blocks.remove(block + 1) {
             let left = &mut self.blocks[block];
             left.count += right.count;

@@ -289,6 +289,7 @@ impl<T: Item> Table<T> {
 
 impl<T: Item> Drop for Table<T> {
     fn drop(&mut self) {
+        self.finish_capture();
         for (_, segment) in self.owners() {
             // SAFETY: live until the memory is freed below; each slot owns its item and is not read again.
             unsafe {

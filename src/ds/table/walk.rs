@@ -181,7 +181,7 @@ impl<T: Item> Table<T> {
     ///
     /// # Panics
     /// If the epoch is 2^26 or more.
-    pub fn set_epoch(&mut self, hash: u64, epoch: u32) {
+    pub fn set_epoch(&self, hash: u64, epoch: u32) {
         if self.segments > 0 {
             let index = self.owner(hash);
             // SAFETY: a valid index into a directory of our own.
@@ -354,6 +354,7 @@ impl<T: Item> IntoIterator for Table<T> {
     type IntoIter = IntoIter<T>;
 
     fn into_iter(self) -> IntoIter<T> {
+        self.finish_capture();
         IntoIter { at: Position::start(&self), table: ManuallyDrop::new(self) }
     }
 }

@@ -4,8 +4,13 @@ use super::*;
 use crate::base::clock::Now;
 use crate::base::hash::Hasher;
 use crate::base::rng::Rng;
+use crate::ds::listpack;
+use crate::ds::quicklist::QuickList;
 use crate::keyspace::{Deadline, Event, Missing};
-use crate::types::{Digest, Encoded, End, Hash, List, Set, digest};
+use crate::types::{
+    AddOptions, Added, Digest, Encoded, End, Hash, HashBuilder, Kind, Limits, List, Piece, Set, SetMut, Value, ZSet,
+    ZSetMut, digest,
+};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -46,6 +51,19 @@ impl Sink for Recorder {
         None
     }
 
+    fn begin_large(&mut self, db: u32, entry: EntryRef<'_>) -> Box<dyn Pieces> {
+        let key = (db, entry.key().to_vec());
+        let limits = Limits::new(Hasher::seeded([1, 2, 3, 4]));
+        let copy = match entry.big() {
+            Some(Big::Set(_) | Big::DatedSet(_)) => Set::create(entry.key(), &limits, 0),
+            Some(Big::ZSet(_)) => ZSet::create(entry.key(), &limits, 0),
+            _ => Hash::create(entry.key(), &limits, 0),
+        };
+        let fields = Vec::new();
+        let (seen, deadline) = (Arc::clone(&self.seen), entry.deadline());
+        Box::new(Rebuilt { seen, key, deadline, limits, copy, fields, nodes: Vec::new(), parts: BTreeMap::new() })
+    }
+
     fn forget_parts(&mut self) {
         self.part = None;
     }
@@ -60,12 +78,78 @@ impl Sink for Recorder {
     }
 }
 
+/// A collection put together again from its elements.
+struct Rebuilt {
+    seen: Arc<Mutex<Seen>>,
+    key: (u32, Vec<u8>),
+    deadline: Option<i64>,
+    limits: Limits,
+    copy: Entry,
+    fields: Vec<(Vec<u8>, Vec<u8>, Option<i64>)>,
+    nodes: Vec<Vec<u8>>,
+    parts: BTreeMap<u32, Vec<Vec<u8>>>,
+}
+
+impl Pieces for Rebuilt {
+    fn piece(&mut self, piece: Piece<'_>) {
+        let is_new = match piece {
+            Piece::Member(member) => SetMut::of(&mut self.copy, &self.limits).add(member),
+            Piece::DatedMember(member, deadline) => {
+                let is_new = SetMut::of(&mut self.copy, &self.limits).add(member);
+                is_new && SetMut::of(&mut self.copy, &self.limits).set_deadline(member, deadline)
+            }
+            Piece::Scored(member, score) => {
+                let added = ZSetMut::of(&mut self.copy, &self.limits).add(member, score, AddOptions::default());
+                matches!(added, Added::New(_))
+            }
+            Piece::Node(node) => {
+                let pack = listpack::from_wire(&node.wire()).expect("a whole listpack");
+                self.nodes.push(pack);
+                true
+            }
+            Piece::Field(field, value, deadline) => {
+                self.fields.push((field.to_vec(), value.to_vec(), deadline));
+                true
+            }
+        };
+        assert!(is_new, "each element comes once");
+    }
+
+    fn pause(&mut self, ordinal: u32) {
+        let nodes = std::mem::take(&mut self.nodes);
+        assert_eq!(ordinal > 0, !nodes.is_empty(), "lists come in numbered parts");
+        assert!(ordinal == 0 || self.parts.insert(ordinal, nodes).is_none(), "each part comes once");
+    }
+
+    fn end(&mut self) {
+        let mut seen = self.seen.lock().expect("no test panics with the lock");
+        let mut fields = HashBuilder::new(&self.limits, 0);
+        for (field, value, deadline) in &self.fields {
+            assert!(fields.add(field, value, *deadline), "each field comes once");
+        }
+        let mut rebuilt = fields.finish(&self.key.1, 0, None);
+        if !self.parts.is_empty() {
+            assert!(self.parts.keys().copied().eq(1..=self.parts.len() as u32), "no part is missing");
+            let mut list = QuickList::new(self.limits.list_fill());
+            self.parts.values().flatten().for_each(|pack| list.push_back_node(pack.clone()));
+            let list = Box::new(Big::List(Box::new(list)));
+            rebuilt = Some(Entry::new_big(&self.key.1, Kind::BigList as u8, list, 0, None));
+        }
+        let copy = rebuilt.as_ref().unwrap_or(&self.copy);
+        let before = seen.image.insert(self.key.clone(), (digest(copy.view()), self.deadline));
+        assert!(before.is_none(), "each entry comes once");
+    }
+}
+
 fn image_of(space: &Keyspace) -> Image {
     let of_db = |(index, db): (usize, &'_ crate::keyspace::Db)| -> Vec<_> {
         db.table.iter().map(|entry| ((index as u32, entry.key().to_vec()), (digest(entry), entry.deadline()))).collect()
     };
     space.dbs.iter().enumerate().flat_map(of_db).collect()
 }
+
+/// A time that does not come in the test.
+const FAR_MS: i64 = 1 << 40;
 
 fn change(space: &mut Keyspace, rng: &mut Rng, now_ms: i64) {
     let db = DbIndex(rng.below(DBS) as u32);
@@ -74,7 +158,7 @@ fn change(space: &mut Keyspace, rng: &mut Rng, now_ms: i64) {
     let element = format!("{}", rng.below(50));
     let mut view = space.view(db, Now::at_unix_ms(now_ms));
     let key = view.key(name.as_bytes());
-    match rng.below(40) {
+    match rng.below(46) {
         0..=9 => {
             let deadline =
                 if rng.below(3) == 0 { Deadline::At(Some(now_ms + rng.below(90) as i64)) } else { Deadline::Keep };
@@ -116,6 +200,22 @@ fn change(space: &mut Keyspace, rng: &mut Rng, now_ms: i64) {
         37 => drop(crate::keyspace::expire::step(space, Now::at_unix_ms(now_ms), 50)),
         38 if rng.below(40) == 0 => drop(space.flush(Some(db), rng.below(2) == 0)),
         39 if rng.below(20) == 0 => space.swap(db, other),
+        40..=41 => {
+            if let Ok(Some(mut edit)) = view.edit::<Set>(key, Missing::Skip) {
+                edit.value().set_deadline(element.as_bytes(), Some(FAR_MS + rng.below(9) as i64));
+                edit.finish(Event::set("expire"));
+            }
+        }
+        42..=44 => {
+            if let Ok(Some(mut edit)) = view.edit::<ZSet>(key, Missing::Create) {
+                let score = rng.below(20) as f64;
+                edit.value().add(element.as_bytes(), score, AddOptions::default());
+                if rng.below(20) == 0 {
+                    edit.value().set_deadline(element.as_bytes(), Some(FAR_MS));
+                }
+                edit.finish(Event::zset("zadd"));
+            }
+        }
         _ => {}
     }
 }

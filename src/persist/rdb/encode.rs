@@ -24,19 +24,16 @@ use crate::ds::quicklist::NodeView;
 use crate::ds::record::FieldRef;
 use crate::ds::sorted::Sorted;
 use crate::ds::{intset, listpack};
-use crate::types::{self, Big, DatedHash, DatedZSet, EntryRef, Hash, Kind, Scratch, Str, StrRef, Stream, Value};
+use crate::types::{self, Big, DatedHash, DatedZSet, EntryRef, Hash, Kind, Piece, Scratch, Str, StrRef, Stream, Value};
 
 /// Strings up to here are not worth compressing, bytes.
 const COMPRESS_FROM_BYTES: usize = 20;
 /// What compressing must save, bytes.
 const SAVED_BYTES: usize = 4;
+/// Members of a sorted set that are a part.
+const PART_ELEMENTS: usize = 1024;
 /// Longest text of a number that is written as one.
 const INT_TEXT_MAX: usize = 11;
-
-/// Elements of a sorted set that are a part.
-const PART_ELEMENTS: usize = 1024;
-/// Nodes of a list that are a part.
-const PART_NODES: usize = 16;
 
 /// Where bytes go. A sink that can fail remembers it and is asked at the end.
 pub trait Sink {
@@ -190,46 +187,10 @@ impl<S: Sink> Encoder<S> {
         }
     }
 
-    /// A part of the value of a large collection, from a place on that this gave before (0: the first part); nothing once that
+    /// A part of the value of a long stream or dated sorted set, from a place on that this gave before (0: the first part); nothing once that
     /// was the last. All parts behind each other are the value.
     pub fn value_part(&mut self, entry: EntryRef<'_>, from: u64) -> Option<u64> {
         match entry.big() {
-            Some(Big::Set(table)) => {
-                self.count_first(from, table.len());
-                let segment = table.segment_at(from);
-                segment.for_each_fetched(|member| self.string(member.bytes()));
-                segment.last().checked_add(1)
-            }
-            Some(Big::Hash(table)) => {
-                self.count_first(from, table.len());
-                let segment = table.segment_at(from);
-                segment.for_each_fetched(|field| {
-                    self.string(field.field());
-                    self.string(field.value());
-                });
-                segment.last().checked_add(1)
-            }
-            Some(Big::DatedHash(hash)) => {
-                if from == 0 {
-                    self.dated_head(hash);
-                }
-                let segment = hash.table().segment_at(from);
-                segment.for_each_fetched(|field| self.dated_field(field, hash.soonest()));
-                segment.last().checked_add(1)
-            }
-            Some(Big::DatedSet(set)) => {
-                if from == 0 {
-                    self.dated_head(set);
-                }
-                let segment = set.table().segment_at(from);
-                segment.for_each_fetched(|member| self.dated_member(member, set.soonest()));
-                segment.last().checked_add(1)
-            }
-            Some(Big::ZSet(tree)) => {
-                self.count_first(from, tree.len());
-                self.members(tree, from as usize, PART_ELEMENTS);
-                (from as usize + PART_ELEMENTS < tree.len()).then_some(from + PART_ELEMENTS as u64)
-            }
             Some(Big::DatedZSet(dated)) => {
                 if from == 0 {
                     self.dated_zset_head(dated);
@@ -237,16 +198,44 @@ impl<S: Sink> Encoder<S> {
                 self.dated_members(dated, from as usize, PART_ELEMENTS);
                 (from as usize + PART_ELEMENTS < dated.sorted().len()).then_some(from + PART_ELEMENTS as u64)
             }
-            Some(Big::List(nodes)) => {
-                self.count_first(from, nodes.node_count());
-                nodes.nodes().skip(from as usize).take(PART_NODES).for_each(|node| self.node(node));
-                let next = from as usize + PART_NODES;
-                (next < nodes.node_count()).then_some(next as u64)
-            }
             Some(Big::Stream(stream)) => self.stream_part(stream, from),
-            Some(Big::Str(_) | Big::Array(_) | Big::Vector(_)) | None => {
+            _ => {
                 self.value(entry);
                 None
+            }
+        }
+    }
+
+    /// What stands before the elements of a large set, hash, sorted set or list.
+    pub fn value_head(&mut self, entry: EntryRef<'_>) {
+        match entry.big() {
+            Some(Big::DatedHash(hash) | Big::DatedSet(hash)) => self.dated_head(hash),
+            Some(Big::Set(table)) => self.length(table.len() as u64),
+            Some(Big::Hash(table)) => self.length(table.len() as u64),
+            Some(Big::ZSet(sorted)) => self.length(sorted.len() as u64),
+            Some(Big::List(nodes)) => self.length(nodes.node_count() as u64),
+            _ => {}
+        }
+    }
+
+    /// One element of such a collection. `soonest`: what `value_head` wrote of one with deadlines.
+    #[inline]
+    pub fn element(&mut self, piece: Piece<'_>, soonest: Option<i64>) {
+        match piece {
+            Piece::Member(member) => self.string(member),
+            Piece::Node(node) => self.node(node),
+            Piece::Scored(member, score) => {
+                self.string(member);
+                self.sink.put(&score.to_le_bytes());
+            }
+            Piece::Field(field, value, deadline) => {
+                self.distance(soonest, deadline);
+                self.string(field);
+                self.string(value);
+            }
+            Piece::DatedMember(member, deadline) => {
+                self.distance(soonest, deadline);
+                self.string(member);
             }
         }
     }
@@ -262,12 +251,6 @@ impl<S: Sink> Encoder<S> {
         });
     }
 
-    fn count_first(&mut self, from: u64, count: usize) {
-        if from == 0 {
-            self.length(count as u64);
-        }
-    }
-
     fn node(&mut self, node: NodeView<'_>) {
         self.length(if node.is_plain() { container::PLAIN } else { container::PACKED });
         self.string(&node.wire());
@@ -280,6 +263,10 @@ impl<S: Sink> Encoder<S> {
         self.length(hash.table().len() as u64);
     }
 
+    fn dated_field(&mut self, field: FieldRef<'_>, soonest: Option<i64>) {
+        self.element(Piece::Field(field.field(), field.value(), field.deadline()), soonest);
+    }
+
     /// How long after the soonest deadline another one is; nothing where none has one.
     fn distance(&mut self, soonest: Option<i64>, deadline: Option<i64>) {
         if let Some(soonest) = soonest {
@@ -288,15 +275,8 @@ impl<S: Sink> Encoder<S> {
         }
     }
 
-    fn dated_field(&mut self, field: FieldRef<'_>, soonest: Option<i64>) {
-        self.distance(soonest, field.deadline());
-        self.string(field.field());
-        self.string(field.value());
-    }
-
     fn dated_member(&mut self, member: FieldRef<'_>, soonest: Option<i64>) {
-        self.distance(soonest, member.deadline());
-        self.string(member.field());
+        self.element(Piece::DatedMember(member.field(), member.deadline()), soonest);
     }
 
     fn dated_zset_head(&mut self, dated: &DatedZSet) {

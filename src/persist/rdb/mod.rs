@@ -26,8 +26,8 @@ pub use decode::{Decode, decode_value, fuzz_value};
 pub use encode::{Encoder, Sink, code_of};
 pub use input::{Fault, Input, Reader, Slice};
 pub use payload::{PayloadError, dump, restore};
-pub use read::{LoadOptions, Loaded, check, load};
-pub use transcode::transcode;
+pub use read::{KeyDelay, LoadBudget, LoadOptions, Loaded, Loader, check, load};
+pub use transcode::{transcode, transcode_elements};
 pub use write::{Access, SaveOptions, Writer, save, temporary_name};
 
 /// The version that is written unless a value needs a newer one.

@@ -15,9 +15,12 @@ use crate::base::crc::Crc64;
 use crate::base::hash::Hasher;
 use crate::keyspace::{DbIndex, Keyspace, Touch};
 use crate::persist::storage::ReadFile;
+use crate::sys::alloc;
 use crate::types::{Entry, Limits};
-use std::io::{ErrorKind, Read};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::io::{self, ErrorKind, Read};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 /// Bytes asked of the file at once.
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -27,8 +30,6 @@ const TRUST_BYTES: usize = 1 << 20;
 const BATCH: usize = 256;
 /// Batches that may wait to be put in.
 const BATCHES: usize = 16;
-/// From this size on a file is read by a thread of its own, bytes.
-const THREAD_FROM_BYTES: u64 = 1 << 20;
 /// Longest key, bytes: what a request may bear.
 const MAX_KEY_BYTES: usize = 512 << 20;
 
@@ -156,10 +157,10 @@ struct Prefix {
 }
 
 /// Reads a file's parts in order.
-struct Parser<'a, I> {
+struct Parser<I> {
     reader: Reader<I>,
     options: LoadOptions,
-    limits: &'a Limits,
+    limits: Limits,
     hasher: Hasher,
     touch: Touch,
     databases: u32,
@@ -170,7 +171,7 @@ struct Parser<'a, I> {
     batch: Batch,
 }
 
-impl<I: Input> Parser<'_, I> {
+impl<I: Input> Parser<I> {
     fn corrupt(&self, what: &'static str) -> Fault {
         self.reader.corrupt(what)
     }
@@ -301,7 +302,7 @@ impl<I: Input> Parser<'_, I> {
         if key.len() > MAX_KEY_BYTES {
             return Err(self.corrupt("a key too long"));
         }
-        let how = Decode { limits: self.limits, deep: self.options.deep, access: self.access(&prefix) };
+        let how = Decode { limits: &self.limits, deep: self.options.deep, access: self.access(&prefix) };
         let mut entry = match decode_value(&mut self.reader, code, key, &how) {
             Ok(entry) => entry,
             Err(Fault::Empty) => {
@@ -334,7 +335,7 @@ const WRONG_SIGNATURE: &str = "Wrong signature trying to load DB from file: it d
 const WRONG_SUM: &str = "Wrong RDB checksum (RDB CRC error): the file was changed or damaged";
 const TWICE: &str = "a key that is there twice (RDB has duplicated key)";
 
-impl Parser<'_, FileInput> {
+impl Parser<FileInput> {
     /// A whole file with its checksum.
     fn file(mut self, full: &mut dyn FnMut(Batch) -> Result<(), Fault>) -> Result<Loaded, Fault> {
         self.parts(full)?;
@@ -364,7 +365,7 @@ pub fn check(file: ReadFile, now: Now) -> Result<Loaded, Fault> {
     let parser = Parser {
         reader: Reader::new(FileInput::new(file.bytes, true)),
         options: LoadOptions { now, checksum: true, deep: true, merge: true },
-        limits: &Limits::new(hasher),
+        limits: Limits::new(hasher),
         hasher,
         touch: Touch::Lru,
         databases: u32::MAX,
@@ -381,34 +382,138 @@ pub fn check(file: ReadFile, now: Now) -> Result<Loaded, Fault> {
     Ok(Loaded { keys, ..loaded })
 }
 
-/// Puts a batch into its database.
-fn settle(space: &mut Keyspace, batch: Batch, options: &LoadOptions) -> Result<u64, Fault> {
-    let mut view = space.view(DbIndex(batch.db), options.now);
-    let count = batch.entries.len() as u64;
-    view.prefetch(batch.entries.iter().map(|(hash, _)| *hash));
-    for (hash, entry) in batch.entries {
-        if !view.settle(hash, entry, options.merge) {
-            return Err(Fault::Corrupt { offset: batch.offset, what: TWICE });
-        }
-    }
-    Ok(count)
+/// How far a step of a load may go.
+#[derive(Debug, Clone, Copy)]
+pub struct LoadBudget {
+    /// Time after which it ends.
+    pub time: Duration,
+    /// Bytes of the file after which it ends.
+    pub bytes: u64,
+    /// How long it waits for bytes to come.
+    pub wait: Duration,
+    /// Pause after each key, for tests of slow loads.
+    pub key_delay: KeyDelay,
 }
 
-/// Reads a whole file into databases. `progress` is told now and then how many bytes were read.
-///
-/// # Errors
-/// What is wrong with the file; the databases hold what was read before that.
-pub fn load(
-    space: &mut Keyspace,
-    file: ReadFile,
+impl LoadBudget {
+    /// No bound: a step is the whole load.
+    pub const ALL: LoadBudget =
+        LoadBudget { time: Duration::MAX, bytes: u64::MAX, wait: Duration::from_secs(1), key_delay: KeyDelay::NONE };
+}
+
+/// A pause after keys: microseconds after each, or, if negative, one microsecond after so many.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct KeyDelay(pub i32);
+
+impl KeyDelay {
+    /// No pause.
+    pub const NONE: KeyDelay = KeyDelay(0);
+
+    /// The pause after this many keys.
+    pub fn after(self, keys: u64) -> Duration {
+        let due = self.0 > 0 || (self.0 < 0 && keys % u64::from(self.0.unsigned_abs()) == 0);
+        Duration::from_micros(if due { u64::try_from(self.0).unwrap_or(1) } else { 0 })
+    }
+}
+
+/// A file on its way into the databases: a thread reads, checks and decodes, some batches ahead of the owner, who puts the
+/// entries in, step by step. Dropped, it ends.
+pub struct Loader {
     options: LoadOptions,
-    progress: &mut dyn FnMut(u64),
-) -> Result<Loaded, Fault> {
-    let limits = space.book.limits;
-    let parser = Parser {
+    batches: Receiver<Batch>,
+    thread: Option<JoinHandle<Result<Loaded, Fault>>>,
+    /// The batch that is being put in.
+    db: DbIndex,
+    entries: std::vec::IntoIter<(u64, Entry)>,
+    offset: u64,
+    keys: u64,
+}
+
+impl Loader {
+    /// Begins to read.
+    ///
+    /// # Errors
+    /// The system's, if no thread can be had.
+    pub fn begin(space: &Keyspace, file: ReadFile, options: LoadOptions) -> io::Result<Loader> {
+        let parser = parser(space, file, options);
+        let (to_owner, batches): (SyncSender<Batch>, Receiver<Batch>) = sync_channel(BATCHES);
+        let thread = std::thread::Builder::new().name("rdb-reader".into()).spawn(move || {
+            let _metered = alloc::register_thread();
+            // Who receives no more has given the load up.
+            parser.file(&mut |batch| to_owner.send(batch).map_err(|_| Fault::Empty))
+        })?;
+        let entries = Vec::new().into_iter();
+        Ok(Loader { options, batches, thread: Some(thread), db: DbIndex(0), entries, offset: 0, keys: 0 })
+    }
+
+    /// Puts entries in for a while; what came out of the file once that was all.
+    ///
+    /// # Errors
+    /// What is wrong with the file; the databases hold what was read before that.
+    pub fn step(&mut self, space: &mut Keyspace, budget: LoadBudget) -> Result<Option<Loaded>, Fault> {
+        let (begun, from) = (Instant::now(), self.offset);
+        loop {
+            if self.entries.as_slice().is_empty() {
+                match self.batches.recv_timeout(budget.wait) {
+                    Ok(batch) => {
+                        self.offset = batch.offset;
+                        self.db = DbIndex(batch.db);
+                        let hashes = batch.entries.iter().map(|(hash, _)| *hash);
+                        space.view(self.db, self.options.now).prefetch(hashes);
+                        self.entries = batch.entries.into_iter();
+                    }
+                    Err(RecvTimeoutError::Timeout) => return Ok(None),
+                    Err(RecvTimeoutError::Disconnected) => return self.end().map(Some),
+                }
+            }
+            self.settle(space, budget, begun)?;
+            if begun.elapsed() >= budget.time || self.offset - from >= budget.bytes {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// How far the file was read, bytes of its content.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Keys that are in the databases.
+    pub fn keys(&self) -> u64 {
+        self.keys
+    }
+
+    fn end(&mut self) -> Result<Loaded, Fault> {
+        let thread = self.thread.take().expect("a load ends once");
+        let loaded = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        Ok(Loaded { keys: self.keys, ..loaded })
+    }
+
+    /// Puts the batch in, or a part of it.
+    fn settle(&mut self, space: &mut Keyspace, budget: LoadBudget, begun: Instant) -> Result<(), Fault> {
+        let mut view = space.view(self.db, self.options.now);
+        for (hash, entry) in self.entries.by_ref() {
+            if !view.settle(hash, entry, self.options.merge) {
+                return Err(Fault::Corrupt { offset: self.offset, what: TWICE });
+            }
+            self.keys += 1;
+            let pause = budget.key_delay.after(self.keys);
+            if !pause.is_zero() {
+                std::thread::sleep(pause);
+                if begun.elapsed() >= budget.time {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn parser(space: &Keyspace, file: ReadFile, options: LoadOptions) -> Parser<FileInput> {
+    Parser {
         reader: Reader::new(FileInput::new(file.bytes, options.checksum)),
         options,
-        limits: &limits,
+        limits: space.book.limits,
         hasher: space.hasher(),
         touch: space.book.touch,
         databases: u32::try_from(space.dbs.len()).unwrap_or(u32::MAX),
@@ -416,29 +521,18 @@ pub fn load(
         read_keys: 0,
         key: Vec::new(),
         batch: Batch { db: 0, entries: Vec::new(), offset: 0 },
-    };
-    let mut keys = 0;
-    let mut put = |batch: Batch| -> Result<(), Fault> {
-        let offset = batch.offset;
-        keys += settle(space, batch, &options)?;
-        progress(offset);
-        Ok(())
-    };
-    let loaded = if file.len < THREAD_FROM_BYTES { parser.file(&mut put) } else { read_ahead(parser, &mut put) };
-    loaded.map(|loaded| Loaded { keys, ..loaded })
+    }
 }
 
-/// The parser runs on a thread of its own, some batches ahead of those who put its entries in.
-fn read_ahead(parser: Parser<'_, FileInput>, put: &mut dyn FnMut(Batch) -> Result<(), Fault>) -> Result<Loaded, Fault> {
-    std::thread::scope(|scope| {
-        let (to_owner, batches): (SyncSender<Batch>, Receiver<Batch>) = sync_channel(BATCHES);
-        let thread = std::thread::Builder::new().name("rdb-reader".into()).spawn_scoped(scope, move || {
-            let _metered = crate::sys::alloc::register_thread();
-            // Who receives no more has found a fault of its own, and tells that one.
-            parser.file(&mut |batch| to_owner.send(batch).map_err(|_| Fault::Empty))
-        })?;
-        let settled = batches.into_iter().try_for_each(put);
-        let read = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        settled.and(read)
-    })
+/// Reads a whole file into databases.
+///
+/// # Errors
+/// What is wrong with the file; the databases hold what was read before that.
+pub fn load(space: &mut Keyspace, file: ReadFile, options: LoadOptions) -> Result<Loaded, Fault> {
+    let mut loader = Loader::begin(space, file, options)?;
+    loop {
+        if let Some(loaded) = loader.step(space, LoadBudget::ALL)? {
+            return Ok(loaded);
+        }
+    }
 }

@@ -10,28 +10,47 @@ use super::input::{Fault, Input, Reader, Slice};
 /// # Errors
 /// If `raw` is no such value.
 pub fn transcode<S: Sink>(code: u8, raw: &[u8], encoder: &mut Encoder<S>) -> Result<(), Fault> {
-    let (strings, behind) = match code {
-        code::SET => (1, 0),
-        code::HASH => (2, 0),
-        code::ZSET_2 => (1, size_of::<f64>()),
+    match code {
         code::STREAM_LISTPACKS_3 | code::STREAM_LISTPACKS_4 | code::STREAM_LISTPACKS_5 => return stream(raw, encoder),
-        code::HASH_METADATA => return dated(raw, encoder, 2, 0),
-        code::SET_DATED => return dated(raw, encoder, 1, 0),
-        code::ZSET_DATED => return dated(raw, encoder, 1, size_of::<f64>()),
-        code::LIST_QUICKLIST_2 => return nodes(raw, encoder),
+        code::LIST_QUICKLIST_2 | code::SET | code::HASH | code::ZSET_2 => {}
+        code if is_dated(code) => {}
         _ => {
             encoder.sink.put(raw);
             return Ok(());
         }
-    };
+    }
     let mut reader = Reader::new(Slice::of(raw));
-    let count = reader.length()?;
-    encoder.length(count);
-    for _ in 0..count {
-        for _ in 0..strings {
-            encoder.string(reader.string()?);
+    if is_dated(code) {
+        encoder.sink.put(&reader.array::<{ size_of::<i64>() }>()?);
+    }
+    encoder.length(reader.length()?);
+    elements(code, &mut reader, encoder)
+}
+
+/// Whether a deadline stands before each element.
+fn is_dated(code: u8) -> bool {
+    matches!(code, code::HASH_METADATA | code::SET_DATED | code::ZSET_DATED)
+}
+
+/// Writes elements of a set, hash or sorted set, or nodes of a list, which `raw` holds without compression, into `encoder`.
+///
+/// # Errors
+/// If `raw` is something else.
+pub fn transcode_elements<S: Sink>(code: u8, raw: &[u8], encoder: &mut Encoder<S>) -> Result<(), Fault> {
+    elements(code, &mut Reader::new(Slice::of(raw)), encoder)
+}
+
+fn elements<S: Sink>(code: u8, reader: &mut Reader<Slice<'_>>, encoder: &mut Encoder<S>) -> Result<(), Fault> {
+    while reader.input.left() > 0 {
+        if is_dated(code) || code == code::LIST_QUICKLIST_2 {
+            encoder.length(reader.length()?);
         }
-        encoder.sink.put(reader.input.take(behind)?);
+        encoder.string(reader.string()?);
+        match code {
+            code::HASH | code::HASH_METADATA => encoder.string(reader.string()?),
+            code::ZSET_2 | code::ZSET_DATED => encoder.sink.put(reader.input.take(size_of::<f64>())?),
+            _ => {}
+        }
     }
     Ok(())
 }
@@ -47,32 +66,5 @@ fn stream<S: Sink>(raw: &[u8], encoder: &mut Encoder<S>) -> Result<(), Fault> {
     // What stands behind the nodes is short.
     let left = reader.input.left();
     encoder.sink.put(reader.input.take(left)?);
-    Ok(())
-}
-
-/// Elements with deadlines, each of so many strings and the bytes behind them.
-fn dated<S: Sink>(raw: &[u8], encoder: &mut Encoder<S>, strings: usize, behind: usize) -> Result<(), Fault> {
-    let mut reader = Reader::new(Slice::of(raw));
-    encoder.sink.put(&reader.array::<{ size_of::<i64>() }>()?);
-    let count = reader.length()?;
-    encoder.length(count);
-    for _ in 0..count {
-        encoder.length(reader.length()?);
-        for _ in 0..strings {
-            encoder.string(reader.string()?);
-        }
-        encoder.sink.put(reader.input.take(behind)?);
-    }
-    Ok(())
-}
-
-fn nodes<S: Sink>(raw: &[u8], encoder: &mut Encoder<S>) -> Result<(), Fault> {
-    let mut reader = Reader::new(Slice::of(raw));
-    let count = reader.length()?;
-    encoder.length(count);
-    for _ in 0..count {
-        encoder.length(reader.length()?);
-        encoder.string(reader.string()?);
-    }
     Ok(())
 }

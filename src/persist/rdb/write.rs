@@ -202,6 +202,11 @@ impl<'f> Writer<'f> {
         &mut self.encoder
     }
 
+    /// What writes the value that was begun.
+    pub fn encoder(&mut self) -> &mut Encoder<FileSink<'f>> {
+        &mut self.encoder
+    }
+
     /// Whether writing has failed: what is given after that goes nowhere.
     pub fn has_failed(&self) -> bool {
         self.encoder.sink.error.is_some()
