@@ -75,6 +75,12 @@ pub const KNOWN: &[Known] = &[
         why: "the reference takes the range error of an earlier number (5e-324) for one of its own",
     },
     Known {
+        command: "eval*rank *",
+        theirs: "-ERR Wrong number of args calling Redis command from script*",
+        ours: "*",
+        why: "since 7.2 ZRANK and ZREVRANK may have more words",
+    },
+    Known {
         command: "*ttl *",
         theirs: "-ERR wrong number of arguments*",
         ours: "*",

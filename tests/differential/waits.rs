@@ -76,12 +76,15 @@ impl Room {
             });
         }
         told.extend(pushes.iter().map(|words| self.server.call(words).expect("a command is answered")));
-        told.push(self.server.ask("discard"));
+        told.push(self.server.call(&["discard"]).expect("a command is answered"));
         for (_, id) in &self.waiters {
             told.push(self.server.ask(&format!("client unblock {id}")));
         }
         told.extend(self.waiters.iter_mut().map(|(client, _)| client.read().expect("who waited is answered")));
-        told.extend(LEFT.iter().map(|line| self.server.ask(line)));
+        told.extend(
+            LEFT.iter()
+                .map(|line| self.server.call(&line.split(' ').collect::<Vec<_>>()).expect("a command is answered")),
+        );
         told
     }
 }
