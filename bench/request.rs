@@ -47,7 +47,6 @@ fn server(clock: &Clock) -> Server {
         save_scheduled: false,
         saving: None,
         evicting: false,
-        vault: Vault::new(Arc::new(Disk)),
         links: Links::default(),
         startup_used_bytes: 0,
     };
