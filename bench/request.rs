@@ -46,6 +46,7 @@ fn server(clock: &Clock) -> Server {
         end_signal: None,
         save_scheduled: false,
         saving: None,
+        log: redstart::command::LogDesk::default(),
         evicting: false,
         links: Links::default(),
         startup_used_bytes: 0,
