@@ -43,10 +43,11 @@ fn server(clock: &Clock) -> Server {
         debug: Debug::default(),
         vault: Vault::new(Arc::new(Disk)),
         saves_begun: 0,
+        end_signal: None,
         save_scheduled: false,
         saving: None,
+        log: redstart::command::LogDesk::default(),
         evicting: false,
-        vault: Vault::new(Arc::new(Disk)),
         links: Links::default(),
         startup_used_bytes: 0,
     };

@@ -6,6 +6,7 @@
 //! REDSTART_DIFFERENTIAL_SEED      the first seed (one per day otherwise, so that the tests see new ones)
 //! REDSTART_DIFFERENTIAL_FAMILY    only the families that begin so, comma between
 //! REDSTART_DIFFERENTIAL_FAILURES  how many different failures are collected before it gives up (4)
+//! REDSTART_DIFFERENTIAL_WAITS     how many rounds of waiting clients (300)
 //! REDSTART_NO_ORACLE              leaves the test out
 //! REDSTART_BIN                    another binary in our place
 //! ```
@@ -22,6 +23,8 @@ mod forms_bits;
 mod forms_geo;
 #[path = "differential/forms_pubsub.rs"]
 mod forms_pubsub;
+#[path = "differential/forms_scripts.rs"]
+mod forms_scripts;
 #[path = "differential/grammar.rs"]
 mod grammar;
 #[path = "differential/hash_expiry.rs"]
@@ -39,6 +42,8 @@ mod shrink;
 #[path = "differential/streams.rs"]
 mod streams;
 mod support;
+#[path = "differential/waits.rs"]
+mod waits;
 
 use episode::Book;
 use pair::Pair;
@@ -47,6 +52,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 const DEFAULT_COMMANDS: u64 = 60_000;
 const DEFAULT_FAILURES: u64 = 4;
+const DEFAULT_WAITS: u64 = 300;
 const DAY_SECONDS: u64 = 86_400;
 
 /// A seed that changes from day to day; within a day a failure comes again.
@@ -95,6 +101,14 @@ fn our_replies_are_those_of_the_reference() {
         "{} differences: {failures:?}; run with --nocapture to see the scripts",
         failures.len()
     );
+}
+
+#[test]
+fn who_waits_is_served_as_by_the_reference() {
+    let Some(oracle) = support::oracle("differential test of waiting clients") else { return };
+    let rounds = support::env_number("REDSTART_DIFFERENTIAL_WAITS", DEFAULT_WAITS);
+    let found = waits::differences(&oracle, rounds, support::env_number("REDSTART_DIFFERENTIAL_SEED", seed_of_today()));
+    assert!(found.is_empty(), "{} of {rounds} rounds differ:\n{}", found.len(), found[..found.len().min(4)].join("\n"));
 }
 
 /// Every command that a form names.

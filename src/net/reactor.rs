@@ -422,7 +422,7 @@ impl Reactor {
                 continue;
             }
             let Some(outbox) = service.outbox(id) else { return };
-            let pending = outbox.len();
+            let pending = outbox.open_len();
             if pending == 0 {
                 return;
             }
@@ -430,9 +430,9 @@ impl Reactor {
                 Ok(n) => {
                     outbox.advance(n);
                     written += n;
-                    let drained = n == pending;
+                    let (all_taken, drained) = (n == pending, outbox.is_empty());
                     service.handle_sent(id, n, drained, now);
-                    if drained {
+                    if all_taken {
                         return;
                     }
                     if written >= WRITE_BYTES_PER_TURN {

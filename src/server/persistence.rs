@@ -77,6 +77,15 @@ impl Server {
         })
     }
 
+    /// Reads the snapshot to its end.
+    pub(super) fn load_data_now(&mut self, now: Now) -> Result<(), StartError> {
+        self.load_data(now)?;
+        while self.loading.is_some() {
+            self.load(LoadBudget::ALL)?;
+        }
+        Ok(())
+    }
+
     /// The load was given up.
     pub(super) fn end_load(&mut self) {
         self.loading = None;

@@ -30,6 +30,43 @@ pub struct Persistence {
     pub load_keys: u64,
     /// Libraries of functions that a file held; they are written back as they are.
     pub libraries: BTreeMap<Vec<u8>, Box<[u8]>>,
+    /// The append-only log.
+    pub log: LogFigures,
+}
+
+/// The append-only log.
+#[derive(Debug, Clone, Default)]
+pub struct LogFigures {
+    /// Whether it is written.
+    pub is_on: bool,
+    /// Why nothing can be written to it, while that is so.
+    pub fault: Option<String>,
+    /// When the running rewrite began, Unix seconds.
+    pub rewriting_since_secs: Option<i64>,
+    /// A rewrite is to begin when nothing else is in its way.
+    pub rewrite_scheduled: bool,
+    /// How long the last rewrite took, seconds.
+    pub last_rewrite_secs: Option<u64>,
+    /// The last rewrite failed.
+    pub rewrite_failed: bool,
+    /// Rewrites that succeeded.
+    pub rewrites: u64,
+    /// Rewrites that failed since the last that did not.
+    pub failures: u64,
+    /// Bytes of all parts.
+    pub bytes: u64,
+    /// Bytes after the last rewrite, or at the start.
+    pub base_bytes: u64,
+    /// Bytes that are not written yet.
+    pub buffer_bytes: usize,
+    /// Bytes in memory that are not on the disk for certain.
+    pub kept_bytes: usize,
+    /// A sync is under way.
+    pub syncing: bool,
+    /// Syncs that took so long that they were not waited for.
+    pub delayed_syncs: u64,
+    /// Bytes of memory that the last rewrite needed.
+    pub last_extra_bytes: u64,
 }
 
 /// Data that are being loaded at the start.
@@ -91,6 +128,7 @@ impl Persistence {
             load_expired: 0,
             load_keys: 0,
             libraries: BTreeMap::new(),
+            log: LogFigures::default(),
         }
     }
 }

@@ -24,6 +24,8 @@ pub enum Check {
     NearMs,
     /// Only the kind of reply.
     Kind,
+    /// What DUMP says: the bytes, as far as they do not hang on a version or on the order of a table.
+    Dump,
     /// An encoding's name; which one, the comparison of the key spaces tells by type.
     Encoding,
     /// A map about the server: names and kinds of its fields.
@@ -73,11 +75,33 @@ pub fn agrees(a: Answered<'_>) -> bool {
         Check::Groups => groups(ours) == groups(theirs),
         Check::NearMs => near(ours, theirs, NEAR_MS),
         Check::Kind | Check::Encoding => ours.kind == theirs.kind,
+        Check::Dump => dumps(&ours.text, &theirs.text),
         Check::Hello => fields(ours) == fields(theirs),
         Check::Scan | Check::ScanPairs => scan(argv, ours, theirs, if check == Check::Scan { 1 } else { 2 }),
         Check::Sample { .. } | Check::Pops { .. } => ours.kind == theirs.kind && flat(ours).len() == flat(theirs).len(),
     };
     same || known::explains(argv, ours, theirs)
+}
+
+/// Bytes after the value in what DUMP says: the version and the checksum.
+const DUMP_FOOTER: usize = 10;
+/// Types whose bytes are the same in any version: a string, integers, a listpack of fields and values.
+const DUMP_EXACT: [u8; 3] = [0, 11, 16];
+/// Types whose elements come in the order of a table, of as many bytes in any order: a set, a hash.
+const DUMP_TABLES: [u8; 2] = [2, 4];
+
+/// Whether two values of DUMP are the same. Other types, and different ones, are left to the comparison of encodings and elements.
+fn dumps(ours: &[u8], theirs: &[u8]) -> bool {
+    let split = |dump: &[u8]| {
+        let (kind, rest) = dump.split_first()?;
+        Some((*kind, rest.get(..rest.len().checked_sub(DUMP_FOOTER)?)?.to_vec()))
+    };
+    match (split(ours), split(theirs)) {
+        (Some((a, ours)), Some((b, theirs))) if a == b && DUMP_EXACT.contains(&a) => ours == theirs,
+        (Some((a, ours)), Some((b, theirs))) if a == b && DUMP_TABLES.contains(&a) => ours.len() == theirs.len(),
+        (Some(_), Some(_)) => true,
+        _ => false,
+    }
 }
 
 /// Whether a random choice is one of what was there: `all` is what the same server replied just before.

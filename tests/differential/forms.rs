@@ -38,6 +38,7 @@ pub const FAMILIES: &[Family] = &[
     Family { name: "pubsub", weight: 4, forms: super::forms_pubsub::PUBSUB },
     Family { name: "bitmaps", weight: 10, forms: super::forms_bits::BITS },
     Family { name: "hyperloglogs", weight: 6, forms: super::forms_bits::HLLS },
+    Family { name: "scripts", weight: 8, forms: super::forms_scripts::SCRIPTS },
     Family { name: "transactions", weight: 5, forms: TRANSACTIONS },
     Family { name: "connection", weight: 4, forms: CONNECTION },
     Family { name: "limits", weight: 1, forms: LIMITS },
@@ -262,4 +263,5 @@ pub const DEFAULT_LIMITS: &[&str] = &[
     "config set list-max-listpack-size -2",
     "config set list-compress-depth 0",
     "config set hll-sparse-max-bytes 3000",
+    "config set rdbcompression no",
 ];

@@ -75,6 +75,24 @@ pub const KNOWN: &[Known] = &[
         why: "the reference takes the range error of an earlier number (5e-324) for one of its own",
     },
     Known {
+        command: "eval*rank *",
+        theirs: "-ERR Wrong number of args calling Redis command from script*",
+        ours: "*",
+        why: "since 7.2 ZRANK and ZREVRANK may have more words",
+    },
+    Known {
+        command: "*ttl *",
+        theirs: "-ERR wrong number of arguments*",
+        ours: "*",
+        why: "with three words it is our form for a member: key, member",
+    },
+    Known {
+        command: "persist *",
+        theirs: "-ERR wrong number of arguments*",
+        ours: "*",
+        why: "with three words it is our form for a member: key, member",
+    },
+    Known {
         command: "hexpire *",
         theirs: "-ERR wrong number of arguments*",
         ours: "*",
@@ -129,7 +147,7 @@ pub const KNOWN: &[Known] = &[
 static USED: [AtomicU64; KNOWN.len() + 1] = [const { AtomicU64::new(0) }; KNOWN.len() + 1];
 
 /// Commands whose replies carry doubles.
-const DOUBLE_COMMANDS: &[&[u8]] = &[b"z", b"state of zset"];
+const DOUBLE_COMMANDS: &[&[u8]] = &[b"z", b"state of zset", b"eval"];
 /// Why doubles differ.
 const DOUBLE_WHY: &str = "7.0 writes 17 digits, since 7.2 it is the shortest text that reads back the same, or an integer's; minus zero is kept by trees";
 

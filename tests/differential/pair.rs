@@ -333,6 +333,7 @@ impl Pair {
             let kind = kind.string();
             lines.push(labelled("object encoding @", key, Check::Exact, &format!("object encoding of {kind}")));
             lines.push(labelled("pexpiretime @", key, Check::Near, "pexpiretime of"));
+            lines.push(labelled("dump @", key, Check::Dump, &format!("dump of {kind}")));
             let (line, check) = match kind.as_str() {
                 "string" => ("get @", Check::Exact),
                 "list" => ("lrange @ 0 -1", Check::Exact),

@@ -70,6 +70,7 @@ pub fn named(name: &str) -> Pool {
         .chain(super::forms_bits::POOLS)
         .chain(super::forms_geo::POOLS)
         .chain(super::streams::POOLS)
+        .chain(super::forms_scripts::POOLS)
         .find(|(n, _)| *n == name)
         .unwrap_or_else(|| panic!("no pool <{name}>"))
         .1
