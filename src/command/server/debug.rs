@@ -300,7 +300,7 @@ fn table_text(stats: TableStats) -> String {
 
 fn htstats_key(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let key = args.key()?;
-    let entry = cx.db.as_it_stands(key).ok_or(CmdError::NO_SUCH_KEY)?;
+    let entry = cx.db.peek(key).ok_or(CmdError::NO_SUCH_KEY)?;
     let stats = match entry.big() {
         Some(Big::Set(table)) => table.stats(),
         Some(Big::Hash(table)) => table.stats(),
@@ -358,7 +358,7 @@ fn object(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         return Err(CmdError::unknown_or_arity(b"object", "debug"));
     }
     let (now, compress) = (cx.now, cx.config.rdbcompression);
-    let entry = cx.db.peek(key).ok_or(CmdError::NO_SUCH_KEY)?;
+    let entry = cx.db.as_it_stands(key).ok_or(CmdError::NO_SUCH_KEY)?;
     let mut text = format!(
         "Value at:{:p} refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{}",
         entry.key().as_ptr(),
