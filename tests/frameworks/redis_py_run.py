@@ -91,7 +91,13 @@ def cached():
 
     client = redis.from_url(URL, protocol=3, cache_config=CacheConfig())
     other = redis.from_url(URL)
-    client.set("cached", "1")
+    try:
+        client.set("cached", "1")
+    except redis.ConnectionError as error:
+        # Decided by the version that INFO tells, not by what the server can do.
+        assert "caching is supported by" in str(error), error
+        print("LEFT OUT: redis-py's cache: it wants a server that calls itself 7.4 or later")
+        return
     assert client.get("cached") == b"1" and client.get("cached") == b"1"
     other.set("cached", "2")
     until = time.monotonic() + 10
