@@ -40,5 +40,10 @@ fn no_mutation_of_the_corpora_panics() {
 
 #[test]
 fn no_client_can_stop_the_server() {
-    flood::run(Duration::from_secs(seconds()), seed());
+    flood::run(flood::Who::Known, Duration::from_secs(seconds()), seed());
+}
+
+#[test]
+fn no_stranger_can_stop_the_server() {
+    flood::run(flood::Who::Stranger, Duration::from_secs(seconds()), seed());
 }

@@ -45,6 +45,44 @@ const FLAGS: &[&str] = &[
     "",
 ];
 
+/// Who floods.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    /// Clients that may do anything.
+    Known,
+    /// Clients that have not logged in, and do not know how.
+    Stranger,
+}
+
+/// What strangers do not know.
+const PASSWORD: &str = "nobody-guesses-this";
+/// Most resident memory when only strangers talk.
+const STRANGERS_MEMORY_LIMIT_KIB: u64 = 120 * 1024;
+
+impl Who {
+    fn memory_limit_kib(self) -> u64 {
+        if self == Who::Known { MEMORY_LIMIT_KIB } else { STRANGERS_MEMORY_LIMIT_KIB }
+    }
+
+    /// A server that asks strangers for the password. How often they may guess is another test's matter.
+    fn start(self) -> Process {
+        let server = Process::start(&our_binary(), &[FLAGS, &["--auth-failure-limit", "0"]].concat());
+        if self == Who::Stranger {
+            server.client().ask(&format!("CONFIG SET requirepass {PASSWORD}"));
+        }
+        server
+    }
+
+    /// The probe's own connection.
+    fn connect(self, port: u16) -> Option<Client> {
+        let mut client = Client::connect(port).ok()?;
+        if self == Who::Stranger {
+            client.call(&["AUTH", PASSWORD]).ok()?;
+        }
+        Some(client)
+    }
+}
+
 /// What one connection is being told.
 struct Talker {
     stream: TcpStream,
@@ -131,14 +169,14 @@ fn payload(random: &mut Random, commands: &[Vec<Vec<u8>>]) -> Vec<u8> {
 }
 
 /// Demands PONG every few milliseconds; the longest wait.
-fn probe(port: u16, stop: &AtomicBool) -> Result<Duration, String> {
+fn probe(who: Who, port: u16, stop: &AtomicBool) -> Result<Duration, String> {
     let mut slowest = Duration::ZERO;
     let mut client: Option<Client> = None;
     while !stop.load(Ordering::Relaxed) {
         let begin = Instant::now();
         loop {
             if client.is_none() {
-                client = Client::connect(port).ok();
+                client = who.connect(port);
             }
             let reply = client.as_mut().map(|c| c.call(&[b"PING"]));
             match reply {
@@ -161,13 +199,13 @@ fn probe(port: u16, stop: &AtomicBool) -> Result<Duration, String> {
 }
 
 /// Floods a server of its own for so long.
-pub fn run(limit: Duration, seed: u64) {
-    let mut server = Process::start(&our_binary(), FLAGS);
+pub fn run(who: Who, limit: Duration, seed: u64) {
+    let mut server = who.start();
     let commands = commands();
     let stop = Arc::new(AtomicBool::new(false));
     let probing = thread::spawn({
         let (port, stop) = (server.port, Arc::clone(&stop));
-        move || probe(port, &stop)
+        move || probe(who, port, &stop)
     });
     let mut random = Random::seeded(seed);
     let mut talkers: Vec<Talker> = (0..CONNECTIONS).map(|_| Talker::connect(server.port, &mut random)).collect();
@@ -203,12 +241,12 @@ pub fn run(limit: Duration, seed: u64) {
         }
         if payloads % 256 == 0 {
             most_kib = most_kib.max(server.resident_kib());
-            failure = failure.or_else(|| verdict(&mut server, most_kib, probing.is_finished()));
+            failure = failure.or_else(|| verdict(who, &mut server, most_kib, probing.is_finished()));
         }
     }
     stop.store(true, Ordering::Relaxed);
     let probed = probing.join().expect("the probe does not panic");
-    failure = failure.or_else(|| probed.as_ref().err().cloned()).or_else(|| verdict(&mut server, most_kib, false));
+    failure = failure.or_else(|| probed.as_ref().err().cloned()).or_else(|| verdict(who, &mut server, most_kib, false));
     if let Some(failure) = failure {
         let file = std::env::temp_dir().join(format!("redstart-fuzz-flood-{seed}"));
         let written = std::fs::write(&file, kept.into_iter().flatten().collect::<Vec<u8>>());
@@ -218,11 +256,11 @@ pub fn run(limit: Duration, seed: u64) {
 }
 
 /// What is wrong with the server now, if anything is.
-fn verdict(server: &mut Process, most_kib: u64, probe_gave_up: bool) -> Option<String> {
+fn verdict(who: Who, server: &mut Process, most_kib: u64, probe_gave_up: bool) -> Option<String> {
     if let Some(status) = server.ended() {
         return Some(format!("the server ended with {status}"));
     }
-    if most_kib > MEMORY_LIMIT_KIB {
+    if most_kib > who.memory_limit_kib() {
         return Some(format!("it holds {} MiB", most_kib / 1024));
     }
     if probe_gave_up {
