@@ -43,6 +43,7 @@ fn server(clock: &Clock) -> Server {
         debug: Debug::default(),
         vault: Vault::new(Arc::new(Disk)),
         saves_begun: 0,
+        end_signal: None,
         save_scheduled: false,
         saving: None,
         evicting: false,

@@ -7,6 +7,7 @@
 //!
 //! Execution order per connection is the order of arrival; a batch only brings cache misses forward.
 
+mod append_log;
 mod batch;
 mod busy;
 mod check;
@@ -16,6 +17,8 @@ mod limits;
 mod log_options;
 mod persistence;
 mod reconfigure;
+mod replay;
+mod rewrite;
 mod start;
 #[cfg(test)]
 mod tests;
@@ -46,7 +49,9 @@ use crate::sys::logging::Logging;
 use crate::sys::{alloc, ticks};
 use crate::tls;
 use batch::Batch;
+use mio::Waker;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Empty reply buffers kept for the next client that needs one.
@@ -102,6 +107,10 @@ pub struct Server {
     snapshot_wait: Option<Duration>,
     /// The moment of the last turn that had requests, and the tick clock when they began to run.
     turn: (Now, u64),
+    /// The append-only log, while it is written.
+    append_log: Option<append_log::AppendLog>,
+    /// How other threads wake the loop.
+    wake: Option<Arc<Waker>>,
     /// Sockets and keys for the reactor to exchange.
     doors: Option<Doors>,
     /// When the files of TLS are looked at next, monotonic milliseconds.
@@ -161,6 +170,8 @@ impl Server {
             commands_before_turn: 0,
             snapshot_wait: None,
             turn: (now, ticks::now()),
+            append_log: None,
+            wake: None,
             doors: None,
             next_tls_look_ms: 0,
         };
@@ -274,9 +285,23 @@ impl Server {
                 Ask::Reconfigured(names) => self.reconfigure(&names),
                 Ask::Shutdown(how) => self.begin_shutdown(how),
                 Ask::Close(conn) => self.close_soon(conn),
+                Ask::ReloadLog(conn) => self.reload_for(conn),
                 Ask::Unpaused => self.facts.pause = None,
             }
         }
+    }
+
+    /// DEBUG LOADAOF.
+    fn reload_for(&mut self, conn: ConnId) {
+        let now = self.turn.0;
+        let reloaded = self.reload_log(now);
+        if let Err(fault) = &reloaded {
+            fault.to_string().lines().for_each(|line| log::warn!("{line}"));
+        }
+        self.with_session(conn, now, |cx| match reloaded {
+            Ok(()) => cx.reply.ok(),
+            Err(_) => cx.reply.error_bytes(b"ERR Error trying to load the AOF files, check server logs."),
+        });
     }
 
     /// From now on others are served while a script runs for long.
@@ -470,6 +495,7 @@ impl Service for Server {
         }
         self.outputs.append(&mut self.sessions.touched);
         self.enforce_limits(now);
+        self.log_turn(now);
     }
 
     fn poll_output(&mut self) -> Option<ConnId> {

@@ -123,6 +123,40 @@ fn nothing_leads_out_of_the_sandbox() {
     assert_eq!(eval(&server, "return ('x'):rep(3)"), "\"xxx\"");
 }
 
+/// What the faults of Lua that were found in other servers were set off by: the collector in the middle of compiling, threads
+/// and upvalues that die together, long brackets without end, keys that a table forgets while it is walked.
+#[test]
+fn known_ways_to_break_the_interpreter_lead_nowhere() {
+    let server = start(&[]);
+    for script in [
+        "for i = 1, 300 do local s = 'local a = ' .. i .. ' return a' local f = load(function() collectgarbage() local r = s \
+         s = nil return r end, string.rep('n', i * 40)) if f then f() end end return 1",
+        "for i = 1, 300 do loadstring('return function() return [[' .. string.rep('x', i) .. ']] end', '=' .. i)() \
+         collectgarbage('step', 1) end return 1",
+        "for i = 1, 2000 do local c = coroutine.create(function() local u = {} coroutine.yield(function() return u end) end) \
+         local _, f = coroutine.resume(c) c = nil if i % 100 == 0 then collectgarbage() end f() end return 1",
+        "local c = coroutine.wrap(function() error({}) end) return pcall(c) and 1 or 0",
+        "return loadstring('return [' .. string.rep('=', 1000000) .. '[x') and 1 or 0",
+        "return loadstring('--[' .. string.rep('=', 1000000)) and 1 or 0",
+        "local t = {} for i = 1, 1000 do t[i] = i end for k in pairs(t) do t[k] = nil collectgarbage('step') end return 1",
+        "local s = 0 for i = 1, 255 do s = s + select('#', unpack({}, 1, i)) end return s",
+        "local ok = pcall(unpack, {}, 1, 1e7) return ok and 1 or 0",
+        "local ok = pcall(string.format, string.rep('%s', 500), 1) return ok and 1 or 0",
+        "return pcall(string.format, '%99999d', 1) and 1 or 0",
+        "local function deep(n) return n == 0 and 0 or (pcall(deep, n - 1) and 1 or 0) end return deep(10000)",
+        "return pcall(cjson.encode, setmetatable({}, {__index = function(t, k) return t end})) and 1 or 0",
+        "local t = {} t.t = t return pcall(cjson.encode, t) and 1 or 0",
+        "local t = {} t[1] = t return pcall(cmsgpack.pack, t) and 1 or 0",
+        "local t = {} t.ok = t return t",
+        "local t = {} for i = 1, 25 do t = {t} end return t",
+        "return redis.sha1hex(string.rep('x', 1e6))",
+        "return bit.lshift(1, 1e308) + bit.tobit(0/0) + bit.rshift(-1, -1)",
+    ] {
+        eval(&server, script);
+        assert_eq!(server.client().say("PING"), "+PONG", "{script}");
+    }
+}
+
 #[test]
 fn scripts_see_nothing_of_each_other() {
     let server = start(&[]);

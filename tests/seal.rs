@@ -240,7 +240,7 @@ fn the_same_data_under_the_same_nonce_are_never_sealed_alike() {
     let server = place.start(&["--encrypt", "yes", "--encryption-key-file", &key, "--nonce", "1234567890"]);
     let mut client = server.client();
     ask(&mut client, "CONFIG SET rdbcompression no");
-    ask(&mut client, &format!("SET k {}", "the same again ".repeat(20_000)));
+    ask(&mut client, &format!("SET k {}", "the_same_again_".repeat(20_000)));
     let mut blocks = HashSet::new();
     let mut before: Vec<u8> = Vec::new();
     for _ in 0..3 {

@@ -139,7 +139,11 @@ fn clear_text_on_the_tls_port_and_tls_on_the_clear_port_are_refused() {
     clear.stream().read_to_end(&mut answer).ok();
     assert!(!answer.windows(4).any(|part| part == b"PONG"), "{}", answer.escape_ascii());
     wait_until("the log names the failure", || secured.server.log().contains("Error accepting a client connection: "));
-    assert!(!Visitor { port: secured.server.port, ..secured.visitor() }.is_let_in());
+    let wrong = Visitor { port: secured.server.port, ..secured.visitor() };
+    // Most of the first messages hold an end of line somewhere; none may have to.
+    for _ in 0..8 {
+        assert!(!wrong.is_let_in());
+    }
     assert!(secured.visitor().is_let_in());
 }
 

@@ -127,7 +127,7 @@ mod tests {
     fn both_forms_survive_their_text() {
         let password = Password::sha_of(b"abc\0def");
         let text = password.describe();
-        assert_eq!(Password::from_hex(text[1..].as_bytes()), Ok(password.clone()));
+        assert_eq!(Password::from_hex(&text.as_bytes()[1..]), Ok(password.clone()));
         assert!(password.is_sha(&sha(b"abc\0def")) && !password.is_sha(&sha(b"abc")));
         let slow = Password::slow_of(b"secret", [7; 16]).expect("short enough");
         let text = slow.describe();

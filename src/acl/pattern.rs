@@ -31,7 +31,8 @@ impl Pattern {
         let special = |bytes: &[u8]| bytes.iter().any(|byte| b"*?[\\".contains(byte));
         let shape = match text.split_last() {
             _ if !special(text) => Shape::Literal,
-            Some((b'*', before)) if !special(before) => Shape::Prefix(before.len()),
+            // The matcher of globs does not let a lone star match nothing.
+            Some((b'*', before)) if !before.is_empty() && !special(before) => Shape::Prefix(before.len()),
             _ => Shape::Glob,
         };
         Pattern { text: text.into(), shape }

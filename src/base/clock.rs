@@ -9,7 +9,7 @@ pub struct UnixMs(pub i64);
 /// One moment on both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {
-    /// Wall clock, milliseconds.
+    /// Wall clock, milliseconds: what deadlines are held against. Long ago while a log is replayed.
     pub unix_ms: UnixMs,
     /// Wall clock, microseconds.
     pub unix_us: i64,
@@ -21,6 +21,18 @@ impl Now {
     /// Monotonic milliseconds.
     pub fn mono_ms(self) -> u64 {
         self.mono_ns / 1_000_000
+    }
+
+    /// Wall clock, milliseconds: what times that are relative count from, also while a log is replayed.
+    pub fn wall_ms(self) -> i64 {
+        self.unix_us.div_euclid(1000)
+    }
+
+    /// This moment as a log is replayed: before all deadlines, for nothing expires till the log says so, and with the same
+    /// marks of use (`lru_clock`, `lfu_minutes`).
+    pub fn of_replay(self) -> Now {
+        let period_ms = (1_i64 << LRU_BITS) * 15 * 1000;
+        Now { unix_ms: UnixMs(self.unix_ms.0.rem_euclid(period_ms) - period_ms), ..self }
     }
 
     /// Wall clock, seconds.
@@ -69,6 +81,18 @@ impl Clock {
         };
         Now { unix_ms: UnixMs(unix_us.div_euclid(1000)), unix_us, mono_ns: self.origin.elapsed().as_nanos() as u64 }
     }
+}
+
+/// Unix seconds of a time in text: the seconds themselves, or as ISO 8601 has it, in UTC if it names no zone.
+pub fn parse_moment(text: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(text).ok()?;
+    if let Ok(secs) = text.parse::<u64>() {
+        return Some(secs);
+    }
+    let zoned = text.parse::<jiff::Timestamp>().ok();
+    let plain = || text.parse::<jiff::civil::DateTime>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok();
+    let moment = zoned.or_else(|| plain().map(|zoned| zoned.timestamp()))?;
+    u64::try_from(moment.as_second()).ok()
 }
 
 /// Bits of the seconds that mark accesses: they wrap after 97 days.
@@ -146,6 +170,29 @@ pub fn lfu_log_incr(counter: u8, log_factor: u32, random: u32) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_read_in_seconds_and_as_text() {
+        for (text, secs) in [
+            ("1700000000", Some(1_700_000_000)),
+            ("2023-11-14T22:13:20Z", Some(1_700_000_000)),
+            ("2023-11-14T23:13:20+01:00", Some(1_700_000_000)),
+            ("2023-11-14 22:13:20", Some(1_700_000_000)),
+            ("1960-01-01T00:00:00Z", None),
+            ("yesterday", None),
+            ("", None),
+        ] {
+            assert_eq!(parse_moment(text.as_bytes()), secs, "{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_has_expired_when_a_log_is_replayed() {
+        let now = Now::at_unix_ms(1_795_273_356_515);
+        let then = now.of_replay();
+        assert!(then.unix_ms.0 < 0 && then.wall_ms() == now.unix_ms.0);
+        assert_eq!(lru_clock(then), lru_clock(now));
+    }
 
     #[test]
     fn idle_time_survives_the_wrap_of_the_clock() {

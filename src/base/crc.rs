@@ -9,6 +9,7 @@ pub fn crc64(bytes: &[u8]) -> u64 {
 }
 
 /// A checksum that grows with what is written.
+#[derive(Clone)]
 pub struct Crc64(Digest);
 
 impl Default for Crc64 {

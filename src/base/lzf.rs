@@ -1,5 +1,8 @@
 //! LZF, the compression of RDB strings. Knows no string's meaning.
 //!
+//! There are crates for it, and lists use one: theirs are long texts, and few. An RDB file has millions of short ones; there the
+//! crates' price for each call counts, a table of 512 KiB that is cleared to compress, an allocation to decompress.
+//!
 //! ```text
 //!   000lllll data                     l + 1 bytes as they are
 //!   lllooooo oooooooo                 l + 2 bytes (l of 1 to 6) once more, from o + 1 bytes back

@@ -181,6 +181,12 @@ pub fn quoted(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
+/// What the system says of an error, without its number.
+pub fn os_error(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error ").next().unwrap_or_default().to_owned()
+}
+
 /// Splits any line and quotes what came out; quoting and splitting again must give the same words.
 pub fn fuzz_text(data: &[u8]) {
     let Ok(args) = split_args(data) else { return };

@@ -147,8 +147,16 @@ pub fn retry(cx: &mut Ctx<'_>) {
 
 /// The client has waited long enough.
 pub fn time_out(cx: &mut Ctx<'_>) {
-    if cx.session.blocked.as_ref().is_some_and(|blocked| blocked.again) {
-        return retry(cx);
+    match cx.session.blocked.as_ref() {
+        Some(blocked) if blocked.again => return retry(cx),
+        // Who waits for offsets is told how far they are.
+        Some(blocked) if blocked.keys.is_empty() => {
+            cx.session.mode |= mode::WAIT_OVER;
+            retry(cx);
+            cx.session.mode &= !mode::WAIT_OVER;
+            return;
+        }
+        _ => {}
     }
     let Some(blocked) = cx.session.blocked.take() else { return };
     let start = cx.reply.outbox().mark();

@@ -4,6 +4,7 @@ use super::args::Args;
 use super::dump::Links;
 use super::error::CmdError;
 use super::execute;
+use super::server::append_log::LogDesk;
 use super::table::{Row, Table};
 use crate::acl::Acl;
 use crate::base::clock::Now;
@@ -62,6 +63,8 @@ pub enum Ask {
     Shutdown(Shutdown),
     /// Close a client (after its replies, if it asked for it itself).
     Close(ConnId),
+    /// Read the append-only log anew, and tell this client.
+    ReloadLog(ConnId),
     /// Clients may have become served again: CLIENT UNPAUSE.
     Unpaused,
 }
@@ -121,10 +124,14 @@ pub struct Facts {
     pub vault: Vault,
     /// Snapshots that were begun beside the loop.
     pub saves_begun: u64,
+    /// The signal that asks for the server's end, until it is heeded.
+    pub end_signal: Option<&'static str>,
     /// A snapshot is to be begun once the log is rewritten.
     pub save_scheduled: bool,
     /// The snapshot that is being written.
     pub saving: Option<Saving>,
+    /// What is asked of the append-only log.
+    pub log: LogDesk,
     /// Connections of MIGRATE to other servers.
     pub links: Links,
     /// Memory that was in use when the server had started, bytes.

@@ -150,7 +150,7 @@ fn restore(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let deadline = match (ttl, options.absolute) {
         (0, _) => None,
         (at, true) => Some(at),
-        (ms, false) => Some(ms.saturating_add(cx.now.unix_ms.0)),
+        (ms, false) => Some(ms.saturating_add(cx.now.wall_ms())),
     };
     if deadline.is_some_and(|at| at <= cx.now.unix_ms.0) {
         if replaced {

@@ -276,6 +276,8 @@ fn close(cx: &mut Ctx<'_>) {
         vanished_words(gone, |words| cx.effects.push_first(gone.db, words));
     }
     cx.effects.close(cx.journal);
+    cx.session.write_offset = cx.journal.offset();
+    cx.session.mode |= mode::LOGGED;
 }
 
 /// Tells a client what is wrong with its bytes.

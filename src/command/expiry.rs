@@ -51,7 +51,7 @@ pub fn parse(text: &[u8], unit: Unit, cx: &Ctx<'_>) -> Result<i64, CmdError> {
     if value <= 0 {
         return Err(CmdError::invalid_expire(cx.command_name()));
     }
-    unit.to_unix_ms(value, cx.now.unix_ms.0).ok_or_else(|| CmdError::invalid_expire(cx.command_name()))
+    unit.to_unix_ms(value, cx.now.wall_ms()).ok_or_else(|| CmdError::invalid_expire(cx.command_name()))
 }
 
 /// Gives an existing key a deadline; one in the past deletes it at once.

@@ -11,6 +11,7 @@ use super::table::{Arg, Command, acl, flag};
 use crate::base::{glob, number};
 use crate::resp::{Argv, Proto};
 use crate::script::{Failed, Host, Interrupt, Kind, LibraryRow, Restore, RunName, Scripts, flags};
+use crate::stats::Stats;
 use crate::sys::ticks;
 
 const SCRIPTING: Command = Command { group: "scripting", acl: acl::SCRIPTING, ..Command::BLANK };
@@ -236,27 +237,44 @@ impl Ctx<'_> {
         self.scripts.load(code, replace, &mut Loader::new())
     }
 
-    /// The libraries have changed: that is an effect like that of a key.
-    fn libraries_changed(&mut self) {
+    /// The libraries have changed: that is an effect like that of a key. Several, or the `one` of this name.
+    fn libraries_changed(&mut self, one: Option<&[u8]>) {
         self.db.space.book.dirty += 1;
-        // What the next snapshot holds of them.
-        let codes = self.scripts.libraries().map(|library| library.code.clone().into_boxed_slice());
-        self.stats.persistence.libraries = codes.collect();
+        match one {
+            Some(name) => {
+                let texts = &mut self.stats.persistence.libraries;
+                match self.scripts.library(name) {
+                    Some(library) => texts.insert(name.to_vec(), library.code.clone().into_boxed_slice()),
+                    None => texts.remove(name),
+                };
+            }
+            None => remember(self.scripts, self.stats),
+        }
     }
+}
+
+/// What the next snapshot holds of the libraries.
+fn remember(scripts: &Scripts, stats: &mut Stats) {
+    let texts = scripts.libraries().map(|library| (library.name.clone(), library.code.clone().into_boxed_slice()));
+    stats.persistence.libraries = texts.collect();
 }
 
 /// Loads the libraries that a snapshot held.
 ///
 /// # Errors
 /// Why one was refused.
-pub fn adopt_libraries(scripts: &mut Scripts, codes: &[Box<[u8]>], replace: bool) -> Result<(), CmdError> {
-    for code in codes {
-        if let Err(failed) = scripts.load(code, replace, &mut Loader::new()) {
-            log::warn!("Failed loading a library: {}", String::from_utf8_lossy(&failed.text));
-            return Err(CmdError::bytes(failed.text));
-        }
-    }
-    Ok(())
+pub fn adopt_libraries(
+    scripts: &mut Scripts,
+    stats: &mut Stats,
+    codes: &[Box<[u8]>],
+    replace: bool,
+) -> Result<(), CmdError> {
+    let loaded = codes.iter().try_for_each(|code| scripts.load(code, replace, &mut Loader::new()).map(|_| ()));
+    remember(scripts, stats);
+    loaded.map_err(|failed| {
+        log::warn!("Failed loading a library: {}", String::from_utf8_lossy(&failed.text));
+        CmdError::bytes(failed.text)
+    })
 }
 
 fn load(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
@@ -269,7 +287,7 @@ fn load(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     }
     match cx.load_library(args.bytes()?, replace) {
         Ok(name) => {
-            cx.libraries_changed();
+            cx.libraries_changed(Some(&name));
             cx.reply.bulk(&name);
             Ok(Flow::Done)
         }
@@ -278,10 +296,11 @@ fn load(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
 }
 
 fn delete(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
-    if !cx.scripts.delete_library(args.bytes()?) {
+    let name = args.bytes()?;
+    if !cx.scripts.delete_library(name) {
         return Err(CmdError::NO_LIBRARY);
     }
-    cx.libraries_changed();
+    cx.libraries_changed(Some(name));
     cx.reply.ok();
     Ok(Flow::Done)
 }
@@ -294,7 +313,7 @@ fn flush(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         return Err(CmdError::FUNCTION_FLUSH);
     }
     cx.scripts.flush_libraries();
-    cx.libraries_changed();
+    cx.libraries_changed(None);
     cx.reply.ok();
     Ok(Flow::Done)
 }
@@ -329,7 +348,7 @@ fn restore(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     })?;
     match cx.scripts.restore(&codes, how, &mut Loader::new()) {
         Ok(()) => {
-            cx.libraries_changed();
+            cx.libraries_changed(None);
             cx.reply.ok();
             Ok(Flow::Done)
         }

@@ -102,7 +102,7 @@ fn memory(cx: &mut Ctx<'_>, command: &Command) -> Result<(), CmdError> {
 fn memory_slow(cx: &mut Ctx<'_>, command: &Command) -> Result<(), CmdError> {
     // While writes are paused nothing may change, not even by eviction.
     let paused = cx.facts.pause.is_some_and(|(until, _)| cx.now.unix_ms.0 < until);
-    let fits = paused || cx.make_room();
+    let fits = paused || cx.session.is(mode::REPLAYS) || cx.make_room();
     // Who caches a key that went hears of it before the reply.
     cx.deliver();
     cx.tell_own();
@@ -124,7 +124,7 @@ fn queued_flags(cx: &Ctx<'_>, command: &Command) -> u32 {
 /// While snapshots fail, nothing is changed that could not be saved.
 #[inline]
 fn saveable(cx: &Ctx<'_>, command: &Command) -> Result<(), CmdError> {
-    if cx.stats.persistence.last_save_ok {
+    if cx.stats.persistence.last_save_ok && cx.stats.persistence.log.fault.is_none() {
         return Ok(());
     }
     saveable_slow(cx, command)
@@ -133,8 +133,21 @@ fn saveable(cx: &Ctx<'_>, command: &Command) -> Result<(), CmdError> {
 #[cold]
 fn saveable_slow(cx: &Ctx<'_>, command: &Command) -> Result<(), CmdError> {
     let writes = (command.flags | queued_flags(cx, command)) & (flag::WRITE | flag::TELLS_HEALTH) != 0;
-    let refused = writes && cx.config.stop_writes_on_bgsave_error && !cx.config.save.is_empty();
-    if refused { Err(CmdError::MISCONF) } else { Ok(()) }
+    match disk_fault(cx) {
+        Some(fault) if writes => Err(fault),
+        _ => Ok(()),
+    }
+}
+
+/// Why nothing may be changed while what changed could not be kept.
+#[cold]
+pub(super) fn disk_fault(cx: &Ctx<'_>) -> Option<CmdError> {
+    let persistence = &cx.stats.persistence;
+    if !persistence.last_save_ok && cx.config.stop_writes_on_bgsave_error && !cx.config.save.is_empty() {
+        return Some(CmdError::MISCONF);
+    }
+    let fault = persistence.log.fault.as_ref()?;
+    Some(CmdError::owned(format!("MISCONF Errors writing to the AOF file: {fault}")))
 }
 
 /// CLIENT PAUSE holds up commands.

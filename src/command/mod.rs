@@ -54,6 +54,7 @@ pub use function::adopt_libraries;
 pub use login::login_as;
 pub use news::{Mail, broadcast, deliver_events, forget_surplus, interest};
 pub use room::make_room;
+pub use server::append_log::LogDesk;
 pub use server::persistence;
 pub use table::{Arg, ArgType, Begin, Command, Find, Handler, KeySpec, Row, Table, acl, flag, key_flag};
 
@@ -90,6 +91,7 @@ pub static FAMILIES: &[&[Command]] = &[
     vector::COMMANDS,
     array::COMMANDS,
     server::admin::COMMANDS,
+    server::append_log::COMMANDS,
     server::command::COMMANDS,
     server::config::COMMANDS,
     server::debug::COMMANDS,

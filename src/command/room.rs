@@ -47,7 +47,9 @@ pub fn make_room(config: &Config, space: &mut Keyspace, stats: &mut Stats, now: 
         lazy: config.lazyfree_lazy_eviction,
     };
     let started = ticks::now();
-    let room = evict::make_room(space, now, wish, &mut alloc::used_bytes);
+    // What waits for the disk goes without any key being given up.
+    let log_bytes = stats.persistence.log.buffer_bytes + stats.persistence.log.kept_bytes;
+    let room = evict::make_room(space, now, wish, &mut || alloc::used_bytes().saturating_sub(log_bytes));
     let took = ticks::now().wrapping_sub(started);
     if took >= stats.notable_ticks {
         stats.latency.record("eviction-cycle", now.unix_secs(), ticks::to_us(took) / 1000);

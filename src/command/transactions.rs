@@ -123,6 +123,8 @@ fn exec(cx: &mut Ctx<'_>, _args: &mut Args<'_>) -> Outcome {
         cx.call(row, &mut args);
     }
     cx.session.multi = None;
+    // What its commands did is told already.
+    cx.effects.none();
     Ok(Flow::Done)
 }
 

@@ -174,6 +174,7 @@ fields! {
     aof_use_rdb_preamble: bool,
     aof_timestamp_enabled: bool,
     aof_rewrite_incremental_fsync: bool,
+    restore_until: Text,
 
     replicaof: Option<ReplicaOf>,
     masteruser: Text,

@@ -141,4 +141,6 @@ pub(super) const APPEND_ONLY: &[OptionRow] = &[
         "Writes the time into the append-only file, so that it can be cut at a moment."),
     row("aof-rewrite-incremental-fsync", "yes", "2.6.13", yes_no_kind!(aof_rewrite_incremental_fsync),
         "Syncs a rewritten append-only file in parts while it is written."),
+    row("restore-until", "", "redstart", text_kind!(restore_until, check::moment),
+        "Loads the append-only file only up to this time, in Unix seconds or as 2026-11-30T12:00:00Z, as far as aof-timestamp-enabled has marked the times; the state of then becomes the new base, and the old parts stay beside it. For one start.").immutable(),
 ];

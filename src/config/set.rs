@@ -195,6 +195,7 @@ mod tests {
             "encrypt",
             "encryption-key-file",
             "encryption-key-file-previous",
+            "restore-until",
             "hide-user-data-from-log",
             "log-format",
             "nonce",

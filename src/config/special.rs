@@ -439,6 +439,13 @@ pub(super) mod check {
         }
     }
 
+    pub(in crate::config) fn moment(text: &[u8]) -> Result<(), &'static str> {
+        if text.is_empty() || crate::base::clock::parse_moment(text).is_some() {
+            return Ok(());
+        }
+        Err("argument must be Unix seconds or a time like 2026-11-30T12:00:00Z")
+    }
+
     pub(in crate::config) fn hostname(text: &[u8]) -> Result<(), &'static str> {
         if text.len() >= 256 {
             return Err("Hostnames must be less than 256 characters");

@@ -3,41 +3,55 @@
 //! replica. While nobody reads, nothing is encoded.
 //!
 //! ```text
-//! unit = SELECT n (when the database changed)  [MULTI] effect effect ... [EXEC]     RESP arrays of bulk strings
+//! unit = [MULTI] (SELECT n when the database changed) effect ... [EXEC]     RESP arrays of bulk strings
 //! ```
 
 use crate::keyspace::DbIndex;
-use crate::resp::{Argv, OwnedArgv};
+use crate::resp::{Argv, encode_command as encode};
 
-/// The effects of the unit that runs.
+/// Room for a unit's effects that is kept for the next.
+const KEPT_BYTES: usize = 1 << 20;
+
+/// The effects of the unit that runs, encoded as they come.
 #[derive(Default)]
 pub struct Effects {
     /// Whether anybody reads the journal.
     pub wanted: bool,
     /// Whether a replica is among them.
     pub has_replicas: bool,
-    replaced: Option<Vec<OwnedArgv>>,
+    /// What the running command said instead of its own words.
+    replaced: Option<Vec<u8>>,
+    /// The ends of those effects.
+    replaced_ends: Vec<usize>,
+    /// Room for the next `replaced`.
+    spare: Vec<u8>,
     forced: bool,
-    unit: Vec<(DbIndex, OwnedArgv)>,
+    unit: Vec<u8>,
+    /// Database and end of each effect in `unit`.
+    marks: Vec<(DbIndex, usize)>,
 }
 
 impl Effects {
     /// The running command's effect is not its own words but these. May be called several times: all of them, in order.
     pub fn replace(&mut self, words: &[&[u8]]) {
-        let list = self.replaced.get_or_insert_with(Vec::new);
-        if self.wanted {
-            list.push(OwnedArgv::of(words));
+        self.none();
+        if let Some(bytes) = self.replaced.as_mut().filter(|_| self.wanted) {
+            encode(bytes, words.len(), words.iter().copied());
+            self.replaced_ends.push(bytes.len());
         }
     }
 
     /// The running command has no effect of its own.
     pub fn none(&mut self) {
-        self.replaced.get_or_insert_with(Vec::new);
+        if self.replaced.is_none() {
+            self.replaced = Some(std::mem::take(&mut self.spare));
+        }
     }
 
     /// The running command comes to nothing: it will be run again.
     pub fn discard_replaced(&mut self) {
-        self.replaced = None;
+        self.take_replaced();
+        self.replaced_ends.clear();
         self.forced = false;
     }
 
@@ -52,31 +66,56 @@ impl Effects {
         self.forced = true;
     }
 
+    /// What was said instead of the command's words goes into the unit, or nowhere.
+    #[cold]
+    fn end_replaced(&mut self, bytes: Vec<u8>, db: DbIndex, is_kept: bool) {
+        if is_kept {
+            let start = self.unit.len();
+            self.unit.extend_from_slice(&bytes);
+            self.marks.extend(self.replaced_ends.iter().map(|end| (db, start + end)));
+        }
+        self.replaced_ends.clear();
+        self.spare = bytes;
+        self.spare.clear();
+    }
+
+    fn take_replaced(&mut self) {
+        if let Some(bytes) = self.replaced.take() {
+            self.end_replaced(bytes, DbIndex(0), false);
+        }
+    }
+
     /// A command ended; `changed` tells whether it changed data. Its effects join the unit.
     #[inline]
     pub fn command_ended(&mut self, changed: bool, db: DbIndex, argv: Argv<'_>) {
         let replaced = self.replaced.take();
-        let changed = std::mem::take(&mut self.forced) || changed;
-        if !changed || !self.wanted {
-            return;
-        }
+        let is_kept = (std::mem::take(&mut self.forced) || changed) && self.wanted;
         match replaced {
-            Some(list) => self.unit.extend(list.into_iter().map(|effect| (db, effect))),
-            None => self.unit.push((db, argv.to_owned())),
+            Some(bytes) => self.end_replaced(bytes, db, is_kept),
+            None if is_kept => {
+                encode(&mut self.unit, argv.len(), argv.iter());
+                self.marks.push((db, self.unit.len()));
+            }
+            None => {}
         }
     }
 
     /// An effect outside any command: a key expired or was evicted.
     pub fn push(&mut self, db: DbIndex, words: &[&[u8]]) {
         if self.wanted {
-            self.unit.push((db, OwnedArgv::of(words)));
+            encode(&mut self.unit, words.len(), words.iter().copied());
+            self.marks.push((db, self.unit.len()));
         }
     }
 
     /// An effect that precedes all others of the unit: a key that went by itself before a command found it gone.
     pub fn push_first(&mut self, db: DbIndex, words: &[&[u8]]) {
         if self.wanted {
-            self.unit.insert(0, (db, OwnedArgv::of(words)));
+            let mut first = Vec::new();
+            encode(&mut first, words.len(), words.iter().copied());
+            self.marks.iter_mut().for_each(|(_, end)| *end += first.len());
+            self.marks.insert(0, (db, first.len()));
+            self.unit.splice(0..0, first);
         }
     }
 
@@ -84,26 +123,33 @@ impl Effects {
     pub fn abandon(&mut self) {
         self.discard_replaced();
         self.unit.clear();
+        self.marks.clear();
     }
 
     /// Whether the unit has effects to be closed.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.unit.is_empty()
+        self.marks.is_empty()
     }
 
     /// Ends the unit: its effects go into the stream, wrapped in MULTI and EXEC when there are several.
     pub fn close(&mut self, journal: &mut Journal) {
-        let wrapped = self.unit.len() > 1;
-        for (nth, (db, effect)) in self.unit.drain(..).enumerate() {
+        let wrapped = self.marks.len() > 1;
+        if wrapped {
+            journal.bytes.extend_from_slice(b"*1\r\n$5\r\nMULTI\r\n");
+        }
+        let mut start = 0;
+        for (db, end) in self.marks.drain(..) {
             journal.select(db);
-            if wrapped && nth == 0 {
-                journal.encode(OwnedArgv::of(&[b"MULTI"]).argv());
-            }
-            journal.encode(effect.argv());
+            journal.bytes.extend_from_slice(&self.unit[start..end]);
+            start = end;
         }
         if wrapped {
-            journal.encode(OwnedArgv::of(&[b"EXEC"]).argv());
+            journal.bytes.extend_from_slice(b"*1\r\n$4\r\nEXEC\r\n");
+        }
+        self.unit.clear();
+        if self.unit.capacity() > KEPT_BYTES {
+            self.unit = Vec::new();
         }
     }
 }
@@ -123,6 +169,11 @@ impl Journal {
         self.start + self.bytes.len() as u64
     }
 
+    /// Offset of the oldest byte that is held.
+    pub fn start(&self) -> u64 {
+        self.start
+    }
+
     /// A new reader begins here: the next effect is preceded by a SELECT.
     pub fn force_select(&mut self) {
         self.selected = None;
@@ -132,22 +183,8 @@ impl Journal {
         if self.selected != Some(db) {
             let mut text = itoa::Buffer::new();
             let number = text.format(db.0).as_bytes();
-            self.encode(OwnedArgv::of(&[b"SELECT", number]).argv());
+            encode(&mut self.bytes, 2, [&b"SELECT"[..], number].into_iter());
             self.selected = Some(db);
-        }
-    }
-
-    fn encode(&mut self, argv: Argv<'_>) {
-        let mut text = itoa::Buffer::new();
-        self.bytes.push(b'*');
-        self.bytes.extend_from_slice(text.format(argv.len()).as_bytes());
-        self.bytes.extend_from_slice(b"\r\n");
-        for word in argv.iter() {
-            self.bytes.push(b'$');
-            self.bytes.extend_from_slice(text.format(word.len()).as_bytes());
-            self.bytes.extend_from_slice(b"\r\n");
-            self.bytes.extend_from_slice(word);
-            self.bytes.extend_from_slice(b"\r\n");
         }
     }
 
@@ -162,11 +199,18 @@ impl Journal {
         self.bytes.drain(..n);
         self.start += n as u64;
     }
+
+    /// Gives all bytes that are held to their only reader; `room` takes the next ones.
+    pub fn take(&mut self, room: Vec<u8>) -> Vec<u8> {
+        self.start = self.offset();
+        std::mem::replace(&mut self.bytes, room)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::resp::OwnedArgv;
 
     #[test]
     fn a_unit_of_several_effects_is_wrapped_and_a_database_is_selected_once() {

@@ -395,6 +395,11 @@ impl DbView<'_> {
         self.live(key).map(|(occupied, _)| occupied.into_ref())
     }
 
+    /// Any entry as it stands, even one whose time is over: DEBUG OBJECT.
+    pub fn as_it_stands(&self, key: Key<'_>) -> Option<EntryRef<'_>> {
+        self.db_ref().table.get(key.hash, key.bytes)
+    }
+
     /// Any entry, as an access: counted as hit or miss and marked.
     #[inline]
     pub fn entry(&mut self, key: Key<'_>) -> Option<EntryRef<'_>> {

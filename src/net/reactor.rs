@@ -415,12 +415,14 @@ impl Reactor {
         let mut written = 0;
         loop {
             let Some(conn) = self.conns.get_mut(id.0) else { return };
-            if conn.tls().is_some_and(|tls| tls.has_unsent()) && !self.flush_tls(service, id, now) {
-                return;
+            if conn.tls().is_some_and(|tls| tls.has_unsent()) {
+                if !self.flush_tls(service, id, now) {
+                    return;
+                }
+                continue;
             }
-            let Some(conn) = self.conns.get_mut(id.0) else { return };
             let Some(outbox) = service.outbox(id) else { return };
-            let pending = outbox.len();
+            let pending = outbox.open_len();
             if pending == 0 {
                 return;
             }
@@ -428,9 +430,9 @@ impl Reactor {
                 Ok(n) => {
                     outbox.advance(n);
                     written += n;
-                    let drained = n == pending;
+                    let (all_taken, drained) = (n == pending, outbox.is_empty());
                     service.handle_sent(id, n, drained, now);
-                    if drained {
+                    if all_taken {
                         return;
                     }
                     if written >= WRITE_BYTES_PER_TURN {

@@ -1,6 +1,7 @@
 //! What outlives the process: RDB files and DUMP payloads, and the disk that they are written to. Knows entries and
 //! databases; no client, no command.
 
+pub mod aof;
 pub mod rdb;
 pub mod seal;
 pub mod snapshot;

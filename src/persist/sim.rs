@@ -5,9 +5,10 @@
 //! file -> bytes         all that was written, and how much of it is on the disk (after a sync of the file)
 //! ```
 
-use super::storage::{ReadFile, Storage, WriteFile};
+use super::storage::{ReadFile, Storage, SyncFile, WriteFile};
 use crate::base::rng::Rng;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -118,6 +119,16 @@ impl WriteFile for SimFile {
         inode.durable = inode.bytes.clone();
         Ok(())
     }
+
+    fn syncer(&self) -> io::Result<Box<dyn SyncFile>> {
+        Ok(Box::new(SimFile { disk: self.disk.clone(), inode: self.inode }))
+    }
+}
+
+impl SyncFile for SimFile {
+    fn sync(&mut self) -> io::Result<()> {
+        WriteFile::sync(self)
+    }
 }
 
 impl Storage for SimDisk {
@@ -133,6 +144,26 @@ impl Storage for SimDisk {
     fn open(&self, path: &Path) -> io::Result<Option<ReadFile>> {
         let Some(bytes) = self.bytes(path) else { return Ok(None) };
         Ok(Some(ReadFile { len: bytes.len() as u64, bytes: Box::new(io::Cursor::new(bytes)) }))
+    }
+
+    fn reopen(&self, path: &Path, len: u64) -> io::Result<Box<dyn WriteFile>> {
+        let mut state = self.state();
+        state.operate()?;
+        let inode = *state.names.get(path).ok_or(io::ErrorKind::NotFound)?;
+        let file = &mut state.inodes[inode];
+        file.bytes.truncate(len as usize);
+        file.durable.truncate(len as usize);
+        Ok(Box::new(SimFile { disk: self.clone(), inode }))
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Option<Vec<OsString>>> {
+        let state = self.state();
+        let inside = state.names.keys().filter(|path| path.parent() == Some(folder));
+        Ok(Some(inside.filter_map(|path| path.file_name().map(OsString::from)).collect()))
+    }
+
+    fn make_folder(&self, _folder: &Path) -> io::Result<()> {
+        self.state().operate()
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

@@ -11,8 +11,9 @@
 //! collection is put off by the writer, and the walk goes on with a collection that was begun before all else.
 //! Invariant: under the target's name stands a whole file at every moment; a snapshot that ends early leaves none behind.
 
+use super::aof::script::{ScriptForm, ScriptWriter};
 use super::rdb::{Encoder, SaveOptions, Sink as _, Writer, code_of, transcode, transcode_elements};
-use super::storage::Replacement;
+use super::storage::{Replacement, WriteFile};
 use super::vault::{FileKind, Vault};
 use crate::ds::record::RecordLog;
 use crate::keyspace::cut;
@@ -282,6 +283,8 @@ pub struct Plan {
     pub sizes: Vec<DbSizes>,
     /// Pause after each key, for tests of slow disks.
     pub key_delay: Duration,
+    /// Commands instead of a snapshot.
+    pub script: Option<ScriptForm>,
 }
 
 /// A snapshot that is being written.
@@ -350,9 +353,11 @@ fn given_up() -> io::Error {
 }
 
 fn write(plan: &Plan, vault: &Vault, news: &Receiver<News>, shared: &Shared) -> io::Result<u64> {
-    let mut replacement = Replacement::begin(vault, FileKind::Snapshot, &plan.path, &plan.temporary_name)?;
+    let kind = if plan.script.is_some() { FileKind::Log } else { FileKind::Snapshot };
+    let mut replacement = Replacement::begin(vault, kind, &plan.path, &plan.temporary_name)?;
     let mut scribe = Scribe {
-        writer: Writer::begin(replacement.file(), &plan.options),
+        target: Target::begin(replacement.file(), plan),
+        gathered: None,
         sizes: plan.sizes.clone(),
         key_delay: plan.key_delay,
         shared,
@@ -367,16 +372,65 @@ fn write(plan: &Plan, vault: &Vault, news: &Receiver<News>, shared: &Shared) -> 
     while !scribe.is_done() {
         // Without a sender the cut was abandoned.
         scribe.hear(news.recv().map_err(|_| given_up())?)?;
-        if scribe.writer.has_failed() || shared.given_up.load(Ordering::Relaxed) {
+        if scribe.target.has_failed() || shared.given_up.load(Ordering::Relaxed) {
             break;
         }
     }
-    let len = scribe.writer.finish()?;
+    let len = scribe.target.finish()?;
     if shared.given_up.load(Ordering::Relaxed) {
         return Err(given_up());
     }
     replacement.commit()?;
     Ok(len)
+}
+
+/// The form of the file.
+enum Target<'f> {
+    Snapshot(Writer<'f>),
+    Script(ScriptWriter<'f>),
+}
+
+impl<'f> Target<'f> {
+    fn begin(file: &'f mut dyn WriteFile, plan: &Plan) -> Target<'f> {
+        let options = &plan.options;
+        match plan.script {
+            None => Target::Snapshot(Writer::begin(file, options)),
+            Some(form) => Target::Script(ScriptWriter::begin(file, options, form)),
+        }
+    }
+
+    #[inline]
+    fn entry(&mut self, entry: EntryRef<'_>) {
+        match self {
+            Target::Snapshot(writer) => writer.entry(entry),
+            Target::Script(writer) => writer.entry(entry),
+        }
+    }
+
+    fn encoded(&mut self, entry: &EncodedEntry) -> io::Result<()> {
+        let written = match self {
+            Target::Snapshot(writer) => {
+                let encoder = writer.begin_entry(entry.code, &entry.key, entry.deadline, entry.access);
+                transcode(entry.code, &entry.value, encoder)
+            }
+            Target::Script(writer) => writer.encoded(entry.code, &entry.key, &entry.value, entry.deadline),
+        };
+        written.map_err(io::Error::other)
+    }
+
+    fn has_failed(&self) -> bool {
+        match self {
+            Target::Snapshot(writer) => writer.has_failed(),
+            Target::Script(writer) => writer.has_failed(),
+        }
+    }
+
+    fn finish(self) -> io::Result<u64> {
+        match self {
+            Target::Snapshot(writer) => writer.finish(),
+            Target::Script(writer) => writer.finish(),
+        }
+    }
 }
 
 /// A collection that must wait until another is written.
@@ -388,7 +442,9 @@ struct Waiting {
 
 /// Writes what it is told.
 struct Scribe<'f> {
-    writer: Writer<'f>,
+    target: Target<'f>,
+    /// The current collection as far as it has come, where it can only be written as a whole.
+    gathered: Option<Box<EncodedEntry>>,
     /// Those that were not named yet.
     sizes: Vec<DbSizes>,
     key_delay: Duration,
@@ -452,6 +508,9 @@ impl Scribe<'_> {
     /// The collection is whole: what had to wait for it is written.
     fn collection_written(&mut self) -> io::Result<()> {
         self.current = None;
+        if let Some(entry) = self.gathered.take() {
+            self.target.encoded(&entry)?;
+        }
         self.key_written()?;
         while let Some(chunk) = self.put_off.pop_front() {
             self.chunk(chunk)?;
@@ -464,11 +523,17 @@ impl Scribe<'_> {
         while self.current.is_none() {
             let Some((number, Waiting { entry, elements, has_ended })) = self.waiting.pop_first() else { break };
             self.database(entry.db);
-            let encoder = self.writer.begin_entry(entry.code, &entry.key, entry.deadline, entry.access);
-            encoder.sink.put(&entry.value);
-            self.current = Some((number, entry.code));
+            let code = entry.code;
+            self.current = Some((number, code));
+            match &mut self.target {
+                Target::Snapshot(writer) => {
+                    let encoder = writer.begin_entry(code, &entry.key, entry.deadline, entry.access);
+                    encoder.sink.put(&entry.value);
+                }
+                Target::Script(_) => self.gathered = Some(entry),
+            }
             (self.next_part, self.early_parts) = (1, BTreeMap::new());
-            elements.into_iter().try_for_each(|(ordinal, elements)| self.part(entry.code, ordinal, elements))?;
+            elements.into_iter().try_for_each(|(ordinal, elements)| self.part(code, ordinal, elements))?;
             if has_ended {
                 self.collection_written()?;
             }
@@ -490,7 +555,11 @@ impl Scribe<'_> {
     }
 
     fn elements(&mut self, code: u8, raw: &[u8]) -> io::Result<()> {
-        transcode_elements(code, raw, self.writer.encoder()).map_err(io::Error::other)
+        match &mut self.target {
+            Target::Snapshot(writer) => transcode_elements(code, raw, writer.encoder()).map_err(io::Error::other)?,
+            Target::Script(_) => self.gathered.iter_mut().for_each(|entry| entry.value.extend_from_slice(raw)),
+        }
+        Ok(())
     }
 
     fn chunk(&mut self, chunk: Chunk) -> io::Result<()> {
@@ -500,17 +569,16 @@ impl Scribe<'_> {
                 Part::Db(index) => self.database(*index),
                 Part::Records(count) => {
                     for record in records.by_ref().take(*count) {
-                        self.writer.entry(record);
+                        self.target.entry(record);
                         self.key_written()?;
                     }
                 }
                 Part::Shared(entry) => {
-                    self.writer.entry(entry.view());
+                    self.target.entry(entry.view());
                     self.key_written()?;
                 }
                 Part::Encoded(entry) => {
-                    let encoder = self.writer.begin_entry(entry.code, &entry.key, entry.deadline, entry.access);
-                    transcode(entry.code, &entry.value, encoder).map_err(io::Error::other)?;
+                    self.target.encoded(entry)?;
                     self.key_written()?;
                 }
             }
@@ -523,12 +591,16 @@ impl Scribe<'_> {
         if self.db.replace(index) == Some(index) {
             return;
         }
+        let writer = match &mut self.target {
+            Target::Snapshot(writer) => writer,
+            Target::Script(writer) => return writer.select(index),
+        };
         match self.sizes.iter().position(|sizes| sizes.index == index) {
             Some(at) => {
                 let sizes = self.sizes.swap_remove(at);
-                self.writer.database(index, sizes.keys, sizes.expires);
+                writer.database(index, sizes.keys, sizes.expires);
             }
-            None => self.writer.select(index),
+            None => writer.select(index),
         }
     }
 

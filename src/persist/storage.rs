@@ -5,9 +5,10 @@
 //! at every moment, power cuts included; a file that could not be finished is removed.
 
 use super::vault::{FileKind, Vault};
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// A file being written.
@@ -38,6 +39,21 @@ pub trait WriteFile: Send {
     /// # Errors
     /// The system's; what was written may be lost then.
     fn sync(&mut self) -> io::Result<()>;
+
+    /// A second hand on the file, which can sync it while the first goes on writing.
+    ///
+    /// # Errors
+    /// The system's.
+    fn syncer(&self) -> io::Result<Box<dyn SyncFile>>;
+}
+
+/// Puts on the disk what was written to a file by then.
+pub trait SyncFile: Send {
+    /// What was written before the call is on the disk when this returns.
+    ///
+    /// # Errors
+    /// The system's; what was written may be lost then.
+    fn sync(&mut self) -> io::Result<()>;
 }
 
 /// A file being read, and how long it is.
@@ -61,6 +77,24 @@ pub trait Storage: Send + Sync {
     /// # Errors
     /// The system's.
     fn open(&self, path: &Path) -> io::Result<Option<ReadFile>>;
+
+    /// A file that is there, to write on at its end after its first `len` bytes; what is behind them is cut off.
+    ///
+    /// # Errors
+    /// The system's; there is no such file.
+    fn reopen(&self, path: &Path, len: u64) -> io::Result<Box<dyn WriteFile>>;
+
+    /// The names of the files in a folder; nothing if there is no such folder.
+    ///
+    /// # Errors
+    /// The system's.
+    fn list(&self, folder: &Path) -> io::Result<Option<Vec<OsString>>>;
+
+    /// Makes a folder, if it is not there.
+    ///
+    /// # Errors
+    /// The system's.
+    fn make_folder(&self, folder: &Path) -> io::Result<()>;
 
     /// Gives a file another name, in place of one that has it.
     ///
@@ -101,6 +135,16 @@ impl WriteFile for DiskFile {
     fn sync(&mut self) -> io::Result<()> {
         self.0.sync_data()
     }
+
+    fn syncer(&self) -> io::Result<Box<dyn SyncFile>> {
+        Ok(Box::new(DiskFile(self.0.try_clone()?)))
+    }
+}
+
+impl SyncFile for DiskFile {
+    fn sync(&mut self) -> io::Result<()> {
+        self.0.sync_data()
+    }
 }
 
 impl Storage for Disk {
@@ -117,6 +161,33 @@ impl Storage for Disk {
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
+        }
+    }
+
+    fn reopen(&self, path: &Path, len: u64) -> io::Result<Box<dyn WriteFile>> {
+        let mut file = fs::OpenOptions::new().write(true).open(path)?;
+        if file.metadata()?.len() != len {
+            file.set_len(len)?;
+            file.sync_all()?;
+        }
+        file.seek(SeekFrom::End(0))?;
+        Ok(Box::new(DiskFile(file)))
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Option<Vec<OsString>>> {
+        match fs::read_dir(folder) {
+            Ok(entries) => {
+                entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<Result<_, _>>().map(Some)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn make_folder(&self, folder: &Path) -> io::Result<()> {
+        match fs::DirBuilder::new().mode(0o755).create(folder) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
+            made => made,
         }
     }
 

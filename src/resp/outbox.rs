@@ -19,6 +19,8 @@ pub struct Outbox {
     sent: usize,
     /// Bytes in `head`.
     head_bytes: usize,
+    /// Bytes from the oldest on that may leave, if not all: what follows them must be on the disk first.
+    open_bytes: Option<usize>,
 }
 
 impl Outbox {
@@ -32,6 +34,25 @@ impl Outbox {
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Bytes that may leave now.
+    #[inline]
+    pub fn open_len(&self) -> usize {
+        self.open_bytes.map_or(self.len(), |open| open.min(self.len()))
+    }
+
+    /// Nothing may leave that does not already.
+    pub fn hold(&mut self) {
+        self.open_bytes.get_or_insert(0);
+    }
+
+    /// So many more bytes may leave; all of them if nothing is said.
+    pub fn release(&mut self, bytes: Option<usize>) {
+        self.open_bytes = match (self.open_bytes, bytes) {
+            (Some(open), Some(bytes)) => Some(open + bytes),
+            _ => None,
+        };
     }
 
     /// Number of chunks: what Redis counts as reply list.
@@ -149,12 +170,15 @@ impl Outbox {
     pub fn fill_slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let mut count = 0;
         let mut skip = self.sent;
+        let mut open = self.open_bytes.unwrap_or(usize::MAX);
         let chunks = self.head.iter().map(|c| &c[..]).chain(std::iter::once(&self.tail[..]));
         for chunk in chunks {
             if count == slices.len() {
                 break;
             }
             let chunk = &chunk[skip.min(chunk.len())..];
+            let chunk = &chunk[..open.min(chunk.len())];
+            open -= chunk.len();
             skip = 0;
             if !chunk.is_empty() {
                 slices[count] = IoSlice::new(chunk);
@@ -167,12 +191,19 @@ impl Outbox {
     /// The one piece to write when there is only one.
     #[inline]
     pub fn single(&self) -> Option<&[u8]> {
-        if self.head.is_empty() { Some(&self.tail[self.sent..]) } else { None }
+        if !self.head.is_empty() {
+            return None;
+        }
+        let rest = &self.tail[self.sent..];
+        Some(&rest[..self.open_bytes.unwrap_or(usize::MAX).min(rest.len())])
     }
 
     /// The kernel took `n` bytes.
     pub fn advance(&mut self, n: usize) {
         self.sent += n;
+        if let Some(open) = &mut self.open_bytes {
+            *open -= n;
+        }
         while let Some(first) = self.head.front() {
             if self.sent < first.len() {
                 return;
@@ -220,6 +251,7 @@ impl Outbox {
         self.tail.clear();
         self.sent = 0;
         self.head_bytes = 0;
+        self.open_bytes = None;
     }
 }
 
@@ -248,6 +280,25 @@ mod tests {
             }
             assert_eq!(got, b"aXXbcdefghijEND");
         }
+    }
+
+    #[test]
+    fn what_is_held_does_not_leave() {
+        let mut out = Outbox::default();
+        out.extend(b"abc");
+        out.hold();
+        assert_eq!((out.open_len(), out.single()), (0, Some(&b""[..])));
+        out.share(Bytes::from_static(b"defgh"));
+        out.extend(b"ij");
+        out.release(Some(5));
+        let mut slices = [IoSlice::new(b""); 4];
+        let n = out.fill_slices(&mut slices);
+        assert_eq!((n, &*slices[0], &*slices[1]), (2, &b"abc"[..], &b"de"[..]));
+        out.advance(4);
+        assert_eq!((out.open_len(), out.len()), (1, 6));
+        out.release(None);
+        assert_eq!(out.open_len(), 6);
+        assert_eq!(out.to_vec(), b"efghij");
     }
 
     #[test]

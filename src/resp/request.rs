@@ -22,6 +22,8 @@ const MAX_ARGS: i64 = 1024 * 1024;
 const MAX_LINE_BYTES: usize = 64 * 1024;
 /// First room given to a big bulk; it doubles as bytes arrive.
 const BIG_FIRST_ROOM_BYTES: usize = 2 * 1024 * 1024;
+/// How a record of TLS with a handshake begins: its type, and the first byte of all versions.
+const TLS_HANDSHAKE: &[u8] = &[0x16, 0x03];
 /// Marks a span that points into the list of separate allocations.
 const BIG: u32 = 1 << 31;
 
@@ -185,6 +187,8 @@ pub enum ProtocolError {
     UnbalancedQuotes,
     /// Something else where `$` must stand.
     ExpectedDollar(u8),
+    /// A handshake of TLS where nobody speaks it.
+    Handshake,
 }
 
 impl fmt::Display for ProtocolError {
@@ -199,6 +203,7 @@ impl fmt::Display for ProtocolError {
             Self::BigBulkCount => f.write_str("too big bulk count string"),
             Self::BigInline => f.write_str("too big inline request"),
             Self::UnbalancedQuotes => f.write_str("unbalanced quotes in request"),
+            Self::Handshake => f.write_str("a TLS handshake, but this port speaks no TLS"),
             Self::ExpectedDollar(byte) => write!(f, "expected '$', got '{}'", char::from(*byte)),
         }
     }
@@ -567,6 +572,10 @@ fn bulk_header(buf: &[u8], at: usize, limits: RequestLimits) -> Result<Option<(u
 #[cold]
 fn inline(buf: &[u8], at: usize, spans: &mut Vec<Span>, bigs: &mut Vec<Bytes>) -> Decoded {
     let (window, without_end) = line_window(buf, at);
+    if window.starts_with(TLS_HANDSHAKE) {
+        // It may hold no end of line: the client would wait for an answer for ever.
+        return Decoded::Error(ProtocolError::Handshake);
+    }
     let Some(newline) = memchr::memchr(b'\n', window) else {
         return match without_end {
             Line::Long => Decoded::Error(ProtocolError::BigInline),
@@ -694,6 +703,7 @@ mod tests {
         assert_eq!(fault(b"*1\r\n$16385\r\n", false), "Protocol error: unauthenticated bulk length");
         assert_eq!(fault(b"a \"b\r\n", true), "Protocol error: unbalanced quotes in request");
         assert_eq!(fault(&vec![b'a'; 70_000], true), "Protocol error: too big inline request");
+        assert_eq!(fault(b"\x16\x03\x01\x02", true), "Protocol error: a TLS handshake, but this port speaks no TLS");
         assert_eq!(
             fault(&[b"*".as_slice(), &[b'1'; 70_000]].concat(), true),
             "Protocol error: too big mbulk count string"

@@ -299,6 +299,11 @@ impl Scripts {
         self.load(code, how == Restore::Replace, host).map(|_| ())
     }
 
+    /// Counts begin anew: CONFIG RESETSTAT.
+    pub fn reset_stats(&mut self) {
+        self.evicted = 0;
+    }
+
     /// What INFO tells.
     pub fn figures(&self) -> ScriptFigures {
         let (vm_functions, functions) = self.libraries.used_bytes();

@@ -104,12 +104,14 @@ impl Server {
         if self.facts.debug.cron_paused {
             return;
         }
+        self.heed_signal(now);
         let started = ticks::now();
         let used = alloc::used_bytes() as u64;
         self.stats.totals.peak_used_bytes = self.stats.totals.peak_used_bytes.max(used);
         self.stats.sample(now.mono_ms());
         self.check_clients(now);
         self.snapshot_cron(now);
+        self.log_cron(now);
         self.tls_cron(now);
         self.facts.links.expire(now);
         self.stats.totals.migrate_links = self.facts.links.len() as u64;
@@ -154,28 +156,37 @@ impl Server {
         }
     }
 
-    /// A signal: SIGTERM and SIGINT end the server as `shutdown-on-sigterm` and `shutdown-on-sigint` say; a second SIGINT
-    /// waits for nothing any more.
+    /// A signal: SIGTERM and SIGINT end the server as `shutdown-on-sigterm` and `shutdown-on-sigint` say, with the next tick; a
+    /// second SIGINT waits for nothing any more.
     pub(super) fn signalled(&mut self, signal: i32, now: Now) {
-        let (name, flags) = match signal {
-            libc::SIGINT => ("SIGINT", self.config.shutdown_on_sigint),
-            _ => ("SIGTERM", self.config.shutdown_on_sigterm),
-        };
+        let name = if signal == libc::SIGINT { "SIGINT" } else { "SIGTERM" };
         if self.loading.is_some() {
             log::warn!("Received {name} during loading, exiting now.");
             self.end_load();
             self.ending = Some(Ending { until_ms: 0 });
             return;
         }
-        if self.ending.is_some() && signal == libc::SIGINT {
+        if (self.ending.is_some() || self.facts.end_signal.is_some()) && signal == libc::SIGINT {
             log::warn!("You insist... exiting now.");
+            self.facts.end_signal = None;
             self.ending = Some(Ending { until_ms: 0 });
             return;
         }
         log::warn!("Received {name} scheduling shutdown...");
+        // Until the next tick SHUTDOWN ABORT can take it back.
+        self.facts.end_signal = Some(name);
+        self.cron.next_tick_ms = self.cron.next_tick_ms.min(now.mono_ms());
+    }
+
+    /// What a signal asked for is done, unless somebody has taken it back.
+    fn heed_signal(&mut self, now: Now) {
+        let Some(name) = self.facts.end_signal.take() else { return };
+        let is_int = name == "SIGINT";
+        let flags = if is_int { self.config.shutdown_on_sigint } else { self.config.shutdown_on_sigterm };
         let save = if flags.save { Some(true) } else { flags.nosave.then_some(false) };
         let how = Shutdown { save, now: flags.now, force: flags.force };
         if self.ending.is_none() && how.saves(&self.config) && self.save_snapshot(now).is_err() && !how.force {
+            log::warn!("Error trying to save the DB, can't exit.");
             log::warn!(
                 "{name} received but errors trying to shut down the server, check the logs for more information"
             );

@@ -72,9 +72,18 @@ impl Server {
         let Some(loaded) = stepped.map_err(|fault| self.unreadable(fault))? else { return Ok(()) };
         self.loading = None;
         self.stats.persistence.loading = None;
-        adopt_libraries(&mut self.scripts, &loaded.libraries, true).map_err(|error| {
+        adopt_libraries(&mut self.scripts, &mut self.stats, &loaded.libraries, true).map_err(|error| {
             StartError::System("A library of functions can't be loaded", io::Error::other(error.to_string()))
         })
+    }
+
+    /// Reads the snapshot to its end.
+    pub(super) fn load_data_now(&mut self, now: Now) -> Result<(), StartError> {
+        self.load_data(now)?;
+        while self.loading.is_some() {
+            self.load(LoadBudget::ALL)?;
+        }
+        Ok(())
     }
 
     /// The load was given up.

@@ -19,6 +19,7 @@ impl Server {
         if names.contains(&"slowlog-max-len") {
             self.stats.slowlog.truncate(self.config.slowlog_max_len as usize);
         }
+        self.reconfigure_log(names, self.turn.0);
         // Opened while the command ran, so that it could tell of a failure.
         if let Some(opened) = self.facts.opened.take() {
             self.facts.listening = opened.descriptors();

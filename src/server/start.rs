@@ -6,14 +6,15 @@
 //!
 //! Everything that can be refused is tried before the first client is taken. What is only a pity is a warning of one line.
 
+use super::rewrite::StartFault;
 use super::{Server, check, keys, log_options, title};
 use crate::acl::Acl;
-use crate::base::clock::Clock;
+use crate::base::clock::{Clock, parse_moment};
 use crate::base::rng::Rng;
 use crate::base::version;
 use crate::command::derived::{self, RESERVED_FILES};
 use crate::command::users::{LoadFault, load_at_start};
-use crate::command::{Debug, FAMILIES, Facts, Links, Table, catalog};
+use crate::command::{Debug, FAMILIES, Facts, Links, LogDesk, Table, catalog};
 use crate::config::{Config, Invocation, Start, Supervised, Text, render_faults};
 use crate::net::{Doors, Listener, Reactor};
 use crate::persist::rdb::Fault;
@@ -26,6 +27,7 @@ use sd_notify::NotifyState;
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
+use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -62,6 +64,8 @@ pub enum StartError {
     Nowhere,
     /// The data are there but can't be read.
     Data(PathBuf, Fault),
+    /// The append-only log can't be read or written.
+    Log(StartFault),
     /// There is no key to seal files with, or to open them.
     Key(KeyFault),
 }
@@ -87,6 +91,11 @@ impl fmt::Display for StartError {
                 writeln!(f, "{}: {fault}", path.display())?;
                 f.write_str("Terminating server after rdb file reading failure.")
             }
+            StartError::Log(StartFault::Replay(fault)) => fault.fmt(f),
+            StartError::Log(StartFault::Snapshot(error)) => error.fmt(f),
+            StartError::Log(StartFault::Write(error)) => {
+                write!(f, "Can't open or create the append-only file: {error}")
+            }
             StartError::Key(fault) => write!(f, "{fault}"),
             StartError::Users(fault) => write!(f, "Aborting Redis startup because of ACL errors: {fault}"),
             StartError::Audit(path, error) => write!(f, "Can't open the audit log {}: {error}", path.display()),
@@ -100,9 +109,8 @@ pub fn run(mut args: impl Iterator<Item = OsString>) -> ExitCode {
     let program = args.next().unwrap_or_default();
     let name = Path::new(&program).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let mut args = args.peekable();
-    if name.ends_with("check-aof") {
-        eprintln!("{name}: check-aof is not available yet in this version of Redstart");
-        return ExitCode::FAILURE;
+    if name.ends_with("check-aof") || args.next_if(|word| word == "--check-aof").is_some() {
+        return check::aof_file(&args.collect::<Vec<_>>());
     }
     if name.ends_with("check-rdb") || args.next_if(|word| word == "--check-rdb").is_some() {
         return check::rdb_file(&args.collect::<Vec<_>>());
@@ -250,43 +258,22 @@ fn greet(config: &Config, start: &Start, made_folder: bool) {
     if made_folder {
         log::info!("Made the data folder {}", config.dir.lossy());
     }
-    if config.appendonly || config.replicaof.is_some() || config.cluster_enabled {
-        log::warn!(
-            "appendonly, replicaof and cluster-enabled have no effect in this version: data are kept by snapshots only (save, \
-             SAVE, BGSAVE). Take them out of the configuration."
-        );
+    if config.replicaof.is_some() || config.cluster_enabled {
+        log::warn!("replicaof and cluster-enabled have no effect in this version. Take them out of the configuration.");
     }
 }
 
 fn serve(config: &mut Config, start: &Start, executable: String, logging: Logging) -> Result<(), StartError> {
     let _metered =
         alloc::register_thread().map_err(|error| StartError::System("The allocator has no statistics", error))?;
-    if let Err(error) = alloc::set_background_purge(true) {
-        log::warn!("The allocator's own thread can't be started, freed memory goes back to the system later: {error}");
-    }
-    if let Err(error) = warm::code() {
-        log::debug!("The program's pages come as they are needed: {error}");
-    }
-    limit_clients(config);
-    ticks::calibrate();
+    settle(config);
     let clock = Clock::default();
     let mut rng = Rng::from_entropy()
         .map_err(|error| StartError::System("The system has no randomness", io::Error::other(error)))?;
     let system = |error| StartError::System("The event loop can't be made", error);
     let mut reactor = Reactor::new(clock, &[libc::SIGTERM, libc::SIGINT]).map_err(system)?;
     let tls = Setup::load(config).map_err(StartError::Tls)?;
-    let sockets = open_sockets(config)?;
-    let listening = sockets.descriptors();
-    let unix = open_unix(config)?;
-    if sockets.is_empty() && unix.is_none() {
-        return Err(StartError::Nowhere);
-    }
-    let ways = Ways { tcp: !sockets.clear.is_empty(), unix: unix.is_some(), tls: !sockets.tls.is_empty() };
-    let side = tls.as_ref().map(|setup| setup.server.clone());
-    reactor.exchange(Doors { sockets: Some(sockets), tls: side }).map_err(system)?;
-    if let Some(unix) = unix {
-        reactor.add_listener(unix).map_err(system)?;
-    }
+    let (listening, ways) = open_doors(config, tls.as_ref(), &mut reactor)?;
     let vault = keys::vault(config).map_err(StartError::Key)?;
     let pidfile = write_pidfile(config);
     let mut facts = Facts {
@@ -303,8 +290,10 @@ fn serve(config: &mut Config, start: &Start, executable: String, logging: Loggin
         evicting: false,
         vault,
         saves_begun: 0,
+        end_signal: None,
         save_scheduled: false,
         saving: None,
+        log: LogDesk::default(),
         links: Links::default(),
         startup_used_bytes: 0,
     };
@@ -318,23 +307,46 @@ fn serve(config: &mut Config, start: &Start, executable: String, logging: Loggin
     }
     server.started(logging);
     server.connect_pump(reactor.loan());
-    server.when_ready = Some(announcement(config, start, ways));
-    server.load_data(clock.read())?;
-    if server.loading.is_some() {
-        report_status(config.supervised, &[NotifyState::Status("Loading the data")]);
-    } else {
-        server.be_ready();
-    }
+    server.wake = Some(reactor.waker());
+    begin_load(&mut server, config, announcement(config, start, ways), clock)?;
     let ended = reactor.run(&mut server);
     tell_manager(&[NotifyState::Stopping]);
     if let Some(path) = pidfile {
         remove(&path);
     }
+    server.close_log(clock.read());
     ended.map_err(|error| StartError::System("The event loop failed", error))?;
-    if let Some(failure) = server.failure.take() {
-        return Err(failure);
-    }
+    server.failure.take().map_or(Ok(()), Err)?;
     log::warn!("Redis is now ready to exit, bye bye...");
+    Ok(())
+}
+
+/// What only makes the process fit: failures are a pity.
+fn settle(config: &mut Config) {
+    if let Err(error) = alloc::set_background_purge(true) {
+        log::warn!("The allocator's own thread can't be started, freed memory goes back to the system later: {error}");
+    }
+    if let Err(error) = warm::code() {
+        log::debug!("The program's pages come as they are needed: {error}");
+    }
+    limit_clients(config);
+    ticks::calibrate();
+}
+
+/// Data come into the server, at once or while it answers LOADING; `tell` says when they are there.
+fn begin_load(server: &mut Server, config: &Config, tell: Box<dyn FnOnce()>, clock: Clock) -> Result<(), StartError> {
+    server.when_ready = Some(tell);
+    if config.appendonly {
+        let until_secs = parse_moment(&config.restore_until);
+        server.start_log(until_secs, clock.read()).map_err(StartError::Log)?;
+    } else {
+        server.load_data(clock.read())?;
+    }
+    if server.loading.is_some() {
+        report_status(config.supervised, &[NotifyState::Status("Loading the data")]);
+    } else {
+        server.be_ready();
+    }
     Ok(())
 }
 
@@ -354,6 +366,24 @@ fn limit_clients(config: &mut Config) {
         Ok(_) => {}
         Err(error) => log::debug!("The limit of open files is not known: {error}"),
     }
+}
+
+/// Listens on all that the options name; the descriptors of the TCP sockets, and which kinds there are.
+fn open_doors(config: &Config, tls: Option<&Setup>, reactor: &mut Reactor) -> Result<(Vec<RawFd>, Ways), StartError> {
+    let system = |error| StartError::System("The sockets can't be watched", error);
+    let sockets = open_sockets(config)?;
+    let listening = sockets.descriptors();
+    let unix = open_unix(config)?;
+    if sockets.is_empty() && unix.is_none() {
+        return Err(StartError::Nowhere);
+    }
+    let ways = Ways { tcp: !sockets.clear.is_empty(), unix: unix.is_some(), tls: !sockets.tls.is_empty() };
+    let side = tls.map(|setup| setup.server.clone());
+    reactor.exchange(Doors { sockets: Some(sockets), tls: side }).map_err(system)?;
+    if let Some(unix) = unix {
+        reactor.add_listener(unix).map_err(system)?;
+    }
+    Ok((listening, ways))
 }
 
 fn open_sockets(config: &Config) -> Result<Sockets, StartError> {

@@ -30,8 +30,10 @@ fn facts(now: Now) -> Facts {
         evicting: false,
         vault: Vault::new(Arc::new(Disk)),
         saves_begun: 0,
+        end_signal: None,
         save_scheduled: false,
         saving: None,
+        log: crate::command::LogDesk::default(),
         links: crate::command::Links::default(),
         startup_used_bytes: 0,
     }
@@ -230,4 +232,19 @@ fn imported_hashes_are_told_as_ordinary_ones() {
     bench.expect("HIMPORT PREPARE u name age", &[]);
     bench.expect("HIMPORT SET k u alice 30", &["HSET k name alice age 30"]);
     bench.expect("HIMPORT SET k u bob 25", &["MULTI", "DEL k", "HSET k name bob age 25", "EXEC"]);
+}
+
+#[test]
+fn a_transaction_is_told_as_its_commands_alone() {
+    let mut bench = Bench::new();
+    bench.run("MULTI");
+    bench.run("SET a 1");
+    bench.run("INCR a");
+    bench.expect("EXEC", &["MULTI", "SET a 1", "INCR a", "EXEC"]);
+    bench.run("MULTI");
+    bench.run("SET b 1");
+    bench.expect("EXEC", &["SET b 1"]);
+    bench.run("MULTI");
+    bench.run("GET b");
+    bench.expect("EXEC", &[]);
 }

@@ -36,6 +36,12 @@ pub mod mode {
     pub const SUBSCRIBED: u32 = 1 << 11;
     /// Has CLIENT TRACKING turned on.
     pub const CACHES: u32 = 1 << 12;
+    /// Its last unit has effects that the log has not taken yet.
+    pub const LOGGED: u32 = 1 << 14;
+    /// Its wait is over: the command that waits answers with what there is.
+    pub const WAIT_OVER: u32 = 1 << 15;
+    /// Is no client: its requests are those of the log.
+    pub const REPLAYS: u32 = 1 << 16;
     /// Its user may not do everything: each request is checked.
     pub const RESTRICTED: u32 = 1 << 13;
 }
@@ -171,6 +177,10 @@ pub struct Session {
     pub outbox: Outbox,
     /// Whether it is in the list of outboxes to be written this turn.
     pub queued_for_write: bool,
+    /// Offset in the journal behind its last effects.
+    pub write_offset: u64,
+    /// Up to where the log must have come before all of its outbox may leave; 0 if all may.
+    pub held_until: u64,
     /// Since when its outbox is over the soft limit, monotonic milliseconds.
     pub over_soft_since_ms: Option<u64>,
     /// Most bytes that its replies took in one go since the peak was forgotten last.
@@ -226,6 +236,8 @@ impl Session {
             waiting_bytes: 0,
             outbox: Outbox::default(),
             queued_for_write: false,
+            write_offset: 0,
+            held_until: 0,
             over_soft_since_ms: None,
             reply_peak_bytes: 0,
             reply_peak_since_ms: now.mono_ms(),

@@ -150,7 +150,7 @@ pub static SECTIONS: &[Section] = &[
     Section { list: Some(listeners), ..section("Server", SERVER) },
     section("Clients", CLIENTS),
     section("Memory", MEMORY),
-    section("Persistence", PERSISTENCE),
+    Section { list: Some(log_sizes), ..section("Persistence", PERSISTENCE) },
     section("Stats", STATS),
     section("Replication", REPLICATION),
     section("CPU", CPU),
@@ -256,7 +256,7 @@ const MEMORY: &[Field] = fields! {
     "mem_clients_slaves" => |_| 0;
     "mem_clients_normal" => |s| s.memory().clients;
     "mem_cluster_links" => |_| 0;
-    "mem_aof_buffer" => |_| 0;
+    "mem_aof_buffer" => |s| s.stats.persistence.log.buffer_bytes + s.stats.persistence.log.kept_bytes;
     "mem_overhead_db_hashtable_rehashing" => |_| 0;
     "mem_allocator" => |_| alloc::version();
     "active_defrag_running" => |_| 0;
@@ -285,16 +285,16 @@ const PERSISTENCE: &[Field] = fields! {
     "rdb_last_cow_size" => |s| s.stats.persistence.last_extra_bytes;
     "rdb_last_load_keys_expired" => |s| s.stats.persistence.load_expired;
     "rdb_last_load_keys_loaded" => |s| s.stats.persistence.load_keys;
-    "aof_enabled" => |_| 0;
-    "aof_rewrite_in_progress" => |_| 0;
-    "aof_rewrite_scheduled" => |_| 0;
-    "aof_last_rewrite_time_sec" => |_| -1;
-    "aof_current_rewrite_time_sec" => |_| -1;
-    "aof_last_bgrewrite_status" => |_| "ok";
-    "aof_rewrites" => |_| 0;
-    "aof_rewrites_consecutive_failures" => |_| 0;
-    "aof_last_write_status" => |_| "ok";
-    "aof_last_cow_size" => |_| 0;
+    "aof_enabled" => |s| usize::from(s.stats.persistence.log.is_on);
+    "aof_rewrite_in_progress" => |s| usize::from(s.stats.persistence.log.rewriting_since_secs.is_some());
+    "aof_rewrite_scheduled" => |s| usize::from(s.stats.persistence.log.rewrite_scheduled);
+    "aof_last_rewrite_time_sec" => |s| s.stats.persistence.log.last_rewrite_secs.map_or(-1, |secs| secs as i64);
+    "aof_current_rewrite_time_sec" => |s| s.stats.persistence.log.rewriting_since_secs.map_or(-1, |since| s.now.unix_secs() - since);
+    "aof_last_bgrewrite_status" => |s| if s.stats.persistence.log.rewrite_failed { "err" } else { "ok" };
+    "aof_rewrites" => |s| s.stats.persistence.log.rewrites;
+    "aof_rewrites_consecutive_failures" => |s| s.stats.persistence.log.failures;
+    "aof_last_write_status" => |s| if s.stats.persistence.log.fault.is_some() { "err" } else { "ok" };
+    "aof_last_cow_size" => |s| s.stats.persistence.log.last_extra_bytes;
     "module_fork_in_progress" => |_| 0;
     "module_fork_last_cow_size" => |_| 0;
     "loading_start_time" => |s| loading(s, |load| load.since_secs.into());
@@ -433,6 +433,19 @@ macro_rules! line {
         write!($out, $($arg)*).expect("a string takes all text");
         $out.push_str("\r\n");
     }};
+}
+
+/// What there is to tell while the log is on.
+fn log_sizes(s: &Source<'_>, out: &mut String) {
+    let log = &s.stats.persistence.log;
+    if log.is_on {
+        line!(out, "aof_current_size:{}", log.bytes);
+        line!(out, "aof_base_size:{}", log.base_bytes);
+        line!(out, "aof_pending_rewrite:0");
+        line!(out, "aof_buffer_length:{}", log.buffer_bytes);
+        line!(out, "aof_pending_bio_fsync:{}", u8::from(log.syncing));
+        line!(out, "aof_delayed_fsync:{}", log.delayed_syncs);
+    }
 }
 
 fn listeners(s: &Source<'_>, out: &mut String) {

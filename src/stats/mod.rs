@@ -16,7 +16,7 @@ pub use commands::{CommandStats, Histogram};
 pub use errors::ErrorStats;
 pub use latency::{LatencyMonitor, Sample, Series, Summary};
 pub use memory::{MemoryFigures, Ratio, human};
-pub use persistence::{Loading, Persistence, Running};
+pub use persistence::{Loading, LogFigures, Persistence, Running};
 pub use rates::{Rate, Rates};
 pub use scripts::ScriptFigures;
 pub use slowlog::{Hidden, SlowEntry, SlowLog};

@@ -1,6 +1,7 @@
 //! What INFO tells about files. Knows no file.
 
 use crate::base::clock::Now;
+use std::collections::BTreeMap;
 
 /// Snapshots and loads since the start.
 #[derive(Debug, Clone)]
@@ -28,7 +29,44 @@ pub struct Persistence {
     /// Keys that the last load put in.
     pub load_keys: u64,
     /// Libraries of functions that a file held; they are written back as they are.
-    pub libraries: Vec<Box<[u8]>>,
+    pub libraries: BTreeMap<Vec<u8>, Box<[u8]>>,
+    /// The append-only log.
+    pub log: LogFigures,
+}
+
+/// The append-only log.
+#[derive(Debug, Clone, Default)]
+pub struct LogFigures {
+    /// Whether it is written.
+    pub is_on: bool,
+    /// Why nothing can be written to it, while that is so.
+    pub fault: Option<String>,
+    /// When the running rewrite began, Unix seconds.
+    pub rewriting_since_secs: Option<i64>,
+    /// A rewrite is to begin when nothing else is in its way.
+    pub rewrite_scheduled: bool,
+    /// How long the last rewrite took, seconds.
+    pub last_rewrite_secs: Option<u64>,
+    /// The last rewrite failed.
+    pub rewrite_failed: bool,
+    /// Rewrites that succeeded.
+    pub rewrites: u64,
+    /// Rewrites that failed since the last that did not.
+    pub failures: u64,
+    /// Bytes of all parts.
+    pub bytes: u64,
+    /// Bytes after the last rewrite, or at the start.
+    pub base_bytes: u64,
+    /// Bytes that are not written yet.
+    pub buffer_bytes: usize,
+    /// Bytes in memory that are not on the disk for certain.
+    pub kept_bytes: usize,
+    /// A sync is under way.
+    pub syncing: bool,
+    /// Syncs that took so long that they were not waited for.
+    pub delayed_syncs: u64,
+    /// Bytes of memory that the last rewrite needed.
+    pub last_extra_bytes: u64,
 }
 
 /// Data that are being loaded at the start.
@@ -89,7 +127,8 @@ impl Persistence {
             loading: None,
             load_expired: 0,
             load_keys: 0,
-            libraries: Vec::new(),
+            libraries: BTreeMap::new(),
+            log: LogFigures::default(),
         }
     }
 }

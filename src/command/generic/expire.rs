@@ -61,7 +61,7 @@ fn set_expiry(cx: &mut Ctx<'_>, args: &mut Args<'_>, unit: Unit) -> Outcome {
     let value = args.bytes()?;
     let conditions = Conditions::parse(args)?;
     let value = crate::base::number::parse_i64(value).ok_or(CmdError::NOT_INTEGER)?;
-    let at_ms = unit.to_unix_ms(value, cx.now.unix_ms.0).ok_or_else(|| CmdError::invalid_expire(cx.command_name()))?;
+    let at_ms = unit.to_unix_ms(value, cx.now.wall_ms()).ok_or_else(|| CmdError::invalid_expire(cx.command_name()))?;
     let old = cx.db.peek(key).map(|entry| entry.deadline());
     let taken = old.is_some_and(|old| conditions.hold(old, at_ms));
     if taken {

@@ -110,7 +110,7 @@ pub(super) fn deadline(cx: &Ctx<'_>, text: &[u8], unit: Unit) -> Result<i64, Cmd
     if value < 0 {
         return Err(CmdError::text("ERR invalid expire time, must be >= 0"));
     }
-    let at_ms = unit.to_unix_ms(value, cx.now.unix_ms.0).filter(|at| *at < END_MS);
+    let at_ms = unit.to_unix_ms(value, cx.now.wall_ms()).filter(|at| *at < END_MS);
     at_ms.ok_or_else(|| CmdError::invalid_expire(cx.command_name()))
 }
 

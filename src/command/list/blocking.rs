@@ -114,12 +114,13 @@ fn blmpop(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     take.wait(cx, args, Type::List, deadline_ms)
 }
 
-/// Moves an element, or waits for one.
+/// Moves an element, or waits for one. `named_ends`: whether the words name the ends; those that are told do as well.
 fn move_or_wait(
     cx: &mut Ctx<'_>,
     [from, to]: [Key<'_>; 2],
     [take, put]: [End; 2],
     deadline_ms: Option<u64>,
+    named_ends: bool,
 ) -> Outcome {
     if cx.db.read_to_change::<List>(from)?.is_none() {
         return Ok(wait(cx, Type::List, std::iter::once(from.bytes), deadline_ms).unwrap_or_else(|| {
@@ -128,7 +129,11 @@ fn move_or_wait(
         }));
     }
     let name = |end: End| -> &[u8] { if end == End::Left { b"LEFT" } else { b"RIGHT" } };
-    cx.effects.replace(&[b"LMOVE", from.bytes, to.bytes, name(take), name(put)]);
+    if named_ends {
+        cx.effects.replace(&[b"LMOVE", from.bytes, to.bytes, name(take), name(put)]);
+    } else {
+        cx.effects.replace(&[b"RPOPLPUSH", from.bytes, to.bytes]);
+    }
     move_element(cx, from, to, take, put)
 }
 
@@ -136,11 +141,11 @@ fn blmove(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let (from, to) = (args.key()?, args.key()?);
     let (take, put) = (end_of(args)?, end_of(args)?);
     let deadline_ms = args.timeout(cx.now)?;
-    move_or_wait(cx, [from, to], [take, put], deadline_ms)
+    move_or_wait(cx, [from, to], [take, put], deadline_ms, true)
 }
 
 fn brpoplpush(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let (from, to) = (args.key()?, args.key()?);
     let deadline_ms = args.timeout(cx.now)?;
-    move_or_wait(cx, [from, to], [End::Right, End::Left], deadline_ms)
+    move_or_wait(cx, [from, to], [End::Right, End::Left], deadline_ms, false)
 }

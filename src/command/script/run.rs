@@ -8,8 +8,8 @@ use crate::command::access;
 use crate::command::args::Args;
 use crate::command::ctx::{Ctx, Flow, Outcome};
 use crate::command::error::CmdError;
-use crate::command::execute;
 use crate::command::table::{Row, flag};
+use crate::command::{execute, gate};
 use crate::resp::{Argv, Proto};
 use crate::script::{Found, Host, Interrupt, Kind, RunName, Running, flags, write_value};
 use crate::stats::Hidden;
@@ -176,7 +176,15 @@ impl ScriptHost<'_, '_, '_> {
             let denial = access::denial(self.cx.session.user_name(), row, argv, denied, false);
             return Some(Cow::Owned([b"NOPERM ACL failure in script: ", &*denial].concat()));
         }
-        self.out_of_place(row).map(|text| Cow::Borrowed(text.as_bytes()))
+        let fault = if row.command.is(flag::WRITE) && !self.has_written() { gate::disk_fault(self.cx) } else { None };
+        match (self.out_of_place(row), fault) {
+            (None, Some(fault)) => Some(Cow::Owned(fault.as_bytes().to_vec())),
+            (text, _) => text.map(|text| Cow::Borrowed(text.as_bytes())),
+        }
+    }
+
+    fn has_written(&self) -> bool {
+        self.cx.scripts.running.as_ref().is_some_and(|running| running.wrote)
     }
 
     /// Why no script may run such a command.
@@ -198,8 +206,7 @@ impl ScriptHost<'_, '_, '_> {
             return Some("ERR Write commands are not allowed from read-only scripts.");
         }
         // A script that has written may go on: half of it would be worse.
-        let wrote = self.cx.scripts.running.as_ref().is_some_and(|running| running.wrote);
-        if command.is(flag::DENYOOM) && !self.rights.grows && !wrote {
+        if command.is(flag::DENYOOM) && !self.rights.grows && !self.has_written() {
             return Some("OOM command not allowed when used memory > 'maxmemory'.");
         }
         None

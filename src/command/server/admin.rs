@@ -122,9 +122,16 @@ fn shutdown(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         }
     }
     if abort {
-        let alone = how == Shutdown::default();
-        // An end waits for nothing that could be given up: it is over before the next command.
-        return Err(if alone { CmdError::text("ERR No shutdown in progress.") } else { CmdError::SYNTAX });
+        if how != Shutdown::default() {
+            return Err(CmdError::SYNTAX);
+        }
+        // Only a signal's wish waits; the end that a command asks for is over before the next command.
+        if cx.facts.end_signal.take().is_none() {
+            return Err(CmdError::text("ERR No shutdown in progress."));
+        }
+        log::warn!("Shutdown manually aborted.");
+        cx.reply.ok();
+        return Ok(Flow::Done);
     }
     if cx.stats.persistence.loading.is_some() {
         // Half of the data must not take the place of the whole.

@@ -140,9 +140,6 @@ type Failure = (&'static str, String);
 /// Does what may fail, the sockets last: they are as before when they fail.
 fn apply(cx: &mut Ctx<'_>, before: &Config, changed: &[&'static str]) -> Result<(), Failure> {
     let has = |name: &str| changed.contains(&name);
-    if has("appendonly") && cx.config.appendonly {
-        return Err(("appendonly", "Unable to turn on AOF: this version keeps no log yet".into()));
-    }
     if has("maxclients") && cx.config.maxclients > before.maxclients {
         raise_limit(cx.config.maxclients)?;
     }
@@ -249,6 +246,7 @@ fn rewrite(cx: &mut Ctx<'_>, _args: &mut Args<'_>) -> Outcome {
 
 fn resetstat(cx: &mut Ctx<'_>, _args: &mut Args<'_>) -> Outcome {
     cx.stats.reset();
+    cx.scripts.reset_stats();
     let book = &mut cx.db.space.book;
     book.counters = Default::default();
     if let Some(thread) = &mut book.lazyfree {

@@ -6,7 +6,7 @@ use super::persistence;
 use crate::base::clock::lru_idle_secs;
 use crate::base::number;
 use crate::command::args::Args;
-use crate::command::ctx::{Ctx, Flow, Outcome};
+use crate::command::ctx::{Ask, Ctx, Flow, Outcome};
 use crate::command::error::CmdError;
 use crate::command::table::{Arg, Command, flag};
 use crate::config::Rewrite;
@@ -81,6 +81,7 @@ const SUBS: &[Sub] = &[
     sub("htstats", (1, 2), "HTSTATS <db> [FULL]", "Sizes of a database's tables.", htstats),
     sub("htstats-key", (1, 2), "HTSTATS-KEY <key> [FULL]", "Sizes of a value's table.", htstats_key),
     sub("listpack", (1, 1), "LISTPACK <key>", "Writes a packed value's elements into the log.", listpack_elements),
+    sub("loadaof", (0, 0), "LOADAOF", "Writes what the log has still to take, and reads it anew.", load_log),
     sub("log", (1, 1), "LOG <text>", "Writes a text into the log.", log_text),
     sub("object", (1, 2), "OBJECT <key> [FAST]", "How a value is kept.", object),
     sub("oom", (0, 0), "OOM", "Ends as if memory could not be had.", |_, _| crash::out_of_memory()),
@@ -257,7 +258,7 @@ fn reload(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     }
     match persistence::load_now(cx.config, &cx.facts.vault, cx.db.space, cx.stats, cx.now, merge) {
         Ok(Some(loaded)) => {
-            if crate::command::adopt_libraries(cx.scripts, &loaded.libraries, merge).is_err() {
+            if crate::command::adopt_libraries(cx.scripts, cx.stats, &loaded.libraries, merge).is_err() {
                 return Err(CmdError::text("ERR Error trying to load the RDB dump"));
             }
             log::warn!("DB reloaded by DEBUG RELOAD");
@@ -299,7 +300,7 @@ fn table_text(stats: TableStats) -> String {
 
 fn htstats_key(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let key = args.key()?;
-    let entry = cx.db.peek(key).ok_or(CmdError::NO_SUCH_KEY)?;
+    let entry = cx.db.as_it_stands(key).ok_or(CmdError::NO_SUCH_KEY)?;
     let stats = match entry.big() {
         Some(Big::Set(table)) => table.stats(),
         Some(Big::Hash(table)) => table.stats(),
@@ -534,6 +535,12 @@ fn sds_len(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         if entry.big().is_some() { value_len } else { 0 }
     );
     cx.reply.simple(&text);
+    Ok(Flow::Done)
+}
+
+/// The server does it when the command has ended, and replies.
+fn load_log(cx: &mut Ctx<'_>, _args: &mut Args<'_>) -> Outcome {
+    cx.asks.push(Ask::ReloadLog(cx.session.conn));
     Ok(Flow::Done)
 }
 

@@ -1,6 +1,7 @@
 //! Commands about the server itself: what it is, how it does, how it is set.
 
 pub(super) mod admin;
+pub mod append_log;
 pub(super) mod command;
 pub(super) mod config;
 pub(super) mod debug;

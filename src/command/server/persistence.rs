@@ -92,7 +92,7 @@ fn bgsave(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     if cx.facts.saving.is_some() {
         return Err(ALREADY);
     }
-    if is_rewriting(cx.db.space, cx.facts) {
+    if is_rewriting(cx.db.space, cx.facts) || cx.facts.log.rewrite_wanted {
         if !schedule {
             return Err(REWRITING);
         }
@@ -184,7 +184,8 @@ pub fn save_options(config: &Config, stats: &Stats, now: Now) -> SaveOptions {
         },
         now,
         used_bytes: alloc::used_bytes() as u64,
-        libraries: stats.persistence.libraries.clone(),
+        log_base: false,
+        libraries: stats.persistence.libraries.values().cloned().collect(),
     }
 }
 
@@ -242,6 +243,7 @@ fn begin(
         options: save_options(config, stats, now),
         sizes: sizes.collect(),
         key_delay: Duration::from_micros(u64::try_from(config.rdb_key_save_delay).unwrap_or(0)),
+        script: None,
     };
     let (snapshot, sink) = Snapshot::begin(plan, facts.vault.clone())
         .inspect_err(|error| log::warn!("Can't save in background: {error}"))?;
@@ -336,11 +338,11 @@ pub fn is_save_due(config: &Config, space: &Keyspace, stats: &Stats, now: Now) -
 pub fn save_now(config: &Config, vault: &Vault, space: &mut Keyspace, stats: &mut Stats, now: Now) -> io::Result<()> {
     let path = config.dbfilename.path();
     let saved = rdb::save(space, path, vault, &save_options(config, stats, now));
-    stats.persistence.last_save_ok = saved.is_ok();
     match saved {
         Ok(bytes) => {
             log::info!("DB saved on disk: {}, {bytes} bytes", path.display());
             stats.persistence.saves += 1;
+            stats.persistence.last_save_ok = true;
             stats.persistence.last_save_secs = now.unix_secs();
             space.book.dirty = 0;
             Ok(())
@@ -420,7 +422,6 @@ impl Load {
         log::info!("DB loaded from disk: {:.3} seconds", self.begun.elapsed().as_secs_f64());
         let persistence = &mut stats.persistence;
         (persistence.load_keys, persistence.load_expired) = (loaded.keys, loaded.expired);
-        persistence.libraries.clone_from(&loaded.libraries);
         Ok(Some(loaded))
     }
 }

@@ -148,7 +148,7 @@ fn claiming(
     (name, consumer): (&[u8], &[u8]),
     work: impl FnOnce(&mut Claiming<'_>, &mut Group, &Log, &mut Reply<'_>),
 ) -> Result<(), CmdError> {
-    let (now_ms, keep_words) = (cx.now.unix_ms.0, cx.effects.wanted);
+    let (now_ms, keep_words) = (cx.now.wall_ms(), cx.effects.wanted);
     let Some(mut edit) = cx.db.edit::<Stream>(key, Missing::Skip)? else { return Ok(()) };
     let mut stream = edit.value();
     let Some((group, log)) = stream.group_and_log(name) else { return Ok(()) };
@@ -186,7 +186,7 @@ pub fn xclaim(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         ids.push(id);
         args.bytes()?;
     }
-    let (claim, last_id) = options(args, min_idle_ms, cx.now.unix_ms.0)?;
+    let (claim, last_id) = options(args, min_idle_ms, cx.now.wall_ms())?;
     claiming(cx, key, (name, consumer), |claiming, group, log, reply| {
         let moved = last_id.is_some_and(|last_id| last_id > group.last_id);
         group.last_id = last_id.unwrap_or_default().max(group.last_id);
@@ -217,7 +217,7 @@ pub fn xautoclaim(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     cx.db.entry(key);
     let min_idle_ms = option_int(args, "min-idle-time", "XAUTOCLAIM")?.max(0);
     let start = parse_start(args.bytes()?)?;
-    let delivered_ms = cx.now.unix_ms.0;
+    let delivered_ms = cx.now.wall_ms();
     let mut claim = Claim { min_idle_ms, delivered_ms, retry_count: None, force: false, just_id: false };
     let mut count = DEFAULT_COUNT;
     while args.more() {

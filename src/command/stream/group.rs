@@ -198,7 +198,7 @@ fn destroy(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
 
 fn create_consumer(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let (key, name, consumer) = (args.key()?, args.bytes()?, args.bytes()?);
-    let now_ms = cx.now.unix_ms.0;
+    let now_ms = cx.now.wall_ms();
     let mut edit = cx.db.edit::<Stream>(key, Missing::Skip)?.ok_or(NEEDS_KEY)?;
     let mut stream = edit.value();
     let group = stream.group_mut(name).ok_or_else(|| missing_group(key, name))?;

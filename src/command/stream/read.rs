@@ -277,7 +277,7 @@ fn read_stream(
     wanted: Wanted,
     served: &mut Served,
 ) -> Result<(), CmdError> {
-    let (now_ms, db) = (cx.now.unix_ms.0, cx.db.index);
+    let (now_ms, db) = (cx.now.wall_ms(), cx.db.index);
     let Some(mut edit) = cx.db.edit::<Stream>(key, Missing::Skip)? else { return Ok(()) };
     let mut stream = edit.value();
     let Some((group, log)) = stream.group_and_log(name) else { return Ok(()) };

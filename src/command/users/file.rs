@@ -107,7 +107,7 @@ fn read_users(acl: &Acl, vault: &Vault, path: &Path) -> Result<Option<Vec<User>>
 }
 
 fn write_users<'a>(vault: &Vault, path: &Path, users: impl Iterator<Item = &'a Rc<User>>) -> io::Result<()> {
-    let temporary = format!("temp-{}-{}", std::process::id(), path.file_name().unwrap_or_default().display());
+    let temporary = format!("temp-{}-{}", std::process::id(), path.file_name().unwrap_or_default().to_string_lossy());
     let mut replacement = Replacement::begin(vault, FileKind::Users, path, &temporary)?;
     let written = replacement.file().append(&Acl::text_of(users));
     written.and_then(|()| replacement.commit())

@@ -30,6 +30,8 @@ const TRUST_BYTES: usize = 1 << 20;
 const BATCH: usize = 256;
 /// Batches that may wait to be put in.
 const BATCHES: usize = 16;
+/// From this size on a thread is worth its start, bytes.
+const THREAD_FROM_BYTES: u64 = 1 << 20;
 /// Longest key, bytes: what a request may bear.
 const MAX_KEY_BYTES: usize = 512 << 20;
 
@@ -529,6 +531,16 @@ fn parser(space: &Keyspace, file: ReadFile, options: LoadOptions) -> Parser<File
 /// # Errors
 /// What is wrong with the file; the databases hold what was read before that.
 pub fn load(space: &mut Keyspace, file: ReadFile, options: LoadOptions) -> Result<Loaded, Fault> {
+    if file.len < THREAD_FROM_BYTES {
+        let mut keys = 0;
+        let loaded = parser(space, file, options).file(&mut |batch| {
+            let mut view = space.view(DbIndex(batch.db), options.now);
+            keys += batch.entries.len() as u64;
+            let is_new = batch.entries.into_iter().all(|(hash, entry)| view.settle(hash, entry, options.merge));
+            if is_new { Ok(()) } else { Err(Fault::Corrupt { offset: batch.offset, what: TWICE }) }
+        })?;
+        return Ok(Loaded { keys, ..loaded });
+    }
     let mut loader = Loader::begin(space, file, options)?;
     loop {
         if let Some(loaded) = loader.step(space, LoadBudget::ALL)? {

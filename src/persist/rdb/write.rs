@@ -56,6 +56,8 @@ pub struct SaveOptions {
     pub now: Now,
     /// Bytes in use.
     pub used_bytes: u64,
+    /// Whether it is the base of a log.
+    pub log_base: bool,
     /// Libraries of functions, as they were loaded.
     pub libraries: Vec<Box<[u8]>>,
 }
@@ -138,7 +140,7 @@ impl<'f> Writer<'f> {
         writer.aux(b"redis-bits", &number(i64::from(usize::BITS)));
         writer.aux(b"ctime", &number(options.now.unix_secs()));
         writer.aux(b"used-mem", &number(i64::try_from(options.used_bytes).unwrap_or(i64::MAX)));
-        writer.aux(b"aof-base", b"0");
+        writer.aux(b"aof-base", if options.log_base { b"1" } else { b"0" });
         for library in &options.libraries {
             writer.encoder.byte(opcode::FUNCTION2);
             writer.encoder.string(library);

@@ -4,7 +4,7 @@
 //! version); its place is filled with zeros meanwhile. So each record is sealed once.
 
 use super::{CHUNK_BYTES, Cipher, HEADER_BYTES, Keyring, LAST, MORE, PART_BYTES, RECORD_EXTRA_BYTES};
-use crate::persist::storage::WriteFile;
+use crate::persist::storage::{SyncFile, WriteFile};
 use crate::persist::vault::FileKind;
 use std::io;
 
@@ -156,5 +156,10 @@ impl WriteFile for SealedWriter {
             FileKind::Snapshot | FileKind::Log => self.guard(Self::flush)?,
         }
         self.file.sync()
+    }
+
+    fn syncer(&self) -> io::Result<Box<dyn SyncFile>> {
+        // What is held back is no part of what was written; a log holds nothing back.
+        self.file.syncer()
     }
 }

@@ -1,0 +1,589 @@
+//! The files of the log and what happens to them: writing, syncing, a new part, a new base, and the way out when the disk
+//! fails. Knows no thread, no command and no clock.
+//!
+//! ```text
+//! bytes -> batch = [#TS] bytes [#CRC]  --one write-->  last increment        kept in memory until a sync succeeds
+//! a write or sync fails:  the file is never touched again; what is kept goes into a new increment, which is synced and
+//!                         put into the manifest together with the length up to which the old one counts
+//! ```
+//!
+//! Invariant: on the disk there is at every moment a manifest whose parts hold, in order and once, all that was reported as
+//! durable, and perhaps some of what came right after it.
+
+use super::manifest::{Manifest, Part};
+use super::scan::{checksum_line, time_line};
+use crate::base::crc::Crc64;
+use crate::persist::storage::{SyncFile, WriteFile};
+use crate::persist::vault::{FileKind, Vault};
+use std::collections::VecDeque;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Bytes after which a checksum is written.
+const CHECKSUM_EVERY_BYTES: u64 = 4096;
+
+/// Where a log is, and how it is called.
+#[derive(Clone)]
+pub struct Place {
+    /// Its files.
+    pub vault: Vault,
+    /// Its folder, whole: the process may change its own.
+    pub folder: PathBuf,
+    /// First part of its files' names.
+    pub name: String,
+}
+
+impl Place {
+    /// The path of a file of the log.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// The name of the list of parts.
+    pub fn manifest_name(&self) -> String {
+        format!("{}.manifest", self.name)
+    }
+
+    /// Puts a list of parts in the place of the one that is there.
+    ///
+    /// # Errors
+    /// The system's; then either list may be there.
+    pub fn write_manifest(&self, manifest: &Manifest) -> io::Result<()> {
+        let target = self.path(&self.manifest_name());
+        let temporary = self.path(&format!("temp-{}", self.manifest_name()));
+        let mut file = self.vault.create(&temporary, FileKind::Manifest)?;
+        file.append(&manifest.to_text())?;
+        file.sync()?;
+        self.vault.storage().rename(&temporary, &target)?;
+        self.vault.storage().sync_folder(&self.folder)
+    }
+
+    /// Whether a file that was closed may be written on, or cut. A sealed one never is.
+    pub fn may_reopen(&self, name: &str) -> bool {
+        !self.vault.is_sealing() && self.vault.is_sealed(&self.path(name)).is_ok_and(|sealed| !sealed)
+    }
+
+    fn remove(&self, name: &str) {
+        match self.vault.storage().remove(&self.path(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                log::warn!("The file {name} of the append-only log can't be removed: {error}");
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The increment that is written.
+struct Open {
+    file: Box<dyn WriteFile>,
+    len: u64,
+    crc: Crc64,
+    /// Bytes without a checksum behind them.
+    unsummed: u64,
+    /// Its length before what is kept in memory.
+    clean_len: u64,
+    last_secs: Option<i64>,
+}
+
+impl Open {
+    fn new(file: Box<dyn WriteFile>) -> Open {
+        Open { file, len: 0, crc: Crc64::default(), unsummed: 0, clean_len: 0, last_secs: None }
+    }
+
+    /// Bytes, and a checksum behind them if it is time for one.
+    /// How many of them are no checksum.
+    fn batch(&mut self, mut bytes: Vec<u8>, secs: Option<i64>) -> (Vec<u8>, usize) {
+        if let Some(secs) = secs.filter(|_| !bytes.is_empty() && self.last_secs != secs) {
+            self.last_secs = Some(secs);
+            let mut stamped = time_line(secs);
+            stamped.append(&mut bytes);
+            bytes = stamped;
+        }
+        self.crc.update(&bytes);
+        self.unsummed += bytes.len() as u64;
+        let data_len = bytes.len();
+        if self.unsummed >= CHECKSUM_EVERY_BYTES {
+            self.sum_up(&mut bytes);
+        }
+        (bytes, data_len)
+    }
+
+    fn sum_up(&mut self, bytes: &mut Vec<u8>) {
+        let start = bytes.len();
+        checksum_line(&self.crc, bytes);
+        self.crc.update(&bytes[start..]);
+        self.unsummed = 0;
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.append(bytes)?;
+        self.len += bytes.len() as u64;
+        Ok(())
+    }
+}
+
+/// A batch that is not on the disk for certain.
+struct Kept {
+    bytes: Vec<u8>,
+    /// How many of them are no checksum.
+    data_len: usize,
+    /// Offset in the stream behind it.
+    end: u64,
+}
+
+/// A sync that is done beside the writing.
+pub struct Sync {
+    file: Box<dyn SyncFile>,
+    end: u64,
+    file_end: u64,
+    increment: u64,
+}
+
+impl Sync {
+    /// Does it.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn run(&mut self) -> io::Result<()> {
+        self.file.sync()
+    }
+}
+
+/// What the last increment is reopened with.
+pub struct Tail {
+    /// Its length, bytes; what is behind is cut off.
+    pub len: u64,
+    /// The checksum of those.
+    pub crc: Crc64,
+}
+
+/// A log that is written.
+pub struct Log {
+    place: Place,
+    manifest: Manifest,
+    open: Option<Open>,
+    /// The increment is not in the list yet: the log is being turned on.
+    unlisted: bool,
+    /// Why writing has stopped.
+    fault: Option<io::Error>,
+    kept: VecDeque<Kept>,
+    kept_bytes: usize,
+    /// Whether what was written is kept until it is synced.
+    pub keeps: bool,
+    /// Whether the time is written.
+    pub timestamps: bool,
+    written: u64,
+    durable: u64,
+    /// Bytes of all parts but the open one.
+    closed_bytes: u64,
+    base_bytes: u64,
+}
+
+impl Log {
+    /// A log of these parts, from this offset of the stream on; nothing is open yet.
+    pub fn new(place: Place, manifest: Manifest, offset: u64) -> Log {
+        Log {
+            place,
+            manifest,
+            open: None,
+            unlisted: false,
+            fault: None,
+            kept: VecDeque::new(),
+            kept_bytes: 0,
+            keeps: true,
+            timestamps: false,
+            written: offset,
+            durable: offset,
+            closed_bytes: 0,
+            base_bytes: 0,
+        }
+    }
+
+    /// Offset of the stream up to which all is with the kernel.
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Offset up to which all is on the disk.
+    pub fn durable(&self) -> u64 {
+        self.durable
+    }
+
+    /// Why writing has stopped.
+    pub fn fault(&self) -> Option<&io::Error> {
+        self.fault.as_ref()
+    }
+
+    /// The parts.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Bytes of all parts together.
+    pub fn bytes(&self) -> u64 {
+        self.closed_bytes + self.open.as_ref().map_or(0, |open| open.len)
+    }
+
+    /// Bytes of the base and what came with it.
+    pub fn base_bytes(&self) -> u64 {
+        self.base_bytes
+    }
+
+    /// Bytes in memory that are not on the disk for certain.
+    pub fn kept_bytes(&self) -> usize {
+        self.kept_bytes
+    }
+
+    /// Whether its first base is not there yet.
+    pub fn is_unlisted(&self) -> bool {
+        self.unlisted
+    }
+
+    /// Says how long the parts are that are not open.
+    pub fn set_sizes(&mut self, closed_bytes: u64, base_bytes: u64) {
+        (self.closed_bytes, self.base_bytes) = (closed_bytes, base_bytes);
+    }
+
+    /// Goes on writing the last increment, if that may be; else begins one.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn open_last(&mut self, tail: Option<Tail>) -> io::Result<()> {
+        let last =
+            self.manifest.increments.last().filter(|part| part.len.is_none() && self.place.may_reopen(&part.name));
+        match (last, tail) {
+            (Some(part), Some(tail)) => {
+                log::info!("Opening AOF incr file {} on server start", part.name);
+                let mut file = self.place.vault.storage().reopen(&self.place.path(&part.name), tail.len)?;
+                // Of what another process wrote nobody knows whether it is on the disk.
+                file.sync()?;
+                let mut open = Open::new(file);
+                (open.len, open.clean_len, open.crc) = (tail.len, tail.len, tail.crc);
+                self.closed_bytes = self.closed_bytes.saturating_sub(tail.len);
+                self.open = Some(open);
+                Ok(())
+            }
+            _ => {
+                let name = self.manifest.next_increment(&self.place.name).name;
+                log::info!("Creating AOF incr file {name} on server start");
+                self.begin_increment()
+            }
+        }
+    }
+
+    /// A new increment, empty, on the disk and in the list.
+    fn begin_increment(&mut self) -> io::Result<()> {
+        let mut manifest = self.manifest.clone();
+        let part = manifest.begin_increment(&self.place.name);
+        let mut file = self.place.vault.create(&self.place.path(&part.name), FileKind::Log)?;
+        file.sync()?;
+        self.place.write_manifest(&manifest)?;
+        self.manifest = manifest;
+        self.closed_bytes += self.open.as_ref().map_or(0, |open| open.len);
+        self.open = Some(Open::new(file));
+        Ok(())
+    }
+
+    /// Begins a file that becomes the first increment when the base is there.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn open_unlisted(&mut self) -> io::Result<()> {
+        self.place.vault.storage().make_folder(&self.place.folder)?;
+        let file = self.place.vault.create(&self.place.path(&self.unlisted_name()), FileKind::Log)?;
+        self.open = Some(Open::new(file));
+        self.unlisted = true;
+        Ok(())
+    }
+
+    fn unlisted_name(&self) -> String {
+        format!("temp-{}.incr", self.place.name)
+    }
+
+    /// Writes the stream's next bytes, which end at the offset `end`. Only whole units. `secs` is the time, Unix seconds.
+    ///
+    /// # Errors
+    /// The system's, now or before; the bytes are kept, and go to the disk with `recover`.
+    pub fn append(&mut self, bytes: Vec<u8>, end: u64, secs: i64) -> io::Result<()> {
+        let secs = self.timestamps.then_some(secs);
+        let Some(open) = self.open.as_mut().filter(|_| self.fault.is_none()) else {
+            let data_len = bytes.len();
+            self.keep(bytes, data_len, end);
+            return Err(self.fault_again());
+        };
+        let (batch, data_len) = open.batch(bytes, secs);
+        let result = open.append(&batch);
+        let file_end = open.len;
+        match result {
+            Ok(()) => {
+                self.written = end;
+                if self.keeps && !self.unlisted {
+                    self.keep(batch, data_len, end);
+                } else if self.kept.is_empty() {
+                    open.clean_len = file_end;
+                }
+                Ok(())
+            }
+            Err(error) => {
+                self.keep(batch, data_len, end);
+                Err(self.failed("Error writing to the AOF file", error))
+            }
+        }
+    }
+
+    fn keep(&mut self, bytes: Vec<u8>, data_len: usize, end: u64) {
+        self.kept_bytes += bytes.len();
+        self.kept.push_back(Kept { bytes, data_len, end });
+    }
+
+    fn fault_again(&self) -> io::Error {
+        self.fault.as_ref().map_or_else(
+            || io::Error::other("the log is not open"),
+            |fault| {
+                fault.raw_os_error().map_or_else(|| io::Error::other(fault.to_string()), io::Error::from_raw_os_error)
+            },
+        )
+    }
+
+    #[cold]
+    fn failed(&mut self, what: &str, error: io::Error) -> io::Error {
+        log::warn!("{what}: {error}");
+        self.fault = Some(error);
+        self.fault_again()
+    }
+
+    /// Up to `end` all is on the disk.
+    fn synced(&mut self, end: u64, file_end: u64) {
+        self.durable = self.durable.max(end);
+        while self.kept.front().is_some_and(|kept| kept.end <= end) {
+            self.kept_bytes -= self.kept.pop_front().map_or(0, |kept| kept.bytes.len());
+        }
+        if let Some(open) = &mut self.open {
+            open.clean_len = open.clean_len.max(file_end);
+        }
+    }
+
+    /// Puts on the disk what was written.
+    ///
+    /// # Errors
+    /// The system's, now or before; what is kept goes to the disk with `recover`.
+    pub fn sync(&mut self) -> io::Result<()> {
+        let Some(open) = self.open.as_mut().filter(|_| self.fault.is_none()) else { return Err(self.fault_again()) };
+        let (result, file_end) = (open.file.sync(), open.len);
+        match result {
+            Ok(()) => {
+                self.synced(self.written, file_end);
+                Ok(())
+            }
+            Err(error) => Err(self.failed("Fail to fsync the AOF file", error)),
+        }
+    }
+
+    /// A sync to be done while writing goes on; `None` if there is nothing to sync.
+    pub fn begin_sync(&mut self) -> Option<Sync> {
+        let open = self.open.as_ref().filter(|_| self.fault.is_none() && self.durable < self.written)?;
+        match open.file.syncer() {
+            Ok(file) => {
+                Some(Sync { file, end: self.written, file_end: open.len, increment: self.manifest.increment_seq })
+            }
+            Err(error) => {
+                self.failed("Fail to fsync the AOF file", error);
+                None
+            }
+        }
+    }
+
+    /// That sync is done. `run`: how it ended.
+    pub fn end_sync(&mut self, sync: &Sync, run: io::Result<()>) {
+        // Of another file nothing is left to be said: it was synced when the new one began, or given up.
+        if sync.increment != self.manifest.increment_seq || self.fault.is_some() {
+            return;
+        }
+        match run {
+            Ok(()) => self.synced(sync.end, sync.file_end),
+            Err(error) => {
+                self.failed("Fail to fsync the AOF file", error);
+            }
+        }
+    }
+
+    /// Writes the checksum of what has none behind it yet.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn sum_up(&mut self) -> io::Result<()> {
+        let Some(open) = self.open.as_mut().filter(|open| self.fault.is_none() && open.unsummed > 0) else {
+            return Ok(());
+        };
+        let mut line = Vec::new();
+        open.sum_up(&mut line);
+        let result = open.append(&line);
+        if result.is_ok() && !self.keeps {
+            open.clean_len = open.len;
+        }
+        result.map_err(|error| self.failed("Error writing to the AOF file", error))
+    }
+
+    /// What is written from now on goes into a new increment; all before is on the disk then.
+    ///
+    /// # Errors
+    /// The system's; the old increment is the last one still.
+    pub fn next_increment(&mut self) -> io::Result<()> {
+        self.end_increment()?;
+        self.begin_increment()
+    }
+
+    /// Nothing more is written to the open increment.
+    fn end_increment(&mut self) -> io::Result<()> {
+        self.sum_up()?;
+        let finished = self.open.as_mut().map_or(Ok(()), |open| open.file.finish());
+        if let Err(error) = finished {
+            return Err(self.failed("Error writing to the AOF file", error));
+        }
+        self.sync()
+    }
+
+    /// New files are made through this door.
+    pub fn set_vault(&mut self, vault: Vault) {
+        self.place.vault = vault;
+    }
+
+    /// After a failure: what is kept goes into a new increment, and writing goes on there.
+    ///
+    /// # Errors
+    /// The system's; nothing has changed, and it can be tried again.
+    pub fn recover(&mut self) -> io::Result<()> {
+        if self.fault.is_none() {
+            return Ok(());
+        }
+        let mut manifest = self.manifest.clone();
+        let old = manifest.increments.last_mut().map(|part| {
+            part.len = Some(self.open.as_ref().map_or(0, |open| open.clean_len));
+            part.clone()
+        });
+        let part = manifest.begin_increment(&self.place.name);
+        let path = self.place.path(&part.name);
+        let mut open = Open::new(self.place.vault.create(&path, FileKind::Log)?);
+        let mut bytes = Vec::with_capacity(self.kept_bytes + 32);
+        self.kept.iter().for_each(|kept| bytes.extend_from_slice(&kept.bytes[..kept.data_len]));
+        let end = self.kept.back().map_or(self.written, |kept| kept.end);
+        let (mut batch, _) = open.batch(bytes, None);
+        if open.unsummed > 0 {
+            open.sum_up(&mut batch);
+        }
+        if let Err(error) = open.append(&batch).and_then(|()| open.file.sync()) {
+            self.place.remove(&part.name);
+            return Err(error);
+        }
+        // If this fails the new list may be there all the same: its file must stay.
+        self.place.write_manifest(&manifest)?;
+        self.closed_bytes += old.as_ref().and_then(|part| part.len).unwrap_or(0);
+        self.manifest = manifest;
+        self.fault = None;
+        let len = open.len;
+        self.open = Some(open);
+        self.kept.clear();
+        self.kept_bytes = 0;
+        self.written = end;
+        self.synced(end, len);
+        if let Some(old) = old {
+            self.shorten(&old);
+        }
+        log::warn!("AOF write error looks solved, Redis can write again.");
+        Ok(())
+    }
+
+    /// Cuts an increment to the length that counts, for readers that do not know of it. The list says it as well.
+    fn shorten(&self, part: &Part) {
+        let Some(len) = part.len.filter(|_| self.place.may_reopen(&part.name)) else { return };
+        if let Err(error) = self.place.vault.storage().reopen(&self.place.path(&part.name), len) {
+            log::warn!("The AOF file {} can't be cut to its {len} bytes that count: {error}", part.name);
+        }
+    }
+
+    /// The name and number that the next base is to have.
+    pub fn next_base(&self, rdb: bool) -> Part {
+        self.manifest.next_base(&self.place.name, rdb)
+    }
+
+    /// The number of the open increment.
+    pub fn increment_seq(&self) -> u64 {
+        self.manifest.increment_seq
+    }
+
+    /// A new base is on the disk, of the state at the beginning of the increment `first_kept`: the list names it, and what it
+    /// holds goes. `keep_history`: the old files stay.
+    ///
+    /// # Errors
+    /// The system's; the old base is the base still.
+    pub fn install_base(&mut self, base: Part, bytes: u64, first_kept: u64, keep_history: bool) -> io::Result<()> {
+        let mut manifest = self.manifest.clone();
+        let mut first_kept = first_kept;
+        if self.unlisted {
+            let part = manifest.begin_increment(&self.place.name);
+            self.sync()?;
+            let storage = self.place.vault.storage();
+            storage.rename(&self.place.path(&self.unlisted_name()), &self.place.path(&part.name))?;
+            first_kept = part.seq;
+        }
+        manifest.replace_base(base, first_kept);
+        // If writing fails the new list may be there all the same: the next base must not take this one's name.
+        self.manifest.base_seq += 1;
+        self.place.write_manifest(&manifest)?;
+        self.manifest = manifest;
+        self.unlisted = false;
+        self.closed_bytes = bytes;
+        if !self.manifest.increments.last().is_some_and(|part| part.seq == first_kept) {
+            // Increments that came while the base was written, after failures of the disk.
+            let closed = self.manifest.increments.iter().filter_map(|part| part.len);
+            self.closed_bytes += closed.sum::<u64>();
+        }
+        self.base_bytes = self.bytes();
+        if !keep_history {
+            self.remove_history();
+        }
+        Ok(())
+    }
+
+    /// Removes the files that are no part any more, and takes them out of the list.
+    pub fn remove_history(&mut self) {
+        if self.manifest.history.is_empty() {
+            return;
+        }
+        let history = std::mem::take(&mut self.manifest.history);
+        history.iter().for_each(|part| self.place.remove(&part.name));
+        if let Err(error) = self.place.write_manifest(&self.manifest) {
+            log::warn!("The AOF manifest can't be written: {error}");
+            self.manifest.history = history;
+        }
+    }
+
+    /// The log is turned off: all is on the disk, and no file stays that is not in the list.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn close(&mut self) -> io::Result<()> {
+        let closed = match self.fault {
+            Some(_) => self.recover(),
+            None if self.open.is_none() => Ok(()),
+            None => self.end_increment(),
+        };
+        self.discard_unlisted();
+        closed
+    }
+
+    /// Gives up a file that is in no list.
+    pub fn discard_unlisted(&mut self) {
+        if std::mem::take(&mut self.unlisted) {
+            let name = self.unlisted_name();
+            log::info!("Removing the temp incr aof file {name} in the background");
+            self.open = None;
+            self.place.remove(&name);
+        }
+    }
+}
+
+/// A folder path made whole.
+pub fn whole(folder: &Path) -> PathBuf {
+    std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned())
+}

@@ -1,0 +1,284 @@
+//! The list of the log's parts, and their names. Knows no disk.
+//!
+//! ```text
+//! file appendonly.aof.1.base.rdb seq 1 type b                what all others build on; at most one
+//! file appendonly.aof.1.incr.aof seq 1 type i                commands, in the order of their numbers
+//! file appendonly.aof.2.incr.aof seq 2 type i length 4711    the same; only its first bytes count
+//! file appendonly.aof.0.incr.aof seq 0 type h                no part any more, to be removed
+//! ```
+//!
+//! A line is pairs of a key and a value; keys that are not known are skipped. A name with blanks or the like is quoted.
+//! `length` is this server's own: a part whose last bytes could not be written or synced, and stand in the next one.
+
+use crate::base::text;
+use std::fmt;
+
+/// Longest line, bytes.
+const MAX_LINE_BYTES: usize = 1024;
+
+/// What a part is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PartKind {
+    /// What all others build on.
+    Base,
+    /// Commands that came after.
+    Increment,
+    /// No part any more.
+    History,
+}
+
+/// One file of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Its name in the log's folder.
+    pub name: String,
+    /// Its number among those of its kind.
+    pub seq: u64,
+    /// What it is for.
+    pub kind: PartKind,
+    /// How many of its bytes count, if not all.
+    pub len: Option<u64>,
+}
+
+/// The parts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Manifest {
+    /// What all others build on.
+    pub base: Option<Part>,
+    /// Commands, in order.
+    pub increments: Vec<Part>,
+    /// What is to be removed.
+    pub history: Vec<Part>,
+    /// Highest number of a base so far.
+    pub base_seq: u64,
+    /// Highest number of an increment so far.
+    pub increment_seq: u64,
+}
+
+/// Why a list can't be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManifestFault {
+    /// Line, from 1; 0 for the list as a whole.
+    pub line: usize,
+    /// What is wrong.
+    pub what: &'static str,
+}
+
+impl fmt::Display for ManifestFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.line > 0 { write!(f, "line {}: {}", self.line, self.what) } else { f.write_str(self.what) }
+    }
+}
+
+const INVALID: &str = "Invalid AOF manifest file format";
+
+impl Manifest {
+    /// Reads a list.
+    ///
+    /// # Errors
+    /// The line at fault.
+    pub fn parse(bytes: &[u8]) -> Result<Manifest, ManifestFault> {
+        if bytes.is_empty() {
+            return Err(ManifestFault { line: 0, what: "Found an empty AOF manifest" });
+        }
+        let mut manifest = Manifest::default();
+        let mut rest = bytes;
+        let mut line = 0;
+        while !rest.is_empty() {
+            line += 1;
+            let fault = |what| ManifestFault { line, what };
+            let end = rest.iter().position(|byte| *byte == b'\n');
+            if end.unwrap_or(rest.len()) >= MAX_LINE_BYTES {
+                return Err(fault("The AOF manifest file contains too long line"));
+            }
+            let end = end.ok_or(fault(INVALID))?;
+            let text = &rest[..end];
+            rest = &rest[end + 1..];
+            if text.first() == Some(&b'#') {
+                continue;
+            }
+            let part = parse_line(text).map_err(fault)?;
+            manifest.add(part).map_err(fault)?;
+        }
+        if line == 0 || (manifest.base.is_none() && manifest.increments.is_empty() && manifest.history.is_empty()) {
+            return Err(ManifestFault { line: 0, what: "Found an empty AOF manifest" });
+        }
+        Ok(manifest)
+    }
+
+    fn add(&mut self, part: Part) -> Result<(), &'static str> {
+        match part.kind {
+            PartKind::Base if self.base.is_some() => return Err("Found duplicate base file information"),
+            PartKind::Base => {
+                self.base_seq = self.base_seq.max(part.seq);
+                self.base = Some(part);
+            }
+            PartKind::History => self.history.push(part),
+            PartKind::Increment => {
+                if part.seq <= self.increment_seq && !self.increments.is_empty() {
+                    return Err("Found a non-monotonic sequence number");
+                }
+                self.increment_seq = part.seq;
+                self.increments.push(part);
+            }
+        }
+        Ok(())
+    }
+
+    /// The list as it is written.
+    pub fn to_text(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        let kinds = [(PartKind::Base, b'b'), (PartKind::History, b'h'), (PartKind::Increment, b'i')];
+        for part in self.base.iter().chain(&self.history).chain(&self.increments) {
+            out.extend_from_slice(b"file ");
+            let name = part.name.as_bytes();
+            if needs_quotes(name) {
+                text::quote_repr(name, &mut out);
+            } else {
+                out.extend_from_slice(name);
+            }
+            out.extend_from_slice(format!(" seq {} type ", part.seq).as_bytes());
+            out.extend(kinds.iter().find(|(kind, _)| *kind == part.kind).map(|(_, letter)| *letter));
+            if let Some(len) = part.len {
+                out.extend_from_slice(format!(" length {len}").as_bytes());
+            }
+            out.push(b'\n');
+        }
+        out
+    }
+
+    /// The next increment, which is then the last one.
+    pub fn begin_increment(&mut self, name: &str) -> Part {
+        let part = self.next_increment(name);
+        self.increment_seq = part.seq;
+        self.increments.push(part.clone());
+        part
+    }
+
+    /// What the next increment will be.
+    pub fn next_increment(&self, name: &str) -> Part {
+        let seq = self.increment_seq + 1;
+        Part { name: format!("{name}.{seq}.incr.aof"), seq, kind: PartKind::Increment, len: None }
+    }
+
+    /// What the next base will be.
+    pub fn next_base(&self, name: &str, rdb: bool) -> Part {
+        let seq = self.base_seq + 1;
+        let form = if rdb { "rdb" } else { "aof" };
+        Part { name: format!("{name}.{seq}.base.{form}"), seq, kind: PartKind::Base, len: None }
+    }
+
+    /// A new base takes the place of the old one and of all increments but those from `first_kept` on.
+    pub fn replace_base(&mut self, base: Part, first_kept: u64) {
+        let (kept, gone) = std::mem::take(&mut self.increments).into_iter().partition(|part| part.seq >= first_kept);
+        self.increments = kept;
+        self.base_seq = base.seq;
+        let old = self.base.replace(base).into_iter().chain::<Vec<Part>>(gone);
+        self.history.extend(old.map(|part| Part { kind: PartKind::History, ..part }));
+    }
+
+    /// All parts that make up the data, in order.
+    pub fn parts(&self) -> impl Iterator<Item = &Part> {
+        self.base.iter().chain(&self.increments)
+    }
+}
+
+fn parse_line(line: &[u8]) -> Result<Part, &'static str> {
+    let words = text::split_args(line).map_err(|_| INVALID)?;
+    if words.len() < 6 || words.len() % 2 != 0 {
+        return Err(INVALID);
+    }
+    let (mut name, mut seq, mut kind, mut len) = (None, None, None, None);
+    for pair in words.chunks_exact(2) {
+        let value = std::str::from_utf8(&pair[1]).map_err(|_| INVALID)?;
+        match pair[0].to_ascii_lowercase().as_slice() {
+            b"file" if value.contains('/') => return Err("File can't be a path, just a filename"),
+            b"file" => name = Some(value.to_owned()),
+            b"seq" => seq = value.parse::<u64>().ok(),
+            b"type" => {
+                kind = Some(match value {
+                    "b" => PartKind::Base,
+                    "i" => PartKind::Increment,
+                    "h" => PartKind::History,
+                    _ => return Err("Unknown AOF file type"),
+                });
+            }
+            b"length" => len = Some(value.parse::<u64>().map_err(|_| INVALID)?),
+            _ => {}
+        }
+    }
+    match (name, seq.filter(|seq| *seq > 0), kind) {
+        (Some(name), Some(seq), Some(kind)) if !name.is_empty() && name != "." && name != ".." => {
+            Ok(Part { name, seq, kind, len })
+        }
+        _ => Err(INVALID),
+    }
+}
+
+fn needs_quotes(name: &[u8]) -> bool {
+    name.iter().any(|byte| !byte.is_ascii_graphic() || matches!(byte, b'"' | b'\'' | b'\\'))
+}
+
+/// Whether a file's name is that of a part of the log of this name.
+pub fn is_part_name(file: &str, name: &str) -> bool {
+    let Some(rest) = file.strip_prefix(name).and_then(|rest| rest.strip_prefix('.')) else { return false };
+    let mut words = rest.split('.');
+    let number = words.next().is_some_and(|seq| !seq.is_empty() && seq.bytes().all(|byte| byte.is_ascii_digit()));
+    let forms = [("base", "rdb"), ("base", "aof"), ("incr", "aof")];
+    number
+        && forms.contains(&(words.next().unwrap_or_default(), words.next().unwrap_or_default()))
+        && words.next().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_written_as_it_is_read() {
+        let list = b"file \"a b.aof.1.base.rdb\" seq 1 type b\nfile a.aof.1.incr.aof seq 1 type i length 7\nfile a.aof.3.incr.aof seq 3 type i\n";
+        let manifest = Manifest::parse(list).expect("it is good");
+        assert_eq!(manifest.to_text(), list);
+        assert_eq!((manifest.base_seq, manifest.increment_seq, manifest.increments[0].len), (1, 3, Some(7)));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_list_is_said() {
+        let fault = |text: &str| Manifest::parse(text.as_bytes()).expect_err(text).what;
+        assert_eq!(fault(""), "Found an empty AOF manifest");
+        assert_eq!(fault("file a seq 2 type i\nfile b seq 1 type i\n"), "Found a non-monotonic sequence number");
+        assert_eq!(fault("file a seq 1 type i\n\nfile b seq 2 type i\n"), INVALID);
+        assert_eq!(fault("file a seq 1 type b\nfile b seq 2 type b\n"), "Found duplicate base file information");
+        assert_eq!(fault("file a seq 1 type x\n"), "Unknown AOF file type");
+        assert_eq!(fault("filx a seq 1 type b\n"), INVALID);
+        assert_eq!(fault("file a type i\n"), INVALID);
+        assert_eq!(fault("file a seq 1 type i odd\n"), INVALID);
+        assert_eq!(fault("file a seq 0 type i\n"), INVALID);
+        assert_eq!(fault("file ../a seq 1 type i\n"), "File can't be a path, just a filename");
+        assert_eq!(fault(&"x".repeat(2000)), "The AOF manifest file contains too long line");
+        assert_eq!(fault("file a seq 1 type i"), INVALID);
+    }
+
+    #[test]
+    fn a_new_base_makes_what_it_holds_history() {
+        let mut manifest =
+            Manifest::parse(b"file l.1.base.rdb seq 1 type b\nfile l.1.incr.aof seq 1 type i\n").expect("good");
+        assert_eq!(manifest.begin_increment("l").name, "l.2.incr.aof");
+        let base = manifest.next_base("l", true);
+        manifest.replace_base(base, 2);
+        let text = String::from_utf8(manifest.to_text()).expect("text");
+        assert_eq!(
+            text,
+            "file l.2.base.rdb seq 2 type b\nfile l.1.base.rdb seq 1 type h\nfile l.1.incr.aof seq 1 type h\nfile l.2.incr.aof seq 2 type i\n"
+        );
+        assert_eq!(manifest.increments.len(), 1);
+    }
+
+    #[test]
+    fn names_of_parts_are_known() {
+        assert!(is_part_name("x.aof.12.incr.aof", "x.aof") && is_part_name("x.aof.1.base.rdb", "x.aof"));
+        for other in ["x.aof", "x.aof.manifest", "x.aof.1.incr.rdb", "x.aof..incr.aof", "y.aof.1.incr.aof"] {
+            assert!(!is_part_name(other, "x.aof"), "{other}");
+        }
+    }
+}
