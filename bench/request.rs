@@ -46,8 +46,8 @@ fn server(clock: &Clock) -> Server {
         end_signal: None,
         save_scheduled: false,
         saving: None,
+        log: redstart::command::LogDesk::default(),
         evicting: false,
-        vault: Vault::new(Arc::new(Disk)),
         links: Links::default(),
         startup_used_bytes: 0,
     };

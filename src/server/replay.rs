@@ -261,8 +261,7 @@ impl Server {
         let loaded = rdb::load(&mut self.keyspace, file, options)
             .map_err(|fault| ReplayFault::Snapshot(part.name.clone(), fault))?;
         self.stats.persistence.load_keys = loaded.keys;
-        self.stats.persistence.libraries.clone_from(&loaded.libraries);
-        adopt_libraries(&mut self.scripts, &loaded.libraries, true)
+        adopt_libraries(&mut self.scripts, &mut self.stats, &loaded.libraries, true)
             .map_err(|error| ReplayFault::Library(error.to_string()))?;
         Ok(loaded.bytes)
     }
