@@ -5,7 +5,7 @@
 //! a rule drops what it makes meaningless before it (`+config` drops `-config|set`).
 
 use super::catalog::Catalog;
-use super::pattern::{KeyPattern, Pattern, READ, WRITE};
+use super::pattern::{Head, KeyPattern, Pattern, READ, WRITE, first_bytes};
 use super::rules::{RuleError, has_blanks};
 use crate::base::number;
 
@@ -49,6 +49,8 @@ pub struct Selector {
     said: Vec<Said>,
     all_keys: bool,
     keys: Vec<KeyPattern>,
+    /// The beginnings of `keys`, in the same order.
+    heads: Vec<Head>,
     all_channels: bool,
     channels: Vec<Pattern>,
     /// Databases that may be used; `None` for all.
@@ -66,6 +68,7 @@ impl Selector {
             said: Vec::new(),
             all_keys: false,
             keys: Vec::new(),
+            heads: Vec::new(),
             all_channels,
             channels: Vec::new(),
             databases: None,
@@ -83,7 +86,7 @@ impl Selector {
             b"~*" => self.allow_all_keys(),
             b"&*" => self.allow_all_channels(),
             _ if is("allkeys") => self.allow_all_keys(),
-            _ if is("resetkeys") => (self.all_keys, self.keys) = (false, Vec::new()),
+            _ if is("resetkeys") => (self.all_keys, self.keys, self.heads) = (false, Vec::new(), Vec::new()),
             _ if is("allchannels") => self.allow_all_channels(),
             _ if is("resetchannels") => (self.all_channels, self.channels) = (false, Vec::new()),
             _ if is("allcommands") || is("+@all") => self.set_all_commands(catalog, true),
@@ -108,7 +111,7 @@ impl Selector {
     }
 
     fn allow_all_keys(&mut self) {
-        (self.all_keys, self.keys) = (true, Vec::new());
+        (self.all_keys, self.keys, self.heads) = (true, Vec::new(), Vec::new());
     }
 
     fn allow_all_channels(&mut self) {
@@ -147,7 +150,11 @@ impl Selector {
         }
         match self.keys.iter_mut().find(|known| known.pattern.text() == text) {
             Some(known) => known.rights |= rights,
-            None => self.keys.push(KeyPattern { pattern: Pattern::new(text), rights }),
+            None => {
+                let pattern = Pattern::new(text);
+                self.heads.push(pattern.head());
+                self.keys.push(KeyPattern { pattern, rights });
+            }
         }
         Ok(())
     }
@@ -272,7 +279,12 @@ impl Selector {
     /// Whether a key may be used so; `rights` of 0 asks for any right at all.
     #[inline]
     pub fn admits_key(&self, key: &[u8], rights: u8) -> bool {
-        self.all_keys || self.keys.iter().any(|known| known.rights & rights == rights && known.pattern.matches(key))
+        if self.all_keys {
+            return true;
+        }
+        let first_bytes = first_bytes(key);
+        let fits = |known: &KeyPattern| known.rights & rights == rights && known.pattern.matches(key);
+        self.heads.iter().zip(&self.keys).any(|(head, known)| head.may_match(first_bytes) && fits(known))
     }
 
     /// Whether keys of any name may be used so.

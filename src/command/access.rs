@@ -95,12 +95,15 @@ fn rights_of(flags: u16) -> u8 {
     reads | writes
 }
 
-/// The word of a command's only key, and what it does with it, where that is the same in every request.
+/// The word of a command's only key, and the most that it may do with it.
 #[inline]
-fn only_key(command: &Command) -> Option<(usize, u16)> {
+fn only_key(command: &Command) -> Option<(usize, u8)> {
     let [spec] = command.keys else { return None };
     match (spec.begin, spec.find) {
-        (Begin::At(word), Find::Range { last: 0, .. }) if command.find_keys.is_none() => Some((word, spec.flags)),
+        (Begin::At(word), Find::Range { last: 0, .. }) if spec.flags & kf::NOT_KEY == 0 => {
+            // Where options decide what is done with the key, whoever may do everything with it need not be asked further.
+            Some((word, if command.find_keys.is_some() { READ | WRITE } else { rights_of(spec.flags) }))
+        }
         _ => None,
     }
 }
@@ -148,10 +151,13 @@ impl Asked<'_> {
 
     #[inline]
     fn judge_keys(&mut self, selector: &Selector) -> Result<(), Denied> {
-        if let Some((word, flags)) = only_key(self.row.command) {
-            let fits = |key: &[u8]| flags & kf::NOT_KEY != 0 || selector.admits_key(key, rights_of(flags));
-            let admitted = self.argv.get(word).is_none_or(fits);
-            return if admitted { Ok(()) } else { Err(Denied { what: What::Key, word }) };
+        if let Some((word, rights)) = only_key(self.row.command) {
+            if self.argv.get(word).is_none_or(|key| selector.admits_key(key, rights)) {
+                return Ok(());
+            }
+            if self.row.command.find_keys.is_none() {
+                return Err(Denied { what: What::Key, word });
+            }
         }
         if !self.is_found {
             keys_into(self.row.command, self.argv, self.found);

@@ -181,12 +181,9 @@ fn eval(cx: &mut Ctx<'_>, args: &mut Args<'_>, read_only: bool) -> Outcome {
 
 fn evalsha(cx: &mut Ctx<'_>, args: &mut Args<'_>, read_only: bool) -> Outcome {
     announce(cx, args);
-    let sha = sha_of(args.bytes()?);
+    let Some(sha) = sha_of(args.bytes()?) else { return Err(CmdError::NO_SCRIPT) };
     let keys = KeyCount::of(args)?;
-    match sha {
-        Some(sha) => run_script(cx, args, sha, keys, read_only),
-        None => Err(CmdError::NO_SCRIPT),
-    }
+    run_script(cx, args, sha, keys, read_only)
 }
 
 fn run_script(cx: &mut Ctx<'_>, args: &Args<'_>, sha: [u8; 40], keys: KeyCount, read_only: bool) -> Outcome {

@@ -12,8 +12,8 @@ const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 /// The common name of a certificate in DER; the last one if there are several.
 pub fn common_name(certificate: &[u8]) -> Option<String> {
     let certificate = Certificate::from_der(certificate).ok()?;
-    let attributes = certificate.tbs_certificate.subject.0.iter().flat_map(|set| set.0.iter());
-    let value = &attributes.filter(|attribute| attribute.oid == COMMON_NAME).next_back()?.value;
+    let mut attributes = certificate.tbs_certificate.subject.0.iter().flat_map(|set| set.0.iter());
+    let value = &attributes.rfind(|attribute| attribute.oid == COMMON_NAME)?.value;
     match value.tag() {
         Tag::Utf8String => value.decode_as::<Utf8StringRef<'_>>().ok().map(|text| text.as_str().to_owned()),
         Tag::PrintableString => value.decode_as::<PrintableStringRef<'_>>().ok().map(|text| text.as_str().to_owned()),

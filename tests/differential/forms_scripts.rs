@@ -57,7 +57,7 @@ pub const SCRIPTS: &[Form] = &[
     form(4, Exact, "(eval|eval_ro) <call> 1 <zset> zrange <idx> <idx> [withscores]"),
     form(4, Exact, "eval <call> 1 <stream> xadd <newid> f1 <lv>"),
     form(4, Exact, "(eval|eval_ro) <call> 1 <stream> (xlen|xrange) [- +]"),
-    form(4, Exact, "eval <call> 1 <any> (del|exists|type|persist|unlink|nonsense|watch|multi|subscribe|eval)"),
+    form(4, Exact, "eval <call> 1 <any> (del|exists|type|unlink|nonsense|watch|multi|subscribe|eval)"),
     form(2, Exact, "eval <call> (0|2|-1|x|1) <any> get"),
     form(2, Exact, "(evalsha|evalsha_ro) (0000000000000000000000000000000000000000|x) 1 <any> get"),
     form(1, Exact, "script exists (0000000000000000000000000000000000000000|x)"),

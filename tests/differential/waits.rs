@@ -16,15 +16,24 @@ const MOST_PUSHES: usize = 5;
 const LEFT: &[&str] =
     &["lrange l0 0 -1", "lrange l1 0 -1", "zrange z0 0 -1 withscores", "zrange z1 0 -1 withscores", "xlen e0"];
 
-const WAITS: &[&str] = &[
-    "(blpop|brpop) (l0|l1|l0 l1|l1 l0|l0 l0|z0) 0",
-    "(blmove) (l0|l1) (l0|l1|z0) (left|right) (left|right) 0",
+/// Waits for one key, which may become another type, and moves.
+const ONE: &[&str] = &[
+    "(blpop|brpop) (l0|l1|l0 l0|z0) 0",
+    "blmove (l0|l1) (l0|l1|z0) (left|right) (left|right) 0",
     "brpoplpush (l0|l1) (l0|l1) 0",
-    "blmpop 0 (1 l0|1 l1|2 l0 l1|2 l1 l0) (left|right) [count (1|2|3)]",
-    "(bzpopmin|bzpopmax) (z0|z1|z0 z1|z1 z0|l0) 0",
-    "bzmpop 0 (1 z0|2 z0 z1|2 z1 z0) (min|max) [count (1|2|3)]",
+    "blmpop 0 (1 l0|1 l1) (left|right) [count (1|2|3)]",
+    "(bzpopmin|bzpopmax) (z0|z1|l0) 0",
+    "bzmpop 0 1 z0 (min|max) [count (1|2|3)]",
     "xread [count (1|2)] block 0 streams e0 ($|0|1-1)",
-    "(blpop|bzpopmin) (l0|z0) (x|-1|1e400)",
+    "(blpop|bzpopmin) (l0|z0) (x|-1)",
+];
+
+/// Waits for several keys, without moves: since 7.2 the first of them that has something serves, before the one that was pushed to.
+const MANY: &[&str] = &[
+    "(blpop|brpop) (l0 l1|l1 l0|l0) 0",
+    "blmpop 0 (2 l0 l1|2 l1 l0) (left|right) [count (1|2|3)]",
+    "(bzpopmin|bzpopmax) (z0 z1|z1 z0) 0",
+    "bzmpop 0 (2 z0 z1|2 z1 z0) (min|max) [count (1|2|3)]",
 ];
 
 const PUSHES: &[&str] = &[
@@ -33,7 +42,6 @@ const PUSHES: &[&str] = &[
     "zadd (z0|z1) (1 a|2 b 1 a|3 c 3 b 3 a|1 a 2 b 3 c 4 d 5 e)",
     "xadd e0 (1-1|1-2|2-1|3-1) f v",
     "(del|persist) (l0|z0|e0)",
-    "set (l0|z0|e0) v",
     "rename (l0|l1|z0) (l1|l0|z1)",
     "copy (l0|z0) (l1|z1) replace",
     "eval <pushing> 1 (l0|l1)",
@@ -93,16 +101,18 @@ impl Room {
 pub fn differences(oracle: &Path, rounds: u64, first_seed: u64) -> Vec<String> {
     let (mut ours, mut theirs) = (Room::open(&our_binary()), Room::open(oracle));
     let parse = |texts: &[&str]| texts.iter().map(|text| Grammar::parse(text)).collect::<Vec<_>>();
-    let (waits, pushes) = (parse(WAITS), parse(PUSHES));
+    let (one, many, pushes) = (parse(ONE), parse(MANY), parse(PUSHES));
+    let (change, no_change) = (parse(&["set (l0|z0|e0) v"]), Vec::new());
     let mut found = Vec::new();
     for seed in first_seed..first_seed + rounds {
         let mut random = Random::seeded(seed);
         let draw = |random: &mut Random, forms: &[Grammar], count: usize| -> Vec<Vec<Vec<u8>>> {
             (0..count).map(|_| random.pick(forms).draw(random)).collect()
         };
-        let waits = draw(&mut random, &waits, WAITERS);
+        let (waits, changes) = if random.chance(60) { (&one, &change) } else { (&many, &no_change) };
+        let waits = draw(&mut random, waits, WAITERS);
         let count = 1 + random.below(MOST_PUSHES);
-        let pushes = draw(&mut random, &pushes, count);
+        let pushes = draw(&mut random, &[&pushes[..], changes].concat(), count);
         let (a, b) = (ours.play(&waits, &pushes), theirs.play(&waits, &pushes));
         let script: Vec<Vec<Vec<u8>>> = waits.iter().chain(&pushes).cloned().collect();
         for (at, (a, b)) in a.iter().zip(&b).enumerate().filter(|(_, (a, b))| a != b) {
