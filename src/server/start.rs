@@ -325,6 +325,17 @@ fn serve(config: &mut Config, start: &Start, executable: String, logging: Loggin
     server.connect_pump(reactor.loan());
     server.when_ready = Some(announcement(config, start, ways));
     server.wake = Some(reactor.waker());
+    load_and_run(server, reactor, clock, config, pidfile)
+}
+
+/// From the data to the end of the loop, and what comes after it.
+fn load_and_run(
+    mut server: Server,
+    mut reactor: Reactor,
+    clock: Clock,
+    config: &Config,
+    pidfile: Option<PathBuf>,
+) -> Result<(), StartError> {
     if server.config.appendonly {
         let until_secs = parse_moment(&server.config.restore_until);
         server.start_log(until_secs, clock.read()).map_err(StartError::Log)?;
