@@ -552,7 +552,7 @@ impl Log {
         self.manifest = manifest;
         self.unlisted = false;
         self.closed_bytes = bytes;
-        if !self.manifest.increments.last().is_some_and(|part| part.seq == first_kept) {
+        if self.manifest.increments.last().is_none_or(|part| part.seq != first_kept) {
             // Increments that came while the base was written, after failures of the disk.
             let closed = self.manifest.increments.iter().filter_map(|part| part.len);
             self.closed_bytes += closed.sum::<u64>();
