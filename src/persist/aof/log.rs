@@ -136,7 +136,7 @@ pub struct Sync {
     file: Box<dyn SyncFile>,
     end: u64,
     file_end: u64,
-    increment: u64,
+    generation: u64,
 }
 
 impl Sync {
@@ -162,6 +162,10 @@ pub struct Log {
     place: Place,
     manifest: Manifest,
     open: Option<Open>,
+    /// How many files were opened so far.
+    generation: u64,
+    /// Files that no list names, or only one that was not certainly written.
+    orphans: Vec<String>,
     /// The increment is not in the list yet: the log is being turned on.
     unlisted: bool,
     /// Why writing has stopped.
@@ -186,6 +190,8 @@ impl Log {
             place,
             manifest,
             open: None,
+            generation: 0,
+            orphans: Vec::new(),
             unlisted: false,
             fault: None,
             kept: VecDeque::new(),
@@ -260,7 +266,7 @@ impl Log {
                 let mut open = Open::new(file);
                 (open.len, open.clean_len, open.crc) = (tail.len, tail.len, tail.crc);
                 self.closed_bytes = self.closed_bytes.saturating_sub(tail.len);
-                self.open = Some(open);
+                self.open_file(open);
                 Ok(())
             }
             _ => {
@@ -277,10 +283,27 @@ impl Log {
         let part = manifest.begin_increment(&self.place.name);
         let mut file = self.place.vault.create(&self.place.path(&part.name), FileKind::Log)?;
         file.sync()?;
-        self.place.write_manifest(&manifest)?;
-        self.manifest = manifest;
+        self.list(manifest, &part)?;
         self.closed_bytes += self.open.as_ref().map_or(0, |open| open.len);
-        self.open = Some(Open::new(file));
+        self.open_file(Open::new(file));
+        Ok(())
+    }
+
+    fn open_file(&mut self, open: Open) {
+        self.generation += 1;
+        self.open = Some(open);
+    }
+
+    /// Puts a list in its place that names this part, which is new.
+    fn list(&mut self, manifest: Manifest, part: &Part) -> io::Result<()> {
+        // If writing fails the new list may be there all the same: its file stays, and no other gets the name.
+        self.manifest.increment_seq = part.seq;
+        if let Err(error) = self.place.write_manifest(&manifest) {
+            self.orphans.push(part.name.clone());
+            return Err(error);
+        }
+        self.manifest = manifest;
+        std::mem::take(&mut self.orphans).iter().for_each(|name| self.place.remove(name));
         Ok(())
     }
 
@@ -291,7 +314,7 @@ impl Log {
     pub fn open_unlisted(&mut self) -> io::Result<()> {
         self.place.vault.storage().make_folder(&self.place.folder)?;
         let file = self.place.vault.create(&self.place.path(&self.unlisted_name()), FileKind::Log)?;
-        self.open = Some(Open::new(file));
+        self.open_file(Open::new(file));
         self.unlisted = true;
         Ok(())
     }
@@ -383,9 +406,7 @@ impl Log {
     pub fn begin_sync(&mut self) -> Option<Sync> {
         let open = self.open.as_ref().filter(|_| self.fault.is_none() && self.durable < self.written)?;
         match open.file.syncer() {
-            Ok(file) => {
-                Some(Sync { file, end: self.written, file_end: open.len, increment: self.manifest.increment_seq })
-            }
+            Ok(file) => Some(Sync { file, end: self.written, file_end: open.len, generation: self.generation }),
             Err(error) => {
                 self.failed("Fail to fsync the AOF file", error);
                 None
@@ -396,7 +417,7 @@ impl Log {
     /// That sync is done. `run`: how it ended.
     pub fn end_sync(&mut self, sync: &Sync, run: io::Result<()>) {
         // Of another file nothing is left to be said: it was synced when the new one began, or given up.
-        if sync.increment != self.manifest.increment_seq || self.fault.is_some() {
+        if sync.generation != self.generation || self.fault.is_some() {
             return;
         }
         match run {
@@ -475,13 +496,11 @@ impl Log {
             self.place.remove(&part.name);
             return Err(error);
         }
-        // If this fails the new list may be there all the same: its file must stay.
-        self.place.write_manifest(&manifest)?;
+        self.list(manifest, &part)?;
         self.closed_bytes += old.as_ref().and_then(|part| part.len).unwrap_or(0);
-        self.manifest = manifest;
         self.fault = None;
         let len = open.len;
-        self.open = Some(open);
+        self.open_file(open);
         self.kept.clear();
         self.kept_bytes = 0;
         self.written = end;
