@@ -97,12 +97,15 @@ pub(super) struct Replayed {
     pub base_bytes: u64,
     /// The log went on behind the time that was wanted.
     pub stopped: bool,
+    /// Parts whose end was torn, and how much of them counts.
+    pub cut: Vec<(String, u64)>,
 }
 
 /// What came of a part.
 struct PartRead {
     tail: Tail,
     stopped: bool,
+    was_torn: bool,
 }
 
 /// How a part ended.
@@ -188,6 +191,9 @@ impl Server {
             let form = if part.kind == PartKind::Base { "base" } else { "incr" };
             log::info!("DB loaded from {form} file {}: {:.3} seconds", part.name, begun.elapsed().as_secs_f64());
             replayed.bytes += read.tail.len;
+            if read.was_torn {
+                replayed.cut.push((part.name.clone(), read.tail.len));
+            }
             if part.kind == PartKind::Base {
                 replayed.base_bytes = read.tail.len;
             }
@@ -216,7 +222,7 @@ impl Server {
         let opened = match open(place, part) {
             Err(ReplayFault::Open(_, error)) if is_torn(&error) && options.cut_torn => {
                 log::warn!("AOF {} has not even a beginning: it counts as empty", part.name);
-                return Ok(PartRead { tail: Tail { len: 0, crc: Crc64::default() }, stopped: false });
+                return Ok(PartRead { tail: Tail { len: 0, crc: Crc64::default() }, stopped: false, was_torn: true });
             }
             opened => opened,
         };
@@ -242,9 +248,13 @@ impl Server {
             return Err(ReplayFault::Short(part.name.clone(), valid, len));
         }
         match end {
-            End::Whole => Ok(PartRead { tail: Tail { len: valid, crc: scanner.sum() }, stopped: false }),
+            End::Whole => {
+                Ok(PartRead { tail: Tail { len: valid, crc: scanner.sum() }, stopped: false, was_torn: false })
+            }
             End::Torn => self.cut_torn(place, part, &scanner, options),
-            End::Stopped => Ok(PartRead { tail: Tail { len: valid, crc: Crc64::default() }, stopped: true }),
+            End::Stopped => {
+                Ok(PartRead { tail: Tail { len: valid, crc: Crc64::default() }, stopped: true, was_torn: false })
+            }
         }
     }
 
@@ -369,7 +379,7 @@ impl Server {
             "AOF {} loaded anyway because aof-load-truncated is enabled; what was cut off is kept beside it",
             part.name
         );
-        Ok(PartRead { tail: Tail { len: valid, crc }, stopped: false })
+        Ok(PartRead { tail: Tail { len: valid, crc }, stopped: false, was_torn: true })
     }
 }
 

@@ -371,10 +371,18 @@ impl Server {
             manifest.base = Some(base);
             (replayed.bytes, replayed.base_bytes) = (bytes, bytes);
         }
+        for (name, len) in &replayed.cut {
+            // A file that can't be cut is listed with what counts of it.
+            let torn = manifest.increments.iter_mut().find(|part| part.name == *name);
+            torn.into_iter().filter(|part| !place.may_reopen(&part.name)).for_each(|part| part.len = Some(*len));
+        }
         if let (Some(last), Some(tail)) = (manifest.increments.last_mut(), &replayed.tail) {
             if !place.may_reopen(&last.name) {
                 last.len = Some(tail.len);
             }
+        }
+        if !replayed.cut.is_empty() {
+            place.write_manifest(manifest)?;
         }
         let mut log = Log::new(place.clone(), manifest.clone(), self.journal.offset());
         log.set_sizes(replayed.bytes, replayed.bytes);

@@ -40,7 +40,7 @@ fn numbers(bytes: &[u8]) -> Vec<u64> {
 /// What a disk holds: the end of the numbers, the list of parts and the end of the last one.
 fn read(disk: &SimDisk) -> Result<(u64, Manifest, Option<Tail>), String> {
     let place = place(disk);
-    let manifest = read_manifest(&place).map_err(|fault| fault.to_string())?.unwrap_or_default();
+    let mut manifest = read_manifest(&place).map_err(|fault| fault.to_string())?.unwrap_or_default();
     let (mut all, mut tail) = (Vec::new(), None);
     let parts: Vec<_> = manifest.parts().cloned().collect();
     let bytes_of = |name: &str| -> Result<Vec<u8>, String> {
@@ -70,6 +70,13 @@ fn read(disk: &SimDisk) -> Result<(u64, Manifest, Option<Tail>), String> {
         if scanner.valid_up_to() < bytes.len() as u64 && !rest_is_empty {
             return Err(format!("{} is torn, and others follow", part.name));
         }
+        // What stands behind a torn part goes on after what is whole of it.
+        if let Some(listed) = manifest.increments.iter_mut().find(|listed| **listed == *part) {
+            let is_last = nth + 1 == parts.len();
+            if !is_last && scanner.valid_up_to() < bytes.len() as u64 {
+                listed.len = Some(scanner.valid_up_to());
+            }
+        }
         tail = (part.kind == PartKind::Increment).then(|| Tail { len: scanner.valid_up_to(), crc: scanner.sum() });
     }
     match all.iter().enumerate().find(|(nth, number)| *nth as u64 != **number) {
@@ -88,6 +95,7 @@ struct Bench {
 
 impl Bench {
     fn reopen(disk: SimDisk, end: u64, manifest: Manifest, tail: Option<Tail>) -> Bench {
+        place(&disk).write_manifest(&manifest).expect("nothing fails now");
         let mut log = Log::new(place(&disk), manifest, end);
         log.open_last(tail).expect("nothing fails now");
         Bench { disk, log, end }
