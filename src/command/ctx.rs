@@ -159,6 +159,8 @@ pub struct Debug {
     pub scripts_call_all: bool,
     /// Reply buffers do not shrink or grow by themselves.
     pub reply_buffer_resizing_off: bool,
+    /// Microseconds that the loop sleeps before it hands anything to the append-only log (DEBUG AOF-FLUSH-SLEEP).
+    pub log_sleep_us: u64,
     /// Checksums of RESTORE's payloads do not count.
     pub skip_checksum: bool,
     /// Milliseconds after which a reply buffer's peak is forgotten.

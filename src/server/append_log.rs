@@ -18,6 +18,7 @@ use crate::persist::aof::{Job, Keeper, Log, News, Place};
 use crate::session::{ConnId, mode};
 use std::collections::VecDeque;
 use std::io;
+use std::time::Duration;
 
 /// Most room that is made for the next turn's bytes.
 const MAX_ROOM_BYTES: usize = 256 * 1024;
@@ -238,6 +239,9 @@ impl Server {
         let policy = self.config.appendfsync;
         if policy == AppendFsync::Everysec && is_postponed(log, now, &mut self.stats.persistence.log.delayed_syncs) {
             return;
+        }
+        if self.facts.debug.log_sleep_us > 0 {
+            std::thread::sleep(Duration::from_micros(self.facts.debug.log_sleep_us));
         }
         // The next turn's bytes are likely to be about as many.
         let bytes = self.journal.take(Vec::with_capacity((waiting as usize).min(MAX_ROOM_BYTES)));

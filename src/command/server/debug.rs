@@ -52,6 +52,10 @@ const fn sub(
 }
 
 const SUBS: &[Sub] = &[
+    sub("aof-flush-sleep", (1, 1), "AOF-FLUSH-SLEEP <us>", "Sleeps before the log is written.", |cx, args| {
+        cx.facts.debug.log_sleep_us = u64::try_from(args.int()?).unwrap_or(0);
+        done(cx)
+    }),
     sub("assert", (0, 0), "ASSERT", "Ends with a failed assertion.", |_, _| {
         panic!("ASSERTION FAILED: DEBUG ASSERT asked for it")
     }),
