@@ -395,12 +395,3 @@ fn config_rewrite_survives_a_restart() {
     client.call(&["shutdown", "nosave"]).expect_err("there is no reply");
     child.wait().expect("the child is ours");
 }
-
-#[test]
-fn nothing_is_written_in_clear_that_was_to_be_sealed() {
-    let folder = Folder::new("sealed");
-    let dir = folder.path().to_str().expect("the folder's name is text");
-    let output = run(&["--port", &free_port().to_string(), "--bind", "127.0.0.1", "--dir", dir, "--encrypt", "yes"]);
-    let said = text(&output.stdout) + &text(&output.stderr);
-    assert!(!output.status.success() && said.contains("encrypt yes: this version can't seal files yet"), "{said}");
-}
