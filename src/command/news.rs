@@ -169,7 +169,7 @@ fn key_changed(hub: &mut Hub, mail: &mut Mail<'_>, db: DbIndex, key: &[u8], even
             break_watch(conn, mail.sessions, mail.running.as_deref_mut());
         }
     }
-    if !hub.tracking.is_empty() {
+    if !hub.tracking.is_idle() {
         let by = mail.running.as_ref().filter(|_| !vanished).map(|session| session.id);
         hub.tracking.note_change(key, by);
         for conn in hub.tracking.take_readers(key) {
@@ -315,7 +315,7 @@ fn break_redirect(mail: &mut Mail<'_>, conn: ConnId, id: u64) {
 
 /// The classes of events that anybody wants to hear.
 pub fn interest(hub: &Hub) -> u32 {
-    let changed = if hub.watches.is_empty() && hub.tracking.is_empty() { 0 } else { class::CHANGED };
+    let changed = if hub.watches.is_empty() && hub.tracking.is_idle() { 0 } else { class::CHANGED };
     let awaited = if hub.waits.is_empty() { 0 } else { class::AWAITED };
     let published = if hub.channels.is_silent() { 0 } else { hub.notify.classes };
     changed | awaited | published

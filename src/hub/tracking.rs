@@ -67,10 +67,10 @@ impl Tracking {
         }
     }
 
-    /// Whether no client has tracking turned on.
+    /// Whether no change matters: nobody has tracking turned on, and no key is remembered of one who had.
     #[inline]
-    pub fn is_empty(&self) -> bool {
-        self.clients.is_empty()
+    pub fn is_idle(&self) -> bool {
+        self.clients.is_empty() && self.keys.is_empty()
     }
 
     /// The clients that have tracking turned on.
@@ -251,8 +251,11 @@ mod tests {
         (0..1000).for_each(|n: i32| tracking.remember(number, &n.to_le_bytes()));
         tracking.turn_off(ConnId(1), &[]);
         assert_eq!(tracking.keys(), 1000);
+        // A flush must still find them.
+        assert!(tracking.clients().is_empty() && !tracking.is_idle());
         tracking.leave(number);
         assert_eq!((tracking.keys(), tracking.items()), (0, 0));
+        assert!(tracking.is_idle());
         let mut steps = 0;
         while tracking.has_stale() {
             tracking.step(300);

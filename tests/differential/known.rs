@@ -76,9 +76,21 @@ pub const KNOWN: &[Known] = &[
     },
     Known {
         command: "eval*rank *",
-        theirs: "-ERR Wrong number of args calling Redis command from script*",
+        theirs: "*ERR Wrong number of args calling Redis command from script*",
         ours: "*",
         why: "since 7.2 ZRANK and ZREVRANK may have more words",
+    },
+    Known {
+        command: "eval* *",
+        theirs: "-ERR Error compiling script (new function): user_script:1: unexpected symbol near*",
+        ours: "-ERR Error compiling script (new function): user_script:1: unexpected symbol near*",
+        why: "bytes that are no UTF-8 are not repeated in the text of a fault, as RESP3 wants it",
+    },
+    Known {
+        command: "geo* z? * count *",
+        theirs: "*",
+        ours: "*",
+        why: "members of small scores lie at one place: which of them come is left to an unstable sort",
     },
     Known {
         command: "*ttl *",
