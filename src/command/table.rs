@@ -556,7 +556,9 @@ impl Command {
         ];
         let mut bits = self.acl;
         for (flag, category) in implied {
-            if self.is(flag) {
+            // What a script reads is the script's affair.
+            let is_left_out = flag == flag::READONLY && self.acl & acl::SCRIPTING != 0;
+            if self.is(flag) && !is_left_out {
                 bits |= category;
             }
         }

@@ -85,7 +85,7 @@ impl Book {
                 continue;
             }
             let mut argv = grammar.draw(random);
-            let is_ours = *in_multi && SHORT_FORMS.contains(&grammar.command().as_str());
+            let is_ours = SHORT_FORMS.contains(&grammar.command().as_str());
             if !is_ours && !matches!(form.check, Check::Fixed | Check::Hello | Check::Exec | Check::Silent) {
                 bend(random, &mut argv, form.text);
             }
@@ -99,7 +99,8 @@ impl Book {
     }
 }
 
-/// Commands that we take with fewer or more words, too: the reference would refuse the transaction.
+/// Commands that we take with fewer or more words, too: the reference would refuse them, and the transaction, and not note for
+/// its client's cache that the key was read.
 const SHORT_FORMS: [&str; 5] = ["hexpire", "persist", "pfdebug", "pttl", "ttl"];
 
 fn weighted<'a, T>(random: &mut Random, from: &'a [T], weight: impl Fn(&T) -> u32) -> &'a T {
