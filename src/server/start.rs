@@ -309,6 +309,9 @@ fn serve(config: &mut Config, start: &Start, executable: String, logging: Loggin
     server.connect_pump(reactor.loan());
     server.wake = Some(reactor.waker());
     begin_load(&mut server, config, announcement(config, start, ways), clock)?;
+    if let Err(error) = warm::release() {
+        log::debug!("The code of the start stays resident: {error}");
+    }
     let ended = reactor.run(&mut server);
     tell_manager(&[NotifyState::Stopping]);
     if let Some(path) = pidfile {
