@@ -98,7 +98,7 @@ impl Sink<'_> {
 pub(super) enum Got {
     /// So many plain bytes.
     Bytes(usize),
-    /// None for now.
+    /// No plain bytes: the record that came is not whole, or the socket is empty.
     Nothing,
     /// The peer has said that no more will come, or has gone.
     End,
