@@ -180,3 +180,29 @@ fn every_script_is_used_and_explains_itself() {
         assert!(text.contains("--help"), "scripts/{name} has no --help");
     }
 }
+
+/// The last name of a path as Rust mangles it: `..4zset5write4zadd17h*` gives `zadd`.
+fn last_name(mangled: &str) -> Option<&str> {
+    let body = mangled.split("17h*").next()?;
+    let at = body.rfind(|c: char| c.is_ascii_digit())?;
+    let name = &body[at + 1..];
+    (!name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')).then_some(name)
+}
+
+#[test]
+fn most_of_the_everyday_functions_still_exist() {
+    let script = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/hot.ld")).expect("hot.ld is there");
+    let all: String = sources().into_iter().map(|(_, text)| text).collect();
+    let named: Vec<&str> = script
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("*(.text._ZN8redstart"))
+        .filter_map(|rest| last_name(rest.split_whitespace().next()?))
+        .collect();
+    let gone: Vec<&&str> = named.iter().filter(|name| !all.contains(&format!("fn {name}"))).collect();
+    assert!(named.len() > 100, "hot.ld names {} functions of ours: run scripts/layout", named.len());
+    assert!(
+        gone.len() * 10 < named.len(),
+        "of {} functions of hot.ld these are gone, run scripts/layout: {gone:?}",
+        named.len()
+    );
+}

@@ -309,7 +309,7 @@ fn serve(config: &mut Config, start: &Start, executable: String, logging: Loggin
     server.connect_pump(reactor.loan());
     server.wake = Some(reactor.waker());
     begin_load(&mut server, config, announcement(config, start, ways), clock)?;
-    if let Err(error) = warm::release() {
+    if let Err(error) = warm::settle() {
         log::debug!("The code of the start stays resident: {error}");
     }
     let ended = reactor.run(&mut server);
