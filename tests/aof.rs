@@ -159,7 +159,7 @@ fn a_file_made_longer_ahead_loses_nothing_and_is_read_by_the_reference_too() {
     // Ended in order, it is as long as what is in it.
     let mut server = ours(&folder, &flags);
     if keep_the_disk_busy(&server, &file).is_some() {
-        drop(server.client().say("SHUTDOWN NOSAVE"));
+        server.client().send("SHUTDOWN NOSAVE");
         wait_until("it has ended", || server.ended().is_some());
         let bytes = fs::read(&file).expect("it is there");
         assert!(bytes.ends_with(b"\n") && !bytes.ends_with(b"#\n"), "what it was filled with is cut off");

@@ -242,6 +242,7 @@ impl Server {
             log.durable = inner.durable();
             (figures.bytes, figures.base_bytes) = (inner.bytes(), inner.base_bytes());
             figures.kept_bytes = inner.kept_bytes();
+            figures.replication_offset = inner.replication_offset();
             inner.fault().map(crate::base::text::os_error)
         };
         figures.syncing = log.syncing_since_ms.is_some();

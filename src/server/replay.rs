@@ -307,7 +307,7 @@ impl Server {
                 Err(fault) => {
                     let behind = |offset: u64| bytes.get(offset.saturating_sub(begin) as usize..).unwrap_or_default();
                     let is_torn = if scanner.sums_each() {
-                        is_one_batch(behind(scanner.offset()).chain(&mut file.bytes))
+                        is_one_batch(behind(scanner.offset()).chain(&mut file.bytes), scanner.offset())
                             .map_err(|error| ReplayFault::Open(part.name.clone(), error))?
                     } else {
                         is_zero_to_end(behind(fault.offset), &mut file.bytes)

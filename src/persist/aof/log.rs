@@ -128,6 +128,8 @@ pub struct Log {
     orphans: Vec<String>,
     /// The increment is not in the list yet: the log is being turned on.
     unlisted: bool,
+    /// Where that began in the stream.
+    unlisted_from: u64,
     /// Why writing has stopped.
     fault: Option<io::Error>,
     kept: VecDeque<Kept>,
@@ -138,6 +140,8 @@ pub struct Log {
     pub timestamps: bool,
     written: u64,
     durable: u64,
+    /// What is added to an offset of the stream for it to be one of replication.
+    replication_base: u64,
     /// Bytes of all parts but the open one.
     closed_bytes: u64,
     base_bytes: u64,
@@ -153,6 +157,7 @@ impl Log {
             generation: 0,
             orphans: Vec::new(),
             unlisted: false,
+            unlisted_from: offset,
             fault: None,
             kept: VecDeque::new(),
             kept_bytes: 0,
@@ -160,6 +165,7 @@ impl Log {
             timestamps: false,
             written: offset,
             durable: offset,
+            replication_base: 0,
             closed_bytes: 0,
             base_bytes: 0,
         }
@@ -210,6 +216,24 @@ impl Log {
         (self.closed_bytes, self.base_bytes) = (closed_bytes, base_bytes);
     }
 
+    /// Where the stream of replication is, if the list of parts tells: as it says, or else as long as its last part is.
+    pub fn find_offset(&mut self, last_bytes: u64) -> Option<u64> {
+        let last = self.manifest.increments.last()?;
+        let offset = last.end_offset.or(last.start_offset.map(|start| start.saturating_add(last_bytes)))?;
+        self.replication_base = offset.saturating_sub(self.written);
+        Some(offset)
+    }
+
+    /// Where an offset of the stream is in that of replication, if the list of parts tells such.
+    fn told_offset(&self, offset: u64) -> Option<u64> {
+        self.manifest.tells_offsets().then(|| self.replication_base.saturating_add(offset))
+    }
+
+    /// Up to where the stream of replication is written; 0 if the list of parts does not tell.
+    pub fn replication_offset(&self) -> u64 {
+        self.told_offset(self.written).unwrap_or(0)
+    }
+
     /// Goes on writing the last increment, if that may be; else begins one.
     ///
     /// # Errors
@@ -224,6 +248,10 @@ impl Log {
                 // Of what another process wrote nobody knows whether it is on the disk.
                 file.sync()?;
                 let mut open = Open::new(file);
+                let ended = self.manifest.increments.last_mut().and_then(|part| part.end_offset.take());
+                if ended.is_some() {
+                    self.place.write_manifest(&self.manifest)?;
+                }
                 self.closed_bytes = self.closed_bytes.saturating_sub(tail.len);
                 open.go_on(tail);
                 self.open_file(open);
@@ -240,7 +268,7 @@ impl Log {
     /// A new increment, empty, on the disk and in the list.
     fn begin_increment(&mut self) -> io::Result<()> {
         let mut manifest = self.manifest.clone();
-        let part = manifest.begin_increment(&self.place.name);
+        let part = manifest.begin_increment(&self.place.name, self.told_offset(self.written));
         let mut file = self.place.vault.create(&self.place.path(&part.name), FileKind::Log)?;
         file.sync()?;
         self.list(manifest, &part)?;
@@ -276,6 +304,7 @@ impl Log {
         let file = self.place.vault.create(&self.place.path(&self.unlisted_name()), FileKind::Log)?;
         self.open_file(Open::new(file));
         self.unlisted = true;
+        self.unlisted_from = self.written;
         Ok(())
     }
 
@@ -457,7 +486,8 @@ impl Log {
             part.len = Some(self.open.as_ref().map_or(0, |open| open.clean_len));
             part.clone()
         });
-        let part = manifest.begin_increment(&self.place.name);
+        // What is kept begins where the disk ends.
+        let part = manifest.begin_increment(&self.place.name, self.told_offset(self.durable));
         let path = self.place.path(&part.name);
         let mut open = Open::new(self.place.vault.create(&path, FileKind::Log)?);
         let mut bytes = Vec::with_capacity(self.kept_bytes + 32);
@@ -511,7 +541,7 @@ impl Log {
         let mut manifest = self.manifest.clone();
         let mut first_kept = first_kept;
         if self.unlisted {
-            let part = manifest.begin_increment(&self.place.name);
+            let part = manifest.begin_increment(&self.place.name, self.told_offset(self.unlisted_from));
             self.sync()?;
             let storage = self.place.vault.storage();
             storage.rename(&self.place.path(&self.unlisted_name()), &self.place.path(&part.name))?;
@@ -560,7 +590,23 @@ impl Log {
             None => self.end_increment(),
         };
         self.discard_unlisted();
-        closed
+        closed.and_then(|()| self.list_end())
+    }
+
+    /// The list says where the last increment was closed, if it tells such, and how long it is if it is sealed.
+    fn list_end(&mut self) -> io::Result<()> {
+        let (end, offset) = (self.open.as_ref().map(|open| open.len), self.told_offset(self.written));
+        let mut manifest = self.manifest.clone();
+        let Some((last, len)) = manifest.increments.last_mut().zip(end) else { return Ok(()) };
+        if self.place.vault.is_sealing() && !self.place.may_reopen(&last.name) {
+            last.len = Some(len);
+        }
+        last.end_offset = offset;
+        if manifest != self.manifest {
+            self.place.write_manifest(&manifest)?;
+            self.manifest = manifest;
+        }
+        Ok(())
     }
 
     /// Gives up a file that is in no list.

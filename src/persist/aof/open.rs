@@ -10,7 +10,8 @@
 //! So while the disk is what is waited for, the file is filled ahead, and batches go over what it is filled with: lines of two
 //! bytes, which every reader of the format skips. When the power goes, sectors of the last batch may be missing in its middle,
 //! with lines of the filling there: therefore each batch has its checksum then, the file says so (`#SUMS:each`), and a reader
-//! takes no batch whose checksum it has not seen. Invariant: batches that go over the filling have an even length, so that what is
+//! takes no batch whose checksum it has not seen; the checksum also tells where its batch begins, so that one of a later batch
+//! proves that the damage before it is none of an unfinished write. Invariant: batches that go over the filling have an even length, so that what is
 //! left behind them are whole lines.
 
 use super::log::Tail;
@@ -101,15 +102,16 @@ impl Open {
     pub fn batch(&mut self, bytes: Vec<u8>, secs: Option<i64>) -> Batch {
         let mut batch = self.unsummed_batch(bytes, secs, false);
         if self.unsummed >= CHECKSUM_EVERY_BYTES {
-            self.sum(&mut batch.bytes, false);
+            self.sum(&mut batch.bytes, None);
         }
         batch
     }
 
     /// Bytes with their own checksum, after which the file has an even length.
     pub fn even_batch(&mut self, bytes: Vec<u8>, secs: Option<i64>) -> Batch {
+        let begin = self.len;
         let mut batch = self.unsummed_batch(bytes, secs, true);
-        self.sum(&mut batch.bytes, true);
+        self.sum(&mut batch.bytes, Some(begin));
         batch
     }
 
@@ -130,11 +132,12 @@ impl Open {
         Batch { data: said..bytes.len(), bytes }
     }
 
-    /// Adds the line with the checksum. `is_even`: it makes the file's length even.
-    fn sum(&mut self, bytes: &mut Vec<u8>, is_even: bool) {
+    /// Adds the line with the checksum. `begin`: where the batch begins in the file, which is told then, and the line makes the
+    /// file's length even.
+    fn sum(&mut self, bytes: &mut Vec<u8>, begin: Option<u64>) {
         let start = bytes.len();
-        checksum_line(&self.crc, bytes);
-        if is_even && (self.len + bytes.len() as u64) % 2 != 0 {
+        checksum_line(&self.crc, begin, bytes);
+        if begin.is_some() && (self.len + bytes.len() as u64) % 2 != 0 {
             // The line ends with one byte instead of two.
             bytes.truncate(bytes.len() - 2);
             bytes.push(b'\n');
@@ -152,7 +155,7 @@ impl Open {
             return Ok(());
         }
         let mut line = Vec::new();
-        self.sum(&mut line, false);
+        self.sum(&mut line, None);
         self.append(&line)
     }
 
@@ -286,7 +289,8 @@ mod tests {
             match looked {
                 Ok((_, found)) => assert_eq!(found, Found::More),
                 Err(_) if scanner.sums_each() => {
-                    if !is_one_batch(&file[scanner.offset() as usize..]).expect("memory can be read") {
+                    if !is_one_batch(&file[scanner.offset() as usize..], scanner.offset()).expect("memory can be read")
+                    {
                         return None;
                     }
                     break;

@@ -4,6 +4,7 @@
 //! *2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n     a command: an array of bulk strings
 //! #TS:1700000000\r\n                    the time, in Unix seconds, of what follows
 //! #CRC:0123456789abcdef\r\n             checksum (CRC-64) of all bytes of this file before the line
+//! #CRC:0123456789abcdef,4711\r\n        the same, and where the batch begins that it ends
 //! #SUMS:each\r\n                        from here on each batch ends with its checksum: what has none does not count
 //! #SUMS:some\r\n                        no more so
 //! #\n                                  nothing: the file was made longer ahead (see `open`)
@@ -37,6 +38,8 @@ pub const FILL_LINE: &[u8] = b"#\n";
 /// How a checksum begins, and how many digits it has.
 const SUM_MARK: &[u8] = b"#CRC:";
 const SUM_DIGITS: usize = 16;
+/// Bytes of a line with a checksum, at most.
+const SUM_LINE_BYTES: usize = 64;
 
 /// Bytes looked at once for checksums.
 const LOOK_BYTES: u64 = 1 << 20;
@@ -371,38 +374,41 @@ fn header(bytes: &[u8], mark: u8) -> Result<Option<(u64, usize)>, &'static str> 
 #[derive(Clone, Default)]
 pub struct Crc64Prefix(pub Crc64, pub u64);
 
-/// Whether these bytes, which begin behind all that counts, hold no more than one batch: one that was being written when the power
-/// went. The next batch is only begun when the last one is on the disk, so two checksums mean that one that counted was changed.
+/// Whether these bytes, which begin at `offset` behind all that counts, hold no more than one batch: one that was being written
+/// when the power went. The next batch is only begun when the last one is on the disk, so a checksum of a batch that begins later
+/// means that one that counted was changed.
 ///
 /// # Errors
 /// The system's.
-pub fn is_one_batch(mut rest: impl Read) -> io::Result<bool> {
-    let line_bytes = SUM_MARK.len() + SUM_DIGITS + 1;
-    let (mut sums, mut bytes) = (0, Vec::new());
+pub fn is_one_batch(mut rest: impl Read, offset: u64) -> io::Result<bool> {
+    let mut bytes = Vec::new();
     loop {
-        if rest.by_ref().take(LOOK_BYTES).read_to_end(&mut bytes)? == 0 {
-            return Ok(true);
-        }
-        let last = bytes.len().saturating_sub(line_bytes);
-        sums += memchr::memmem::find_iter(&bytes, SUM_MARK).filter(|at| *at < last && is_sum(&bytes[*at..])).count();
-        if sums > 1 {
+        let read = rest.by_ref().take(LOOK_BYTES).read_to_end(&mut bytes)?;
+        if memchr::memmem::find_iter(&bytes, SUM_MARK).any(|at| batch_begin(&bytes[at..]).is_some_and(|at| at > offset))
+        {
             return Ok(false);
         }
+        if read == 0 {
+            return Ok(true);
+        }
         // One that goes over the end is found with the next piece.
-        bytes.drain(..last);
+        bytes.drain(..bytes.len().saturating_sub(SUM_LINE_BYTES));
     }
 }
 
-fn is_sum(line: &[u8]) -> bool {
-    let digits = line.get(SUM_MARK.len()..).and_then(|digits| digits.split_at_checked(SUM_DIGITS));
-    digits.is_some_and(|(digits, end)| {
-        digits.iter().all(u8::is_ascii_hexdigit) && matches!(end.first(), Some(b'\r' | b'\n'))
-    })
+/// Where the batch begins that this line with a checksum ends; `None` if it is no such line, or does not tell.
+fn batch_begin(line: &[u8]) -> Option<u64> {
+    let (digits, rest) = line.strip_prefix(SUM_MARK)?.split_at_checked(SUM_DIGITS)?;
+    let rest = rest.strip_prefix(b",").filter(|_| digits.iter().all(u8::is_ascii_hexdigit))?;
+    let end = rest.iter().position(|byte| !byte.is_ascii_digit())?;
+    let begin = number::parse_i64(&rest[..end]).filter(|_| matches!(rest[end], b'\r' | b'\n'))?;
+    u64::try_from(begin).ok()
 }
 
-/// The line with the checksum of all before it.
-pub fn checksum_line(crc: &Crc64, out: &mut Vec<u8>) {
-    out.extend_from_slice(format!("#CRC:{:016x}\r\n", crc.value()).as_bytes());
+/// The line with the checksum of all before it. `begin`: where in the file the batch begins that it ends.
+pub fn checksum_line(crc: &Crc64, begin: Option<u64>, out: &mut Vec<u8>) {
+    let begin = begin.map(|begin| format!(",{begin}")).unwrap_or_default();
+    out.extend_from_slice(format!("#CRC:{:016x}{begin}\r\n", crc.value()).as_bytes());
 }
 
 /// The line that says the time of what follows.
@@ -466,7 +472,7 @@ mod tests {
         for _ in 0..3 {
             let mut crc = Crc64::default();
             crc.update(&log);
-            checksum_line(&crc, &mut log);
+            checksum_line(&crc, None, &mut log);
             log.extend_from_slice(SET);
         }
         let last = log.len() - SET.len();
