@@ -41,6 +41,7 @@ use crate::hub::Hub;
 use crate::journal::{Effects, Journal};
 use crate::keyspace::Keyspace;
 use crate::net::{Doors, Input, LentReactor, Peer, Service};
+use crate::persist::aof::Manifest;
 use crate::resp::{Argv, Outbox, Reply};
 use crate::script::Scripts;
 use crate::session::{ConnId, Session, Sessions, mode};
@@ -51,6 +52,7 @@ use crate::sys::{alloc, ticks};
 use crate::tls;
 use batch::Batch;
 use mio::Waker;
+use replay::Replay;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,6 +98,8 @@ pub struct Server {
     ending: Option<cron::Ending>,
     /// Data that are being loaded.
     loading: Option<Box<Load>>,
+    /// The log that is being made data at the start, and its parts.
+    replaying: Option<Box<(Replay, Manifest)>>,
     /// Why the server can't go on.
     failure: Option<StartError>,
     /// What is to be said once clients are served.
@@ -165,6 +169,7 @@ impl Server {
             cron: cron::Cron::new(now),
             ending: None,
             loading: None,
+            replaying: None,
             failure: None,
             when_ready: None,
             logging: None,
@@ -486,6 +491,8 @@ impl Service for Server {
         self.stats.totals.turns += 1;
         if self.loading.is_some() {
             self.load_step();
+        } else if self.replaying.is_some() {
+            self.replay_step(now);
         }
         self.run_timers(now);
         self.snapshot_wait = self.snapshot_step();

@@ -345,7 +345,7 @@ fn begin_load(server: &mut Server, config: &Config, tell: Box<dyn FnOnce()>, clo
     } else {
         server.load_data(clock.read())?;
     }
-    if server.loading.is_some() {
+    if server.is_loading() {
         report_status(config.supervised, &[NotifyState::Status("Loading the data")]);
     } else {
         server.be_ready();

@@ -191,8 +191,10 @@ impl Manifest {
         let (kept, gone) = std::mem::take(&mut self.increments).into_iter().partition(|part| part.seq >= first_kept);
         self.increments = kept;
         self.base_seq = base.seq;
-        let old = self.base.replace(base).into_iter().chain::<Vec<Part>>(gone);
-        self.history.extend(old.map(|part| Part { kind: PartKind::History, ..part }));
+        // What went last stands first.
+        for part in self.base.replace(base).into_iter().chain::<Vec<Part>>(gone) {
+            self.history.insert(0, Part { kind: PartKind::History, ..part });
+        }
     }
 
     /// Whether it tells where increments are in the stream of replication.
@@ -310,7 +312,7 @@ mod tests {
         let text = String::from_utf8(manifest.to_text()).expect("text");
         assert_eq!(
             text,
-            "file l.2.base.rdb seq 2 type b\nfile l.1.base.rdb seq 1 type h\nfile l.1.incr.aof seq 1 type h\nfile l.2.incr.aof seq 2 type i\n"
+            "file l.2.base.rdb seq 2 type b\nfile l.1.incr.aof seq 1 type h\nfile l.1.base.rdb seq 1 type h\nfile l.2.incr.aof seq 2 type i\n"
         );
         assert_eq!(manifest.increments.len(), 1);
     }
