@@ -628,25 +628,34 @@ impl Fold {
 
     #[inline(always)]
     fn of(name: &[u8]) -> Fold {
-        let (first, last) = match (name.first_chunk::<8>(), name.last_chunk::<8>()) {
-            (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
-            _ => {
-                let word = Self::short(name);
-                (word, word)
+        let len = name.len();
+        match (name.first_chunk::<8>(), name.last_chunk::<8>()) {
+            (Some(first), Some(last)) => {
+                Fold { first: lower(u64::from_le_bytes(*first)), last: lower(u64::from_le_bytes(*last)), len }
             }
-        };
-        Fold { first: lower(first), last: lower(last), len: name.len() }
+            _ => {
+                let word = lower(Self::short(name));
+                Fold { first: word, last: word, len }
+            }
+        }
     }
 
-    /// Up to seven bytes as one number.
+    /// Up to seven bytes as one number: read as two pieces that overlap, or as three bytes, of which some are the same.
     #[inline(always)]
     fn short(name: &[u8]) -> u64 {
-        match (name.first_chunk::<4>(), name.last_chunk::<4>()) {
-            (Some(first), Some(last)) => {
-                let shift = 8 * (name.len() as u32 - 4);
-                u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << shift
+        let len = name.len() as u32;
+        match (name.first_chunk::<4>(), name.last_chunk::<4>(), name) {
+            (Some(first), Some(last), _) => {
+                u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << (8 * (len - 4))
             }
-            _ => name.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+            (_, _, [first, .., last]) => {
+                let middle = len / 2;
+                u64::from(*first)
+                    | u64::from(name[middle as usize]) << (8 * middle)
+                    | u64::from(*last) << (8 * (len - 1))
+            }
+            (_, _, [only]) => u64::from(*only),
+            _ => 0,
         }
     }
 
