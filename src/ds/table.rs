@@ -177,6 +177,16 @@ impl<T: Item> Table<T> {
         Some(Occupied { table: self, slot, hash })
     }
 
+    /// As `find`; the table itself where there is no such item, to add it.
+    #[inline]
+    pub fn look_up(&mut self, hash: u64, key: &[u8]) -> Result<Occupied<'_, T>, &mut Self> {
+        self.preserve(hash);
+        match self.locate(hash, |p| Self::has_key(p, key)) {
+            Some(slot) => Ok(Occupied { table: self, slot, hash }),
+            None => Err(self),
+        }
+    }
+
     /// The first item that is accepted, among those that may have this hash: where only the hash was kept.
     pub fn find_by_hash(&mut self, hash: u64, mut accept: impl FnMut(T::Ref<'_>) -> bool) -> Option<Occupied<'_, T>> {
         self.preserve(hash);
@@ -365,6 +375,11 @@ impl<'a, T: Item> Occupied<'a, T> {
     #[inline]
     pub fn remove(self) -> T {
         self.table.take(self.hash, self.slot)
+    }
+
+    /// As `remove`; the table, too, to go on with.
+    pub fn remove_from(self) -> (T, &'a mut Table<T>) {
+        (self.table.take(self.hash, self.slot), self.table)
     }
 
     /// The hash it was found by.
