@@ -177,13 +177,14 @@ impl<T: Item> Table<T> {
         Some(Occupied { table: self, slot, hash })
     }
 
-    /// As `find`, for one who looks at the item before deciding to take it: refused or absent, the table comes back whole.
+    /// As `find`; the table itself where there is no such item, to add it.
     #[inline]
-    pub fn find_if<'a>(&'a mut self, hash: u64, key: &[u8], accept: impl FnOnce(T::Ref<'_>) -> bool) -> Found<'a, T> {
+    pub fn look_up(&mut self, hash: u64, key: &[u8]) -> Result<Occupied<'_, T>, &mut Self> {
         self.preserve(hash);
-        let Some(slot) = self.locate(hash, |p| Self::has_key(p, key)) else { return Found::Absent(self) };
-        let occupied = Occupied { table: self, slot, hash };
-        if accept(occupied.get()) { Found::Accepted(occupied) } else { Found::Refused(occupied.table) }
+        match self.locate(hash, |p| Self::has_key(p, key)) {
+            Some(slot) => Ok(Occupied { table: self, slot, hash }),
+            None => Err(self),
+        }
     }
 
     /// The first item that is accepted, among those that may have this hash: where only the hash was kept.
@@ -330,16 +331,6 @@ fn near_bits(hash: u64, depth: u32) -> u64 {
     hash << (depth / 3 * 3) >> 61
 }
 
-/// What `Table::find_if` came upon.
-pub enum Found<'a, T: Item> {
-    /// The item, and it was accepted.
-    Accepted(Occupied<'a, T>),
-    /// The item is there and was not accepted.
-    Refused(&'a mut Table<T>),
-    /// There is none.
-    Absent(&'a mut Table<T>),
-}
-
 /// An item in a table, found or just added.
 pub struct Occupied<'a, T: Item> {
     table: &'a mut Table<T>,
@@ -384,6 +375,11 @@ impl<'a, T: Item> Occupied<'a, T> {
     #[inline]
     pub fn remove(self) -> T {
         self.table.take(self.hash, self.slot)
+    }
+
+    /// As `remove`; the table, too, to go on with.
+    pub fn remove_from(self) -> (T, &'a mut Table<T>) {
+        (self.table.take(self.hash, self.slot), self.table)
     }
 
     /// The hash it was found by.

@@ -13,7 +13,7 @@ use super::subkeys::{Subkeys, take_due_members};
 use crate::base::clock::{self, Now};
 use crate::base::hash::Hasher;
 use crate::base::rng::Rng;
-use crate::ds::table::{Found, Occupied, Table};
+use crate::ds::table::{Occupied, Table};
 use crate::types::{self, Entry, EntryRef, Kind, Limits, Type, Value};
 
 /// The key holds another type than the command works on.
@@ -386,7 +386,7 @@ impl DbView<'_> {
             return Some((occupied, &mut self.space.book));
         }
         let counts = (&mut db.volatile, &mut db.subkeys);
-        let place = take_due_members(occupied, (self.index, self.now), counts, &mut self.space.book)?;
+        let place = take_due_members(occupied, (self.index, self.now), counts, &mut self.space.book).ok()?;
         Some((place, &mut self.space.book))
     }
 
@@ -446,7 +446,7 @@ impl DbView<'_> {
         }
         if has_due_member(entry, now) && !self.keep_expired {
             let counts = (&mut db.volatile, &mut db.subkeys);
-            let Some(place) = take_due_members(occupied, (index, now), counts, book) else {
+            let Ok(place) = take_due_members(occupied, (index, now), counts, book) else {
                 book.counters.misses += 1;
                 return None;
             };
@@ -514,16 +514,33 @@ impl DbView<'_> {
     /// `WrongType` if the key holds another type.
     #[inline]
     pub fn edit<'v, T: Value>(&'v mut self, key: Key<'v>, missing: Missing) -> Result<Option<Edit<'v, T>>, WrongType> {
-        let moment = (self.index, self.now);
-        let Db { table, deadlines, volatile, subkeys, .. } = &mut self.space.dbs[self.index.0 as usize];
-        let dates = Dates { volatile, deadlines, subkeys };
+        let (now, index) = (self.now, self.index);
+        let db = &mut self.space.dbs[index.0 as usize];
         let book = &mut self.space.book;
-        let now = self.now;
-        match table.find_if(key.hash, key.bytes, |entry| !has_due(entry, now)) {
-            Found::Accepted(occupied) => edit_found(occupied, dates, book, moment).map(Some),
-            Found::Refused(table) => edit_due(table, dates, book, moment, (key, missing)),
-            Found::Absent(table) if missing == Missing::Create => Ok(Some(edit_new(table, dates, book, moment, key))),
-            Found::Absent(_) => Ok(None),
+        let mut found = db.table.look_up(key.hash, key.bytes);
+        if let Ok(occupied) = found {
+            let is_old = is_due(occupied.get(), now) || has_due_member(occupied.get(), now);
+            let counts = (&mut db.volatile, &mut db.subkeys);
+            found = if is_old { take_due(occupied, (index, now), counts, book) } else { Ok(occupied) };
+        }
+        let dates = Dates { volatile: &mut db.volatile, deadlines: &mut db.deadlines, subkeys: &mut db.subkeys };
+        match found {
+            Ok(mut occupied) => {
+                let entry = occupied.get();
+                if Kind::of(entry.kind()).type_of() != T::TYPE {
+                    return Err(WrongType);
+                }
+                book.before_change(index, entry);
+                let access = book.touched_access(entry.lru(), now);
+                occupied.get_mut().set_lru(access);
+                Ok(Some(Edit::new(occupied, dates, book, index, false)))
+            }
+            Err(_) if missing == Missing::Skip => Ok(None),
+            Err(table) => {
+                let mut entry = T::create(key.bytes, &book.limits, book.fresh_access(now));
+                book.stamp(&mut entry);
+                Ok(Some(Edit::new(table.insert_new(key.hash, entry), dates, book, index, true)))
+            }
         }
     }
 
@@ -763,77 +780,36 @@ pub(super) fn set_index(
     }
 }
 
-/// The time of the key, or of something in it, has come.
-#[inline(always)]
-fn has_due(entry: EntryRef<'_>, now: Now) -> bool {
-    entry.deadline().is_some_and(|deadline| deadline <= now.unix_ms.0) || has_due_member(entry, now)
-}
-
-/// A value that is there and may be changed if it is of type `T`.
-#[inline(always)]
-fn edit_found<'v, T: Value>(
-    mut occupied: Occupied<'v, Entry>,
-    dates: Dates<'v>,
-    book: &'v mut Book,
-    (index, now): (DbIndex, Now),
-) -> Result<Edit<'v, T>, WrongType> {
-    let entry = occupied.get();
-    if Kind::of(entry.kind()).type_of() != T::TYPE {
-        return Err(WrongType);
-    }
-    book.before_change(index, entry);
-    let access = book.touched_access(entry.lru(), now);
-    occupied.get_mut().set_lru(access);
-    Ok(Edit::new(occupied, dates, book, index, false))
-}
-
-/// An empty value for a key that is not there.
-fn edit_new<'v, T: Value>(
-    table: &'v mut Table<Entry>,
-    dates: Dates<'v>,
-    book: &'v mut Book,
-    (index, now): (DbIndex, Now),
-    key: Key<'v>,
-) -> Edit<'v, T> {
-    let mut entry = T::create(key.bytes, &book.limits, book.fresh_access(now));
-    book.stamp(&mut entry);
-    Edit::new(table.insert_new(key.hash, entry), dates, book, index, true)
-}
-
-/// A key of whose value something is due: that goes first.
-#[cold]
-fn edit_due<'v, T: Value>(
-    table: &'v mut Table<Entry>,
-    dates: Dates<'v>,
-    book: &'v mut Book,
-    moment: (DbIndex, Now),
-    (key, missing): (Key<'v>, Missing),
-) -> Result<Option<Edit<'v, T>>, WrongType> {
-    let (index, now) = moment;
-    if let Some(occupied) = table.find(key.hash, key.bytes) {
-        if occupied.get().deadline().is_some_and(|deadline| deadline <= now.unix_ms.0) {
-            book.before_change(index, occupied.get());
-            let entry = occupied.remove();
-            *dates.volatile -= 1;
-            dates.subkeys.forget(entry.view());
-            expired(book, entry, index, key.bytes);
-        } else {
-            take_due_members(occupied, moment, (&mut *dates.volatile, &mut *dates.subkeys), book);
-        }
-    }
-    match table.find_if(key.hash, key.bytes, |_| true) {
-        Found::Accepted(occupied) => edit_found(occupied, dates, book, moment).map(Some),
-        Found::Refused(table) | Found::Absent(table) if missing == Missing::Create => {
-            Ok(Some(edit_new(table, dates, book, moment, key)))
-        }
-        Found::Refused(_) | Found::Absent(_) => Ok(None),
-    }
-}
-
 /// Whether a set or sorted set has members whose time has come. Of most values their kind says that they have none.
 #[inline]
 fn has_due_member(entry: EntryRef<'_>, now: Now) -> bool {
     types::soonest_member(entry).is_some_and(|at| at <= now.unix_ms.0)
+}
+
+/// Whether a key's time has come.
+#[inline]
+fn is_due(entry: EntryRef<'_>, now: Now) -> bool {
+    entry.deadline().is_some_and(|deadline| deadline <= now.unix_ms.0)
+}
+
+/// Removes a key whose time has come, or of another's value the members whose has. The place; if the key went the table.
+#[cold]
+fn take_due<'t>(
+    place: Occupied<'t, Entry>,
+    (index, now): (DbIndex, Now),
+    (volatile, subkeys): (&mut usize, &mut Subkeys),
+    book: &mut Book,
+) -> Result<Occupied<'t, Entry>, &'t mut Table<Entry>> {
+    if !is_due(place.get(), now) {
+        return take_due_members(place, (index, now), (volatile, subkeys), book);
+    }
+    book.before_change(index, place.get());
+    let (entry, table) = place.remove_from();
+    *volatile -= 1;
+    subkeys.forget(entry.view());
+    let key: Box<[u8]> = entry.key().into();
+    expired(book, entry, index, &key);
+    Err(table)
 }
 
 /// A key's time has come: counted, announced, propagated.

@@ -184,6 +184,7 @@ impl<B> Record<B> {
     }
 
     /// The value's box.
+    #[inline]
     pub fn big(&self) -> Option<&B> {
         self.view().big()
     }
@@ -289,6 +290,7 @@ impl<B> Record<B> {
     }
 
     /// The box, to be changed.
+    #[inline]
     pub fn big_mut(&mut self) -> Option<&mut B> {
         let p = self.view().big_ptr()?;
         // SAFETY: a boxed record owns what it points to.
@@ -572,6 +574,7 @@ impl<'a, B> RecordRef<'a, B> {
         self.big_ptr().map(|p| unsafe { &*p.as_ptr() })
     }
 
+    #[inline]
     fn big_ptr(self) -> Option<NonNull<B>> {
         if self.kind() & BOXED == 0 {
             return None;

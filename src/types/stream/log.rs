@@ -60,6 +60,8 @@ pub struct Log {
     sealed: IdTree<Vec<u8>>,
     tail_id: StreamId,
     tail: Vec<u8>,
+    /// The tail's head, if it is known: XADD need not read it.
+    head: Option<Head>,
     len: u64,
     entries_added: u64,
     first_id: StreamId,
@@ -136,6 +138,7 @@ impl Log {
 
     fn pack_mut(&mut self, master: StreamId) -> Option<&mut Vec<u8>> {
         if master == self.tail_id && !self.tail.is_empty() {
+            self.head = None;
             return Some(&mut self.tail);
         }
         self.sealed.get_mut(master.0)
@@ -233,15 +236,18 @@ impl Log {
         limits: NodeLimits,
     ) {
         debug_assert!(id > self.last_id, "ids ascend");
-        let head = match Head::read(&self.tail).filter(|head| !self.is_tail_full(head, bytes, limits)) {
-            Some(head) => head,
-            None => {
+        let known = self.head.take().or_else(|| Head::read(&self.tail));
+        debug_assert_eq!(known, Head::read(&self.tail), "what is known of the tail is what it says");
+        let mut head = match known {
+            Some(head) if !self.is_tail_full(&head, bytes, limits) => head,
+            _ => {
                 self.seal();
                 self.tail_id = id;
                 node::begin(&mut self.tail, pairs, word)
             }
         };
-        node::push(&mut self.tail, &head, self.tail_id, id, pairs, bytes, word);
+        node::push(&mut self.tail, &mut head, (self.tail_id, id), pairs, bytes, word);
+        self.head = Some(head);
         self.len += 1;
         self.entries_added += 1;
         self.last_id = id;
@@ -275,6 +281,7 @@ impl Log {
             return;
         }
         self.tail = Vec::new();
+        self.head = None;
         if let Some((last, _)) = self.sealed.last() {
             self.tail = self.sealed.remove(last).unwrap_or_default();
             self.tail_id = StreamId(last);
