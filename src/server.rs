@@ -11,6 +11,7 @@ mod append_log;
 mod batch;
 mod busy;
 mod check;
+mod commits;
 mod cron;
 mod keys;
 mod limits;
