@@ -74,9 +74,29 @@ struct Place {
 /// Cuts are numbered up to here, then from 1 on again: what the tables' segments can keep.
 const MAX_EPOCH: u32 = (1 << 26) - 1;
 /// Elements from which on a collection is captured in parts.
-const LARGE_ELEMENTS: usize = if cfg!(test) { 48 } else { 4096 };
+const LARGE_ELEMENTS: usize = if cfg!(test) { 48 } else { 1024 };
 /// Nodes from which on a list is; each may be some KiB.
 const LARGE_NODES: usize = if cfg!(test) { 3 } else { 64 };
+
+/// What a step of the walk captures, bytes, about: a segment of many collections comes in several.
+const STEP_BYTES: usize = if cfg!(test) { 2 << 10 } else { 256 << 10 };
+/// What an entry takes besides its bytes, and an element of a collection with its own: bytes that are copied in that time.
+const ENTRY_BYTES: usize = 64;
+const ELEMENT_BYTES: usize = 64;
+const NODE_BYTES: usize = 4096;
+
+/// What capturing it takes: bytes that are copied in that time.
+#[inline]
+fn weight(entry: EntryRef<'_>) -> usize {
+    ENTRY_BYTES
+        + match entry.big() {
+            None => entry.value().len(),
+            Some(Big::Str(_)) => 0,
+            Some(Big::List(nodes)) => nodes.node_count() * NODE_BYTES,
+            Some(Big::Stream(stream)) => stream.log().node_count() * NODE_BYTES,
+            Some(big) => big.free_effort() * ELEMENT_BYTES,
+        }
+}
 
 /// Whether capturing it at once would hold up the loop.
 fn is_large(entry: EntryRef<'_>) -> bool {
@@ -351,16 +371,24 @@ impl Place {
         let segment = table.segment_at(at);
         let label = self.label;
         match sink {
-            Some(sink) => segment.for_each_fetched(|entry| {
-                if entry.is_marked() == mark {
-                    return;
+            Some(sink) => {
+                let (put_aside, mut bytes) = (large.len(), 0);
+                segment.for_each_fetched(|entry| {
+                    if bytes >= STEP_BYTES || entry.is_marked() == mark {
+                        return;
+                    }
+                    if is_large(entry) {
+                        return large.push((label, entry.key().into()));
+                    }
+                    bytes += weight(entry);
+                    sink.entry(label, entry);
+                    entry.set_mark(mark);
+                });
+                if bytes >= STEP_BYTES {
+                    // The next step finds the rest of the segment, what is marked passes quickly.
+                    return large.truncate(put_aside);
                 }
-                if is_large(entry) {
-                    return large.push((label, entry.key().into()));
-                }
-                sink.entry(label, entry);
-                entry.set_mark(mark);
-            }),
+            }
             None => segment.for_each_fetched(|entry| entry.set_mark(mark)),
         }
         self.next = segment.last().checked_add(1);

@@ -18,6 +18,7 @@ use super::vault::{FileKind, Vault};
 use crate::ds::record::RecordLog;
 use crate::keyspace::cut;
 use crate::sys::alloc;
+use crate::sys::thread::{Way, give_way};
 use crate::types::{self, Big, Entry, EntryRef, Piece, Pieces};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -303,6 +304,8 @@ impl Snapshot {
         let mine = Arc::clone(&shared);
         std::thread::Builder::new().name("snapshot".into()).spawn(move || {
             let _metered = alloc::register_thread();
+            // At equal rights on the loop's core it would hold requests up for milliseconds. Where that is refused it still writes.
+            drop(give_way(Way::Behind));
             let result = write(&plan, &vault, &news, &mine);
             *mine.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
         })?;
