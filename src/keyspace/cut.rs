@@ -5,8 +5,8 @@
 //!   step       walks the tables in hash order, a segment at a time: captures what is not, marks it
 //!   large      collections that the walk has put aside come last, a part at a time
 //!   a change   captures the entry first, if it is not; what comes new is marked as if it were captured. A large collection
-//!              that rests on a table is not captured whole: from then on each of its segments is, before it changes, and the
-//!              walk goes on with it at once
+//!              is not captured whole: from then on each of its parts is, before it changes, and the walk goes on with it at
+//!              once
 //!   end        all entries are marked "captured"
 //! ```
 //!
@@ -25,15 +25,8 @@ pub trait Sink: Send {
     /// An entry of the database that had this number.
     fn entry(&mut self, db: u32, entry: EntryRef<'_>);
 
-    /// The next part of a large entry, from a place on that this gave before (0: the first part); nothing once that was the
-    /// last. Between two parts the entry does not change, and no part of another one comes.
-    fn entry_part(&mut self, db: u32, entry: EntryRef<'_>, from: u64) -> Option<u64>;
-
     /// A large entry whose elements will come by and by, while it changes.
     fn begin_large(&mut self, db: u32, entry: EntryRef<'_>) -> Box<dyn Pieces>;
-
-    /// The entry whose parts came is about to change: it comes once more, whole, or has come.
-    fn forget_parts(&mut self);
 
     /// Whether the walk should wait: too much is on its way. Entries that are about to change come nevertheless.
     fn is_full(&self) -> bool;
@@ -93,7 +86,8 @@ fn weight(entry: EntryRef<'_>) -> usize {
             None => entry.value().len(),
             Some(Big::Str(_)) => 0,
             Some(Big::List(nodes)) => nodes.node_count() * NODE_BYTES,
-            Some(Big::Stream(stream)) => stream.log().node_count() * NODE_BYTES,
+            Some(Big::Stream(stream)) => stream.free_effort() * NODE_BYTES,
+            Some(Big::Vector(vectors)) => vectors.len() * NODE_BYTES,
             Some(big) => big.free_effort() * ELEMENT_BYTES,
         }
 }
@@ -103,7 +97,8 @@ fn is_large(entry: EntryRef<'_>) -> bool {
     match entry.big() {
         None | Some(Big::Str(_)) => false,
         Some(Big::List(nodes)) => nodes.node_count() > LARGE_NODES,
-        Some(Big::Stream(stream)) => stream.log().node_count() > LARGE_NODES,
+        Some(Big::Stream(stream)) => stream.free_effort() > LARGE_NODES,
+        Some(Big::Vector(vectors)) => vectors.len() > LARGE_NODES,
         Some(big) => big.free_effort() > LARGE_ELEMENTS,
     }
 }
@@ -117,8 +112,6 @@ pub struct Cut {
     orphans: Vec<(Place, Table<Entry>)>,
     /// Large entries that the walk has put aside, by database's number and name.
     large: Vec<(u32, Box<[u8]>)>,
-    /// Where the last of them goes on.
-    part: u64,
     /// Large entries whose elements are being captured.
     captures: Vec<(u32, Box<[u8]>)>,
     /// This cut's number, for the marks of their segments.
@@ -173,12 +166,8 @@ impl Book {
         entry.set_mark(self.mark);
         if let Some(sink) = &mut cut.sink {
             cut.costs.pre_images += 1;
-            if cut.part > 0 && cut.large.last().is_some_and(|(_, key)| **key == *entry.key()) {
-                sink.forget_parts();
-                cut.part = 0;
-            }
             let label = cut.places[db.0 as usize].label;
-            match entry.big().filter(|big| is_large(entry) && big.can_be_captured()) {
+            match entry.big().filter(|_| is_large(entry)) {
                 Some(big) => {
                     big.begin_capture(cut.epoch, sink.begin_large(label, entry));
                     cut.captures.push((label, entry.key().into()));
@@ -235,7 +224,6 @@ impl Keyspace {
             places: self.dbs.iter().enumerate().map(begin).collect(),
             orphans: Vec::new(),
             large: Vec::new(),
-            part: 0,
             captures: Vec::new(),
             epoch: self.book.cuts,
             costs: CutCosts { keys: self.total_keys() as u64, ..CutCosts::default() },
@@ -313,7 +301,7 @@ impl Cut {
                 return true;
             }
         }
-        if self.walk_part(space, mark) {
+        if self.begin_large(space, mark) {
             return true;
         }
         match self.orphans.pop() {
@@ -323,27 +311,19 @@ impl Cut {
         true
     }
 
-    /// A part of the last large entry; false if there is none.
-    fn walk_part(&mut self, space: &Keyspace, mark: bool) -> bool {
+    /// The last of the large entries that were put aside begins; false if there is none.
+    fn begin_large(&mut self, space: &Keyspace, mark: bool) -> bool {
         let Some((label, key)) = self.large.pop() else { return false };
-        let from = std::mem::take(&mut self.part);
         // Without a sink nothing is put aside.
         let Some(mut sink) = self.sink.take() else { return true };
-        let entry = self.find(&space.dbs, label, &key).filter(|entry| entry.is_marked() != mark);
-        if let Some(entry) = entry {
-            if let Some(big) = entry.big().filter(|big| big.can_be_captured()) {
-                entry.set_mark(mark);
-                big.begin_capture(self.epoch, sink.begin_large(label, entry));
-                self.captures.push((label, key));
-                self.sink = Some(sink);
-                return true;
-            }
-            match sink.entry_part(label, entry, from) {
-                Some(next) => {
-                    self.part = next;
-                    self.large.push((label, key));
+        if let Some(entry) = self.find(&space.dbs, label, &key).filter(|entry| entry.is_marked() != mark) {
+            entry.set_mark(mark);
+            match entry.big() {
+                Some(big) => {
+                    big.begin_capture(self.epoch, sink.begin_large(label, entry));
+                    self.captures.push((label, key));
                 }
-                None => entry.set_mark(mark),
+                None => sink.entry(label, entry),
             }
         }
         self.sink = Some(sink);
