@@ -6,7 +6,7 @@ use std::io;
 /// when they wake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
-    /// Work that somebody waits for, but not this moment: a tenth of what the loop gets.
+    /// Work that somebody waits for, but not this moment: a third of what the loop gets.
     Behind,
     /// Work that can wait: a sixtieth.
     Last,
@@ -19,7 +19,7 @@ pub enum Way {
 #[cfg(target_os = "linux")]
 pub fn give_way(way: Way) -> io::Result<()> {
     let nice: libc::c_int = match way {
-        Way::Behind => 10,
+        Way::Behind => 5,
         Way::Last => 19,
     };
     // SAFETY: a plain call; on Linux, process 0 is the calling thread.
@@ -58,6 +58,6 @@ mod tests {
             (behind, nice())
         });
         let (behind, last) = theirs.join().expect("no panic");
-        assert!(behind >= 10 && last == 19 && nice() == before);
+        assert!(behind >= 5 && last == 19 && nice() == before);
     }
 }

@@ -88,6 +88,9 @@ impl<I: Input> Decoder<'_, '_, I> {
                 self.big_entry(Kind::BigVector, Big::Vector(Box::new(vectors)))
             }
             code::MODULE | code::MODULE_2 => Err(self.unsupported("a value of a module, which this server has not")),
+            code::ARRAY_OF_8_8 => {
+                Err(self.unsupported("a value of type 28, an array in the form of Redis 8.8 or newer"))
+            }
             code => Err(self.unsupported(format!("a value of the unknown type {code}"))),
         }
     }

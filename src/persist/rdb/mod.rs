@@ -65,6 +65,8 @@ pub mod code {
     pub const HASH_LISTPACK_EX: u8 = 25;
     pub const STREAM_LISTPACKS_4: u8 = 26;
     pub const STREAM_LISTPACKS_5: u8 = 27;
+    /// Known by its number only: it is refused.
+    pub const ARRAY_OF_8_8: u8 = 28;
     /// Arrays: this server's own, for no published version of Redis has a number for them.
     pub const ARRAY: u8 = 200;
     /// Vector sets, this server's own as well.
