@@ -180,6 +180,15 @@ impl<T: Item> Table<T> {
         Some(Occupied { table: self, slot, hash })
     }
 
+    /// As `find`, for one who looks at the item before deciding to take it: refused or absent, the table comes back whole.
+    #[inline]
+    pub fn find_if<'a>(&'a mut self, hash: u64, key: &[u8], accept: impl FnOnce(T::Ref<'_>) -> bool) -> Found<'a, T> {
+        self.preserve(hash);
+        let Some(slot) = self.locate(hash, |p| Self::has_key(p, key)) else { return Found::Absent(self) };
+        let occupied = Occupied { table: self, slot, hash };
+        if accept(occupied.get()) { Found::Accepted(occupied) } else { Found::Refused(occupied.table) }
+    }
+
     /// The first item that is accepted, among those that may have this hash: where only the hash was kept.
     pub fn find_by_hash(&mut self, hash: u64, mut accept: impl FnMut(T::Ref<'_>) -> bool) -> Option<Occupied<'_, T>> {
         self.preserve(hash);
@@ -322,6 +331,16 @@ impl<T: Item> Table<T> {
 #[inline(always)]
 fn near_bits(hash: u64, depth: u32) -> u64 {
     hash << (depth / 3 * 3) >> 61
+}
+
+/// What `Table::find_if` came upon.
+pub enum Found<'a, T: Item> {
+    /// The item, and it was accepted.
+    Accepted(Occupied<'a, T>),
+    /// The item is there and was not accepted.
+    Refused(&'a mut Table<T>),
+    /// There is none.
+    Absent(&'a mut Table<T>),
 }
 
 /// An item in a table, found or just added.

@@ -13,7 +13,7 @@ use super::subkeys::{Subkeys, take_due_members};
 use crate::base::clock::{self, Now};
 use crate::base::hash::Hasher;
 use crate::base::rng::Rng;
-use crate::ds::table::{Occupied, Table};
+use crate::ds::table::{Found, Occupied, Table};
 use crate::types::{self, Entry, EntryRef, Kind, Limits, Type, Value};
 
 /// The key holds another type than the command works on.
@@ -514,44 +514,17 @@ impl DbView<'_> {
     /// `WrongType` if the key holds another type.
     #[inline]
     pub fn edit<'v, T: Value>(&'v mut self, key: Key<'v>, missing: Missing) -> Result<Option<Edit<'v, T>>, WrongType> {
-        let (now, index) = (self.now, self.index);
-        let db = &mut self.space.dbs[index.0 as usize];
+        let moment = (self.index, self.now);
+        let Db { table, deadlines, volatile, subkeys, .. } = &mut self.space.dbs[self.index.0 as usize];
+        let dates = Dates { volatile, deadlines, subkeys };
         let book = &mut self.space.book;
-        let mut alive = true;
-        if let Some(occupied) = db.table.find(key.hash, key.bytes) {
-            if occupied.get().deadline().is_some_and(|d| d <= now.unix_ms.0) {
-                book.before_change(index, occupied.get());
-                let entry = occupied.remove();
-                db.forget(entry.view());
-                expired(book, entry, index, key.bytes);
-                alive = false;
-            } else if has_due_member(occupied.get(), now) {
-                let counts = (&mut db.volatile, &mut db.subkeys);
-                alive = take_due_members(occupied, (index, now), counts, book).is_some();
-            }
-        } else {
-            alive = false;
+        let now = self.now;
+        match table.find_if(key.hash, key.bytes, |entry| !has_due(entry, now)) {
+            Found::Accepted(occupied) => edit_found(occupied, dates, book, moment).map(Some),
+            Found::Refused(table) => edit_due(table, dates, book, moment, (key, missing)),
+            Found::Absent(table) if missing == Missing::Create => Ok(Some(edit_new(table, dates, book, moment, key))),
+            Found::Absent(_) => Ok(None),
         }
-        if !alive {
-            if missing == Missing::Skip {
-                return Ok(None);
-            }
-            let mut entry = T::create(key.bytes, &book.limits, book.fresh_access(now));
-            book.stamp(&mut entry);
-            let occupied = db.table.insert_new(key.hash, entry);
-            let dates = Dates { volatile: &mut db.volatile, deadlines: &mut db.deadlines, subkeys: &mut db.subkeys };
-            return Ok(Some(Edit::new(occupied, dates, book, index, true)));
-        }
-        let Some(mut occupied) = db.table.find(key.hash, key.bytes) else { return Ok(None) };
-        let entry = occupied.get();
-        if Kind::of(entry.kind()).type_of() != T::TYPE {
-            return Err(WrongType);
-        }
-        book.before_change(index, entry);
-        let access = book.touched_access(entry.lru(), now);
-        occupied.get_mut().set_lru(access);
-        let dates = Dates { volatile: &mut db.volatile, deadlines: &mut db.deadlines, subkeys: &mut db.subkeys };
-        Ok(Some(Edit::new(occupied, dates, book, index, false)))
     }
 
     /// As `edit` with `Missing::Create`.
@@ -792,6 +765,73 @@ pub(super) fn set_index(
         if old.is_none_or(|old| at < old) {
             deadlines.add(hash, at);
         }
+    }
+}
+
+/// The time of the key, or of something in it, has come.
+#[inline(always)]
+fn has_due(entry: EntryRef<'_>, now: Now) -> bool {
+    entry.deadline().is_some_and(|deadline| deadline <= now.unix_ms.0) || has_due_member(entry, now)
+}
+
+/// A value that is there and may be changed if it is of type `T`.
+#[inline(always)]
+fn edit_found<'v, T: Value>(
+    mut occupied: Occupied<'v, Entry>,
+    dates: Dates<'v>,
+    book: &'v mut Book,
+    (index, now): (DbIndex, Now),
+) -> Result<Edit<'v, T>, WrongType> {
+    let entry = occupied.get();
+    if Kind::of(entry.kind()).type_of() != T::TYPE {
+        return Err(WrongType);
+    }
+    book.before_change(index, entry);
+    let access = book.touched_access(entry.lru(), now);
+    occupied.get_mut().set_lru(access);
+    Ok(Edit::new(occupied, dates, book, index, false))
+}
+
+/// An empty value for a key that is not there.
+fn edit_new<'v, T: Value>(
+    table: &'v mut Table<Entry>,
+    dates: Dates<'v>,
+    book: &'v mut Book,
+    (index, now): (DbIndex, Now),
+    key: Key<'v>,
+) -> Edit<'v, T> {
+    let mut entry = T::create(key.bytes, &book.limits, book.fresh_access(now));
+    book.stamp(&mut entry);
+    Edit::new(table.insert_new(key.hash, entry), dates, book, index, true)
+}
+
+/// A key of whose value something is due: that goes first.
+#[cold]
+fn edit_due<'v, T: Value>(
+    table: &'v mut Table<Entry>,
+    dates: Dates<'v>,
+    book: &'v mut Book,
+    moment: (DbIndex, Now),
+    (key, missing): (Key<'v>, Missing),
+) -> Result<Option<Edit<'v, T>>, WrongType> {
+    let (index, now) = moment;
+    if let Some(occupied) = table.find(key.hash, key.bytes) {
+        if occupied.get().deadline().is_some_and(|deadline| deadline <= now.unix_ms.0) {
+            book.before_change(index, occupied.get());
+            let entry = occupied.remove();
+            *dates.volatile -= 1;
+            dates.subkeys.forget(entry.view());
+            expired(book, entry, index, key.bytes);
+        } else {
+            take_due_members(occupied, moment, (&mut *dates.volatile, &mut *dates.subkeys), book);
+        }
+    }
+    match table.find_if(key.hash, key.bytes, |_| true) {
+        Found::Accepted(occupied) => edit_found(occupied, dates, book, moment).map(Some),
+        Found::Refused(table) | Found::Absent(table) if missing == Missing::Create => {
+            Ok(Some(edit_new(table, dates, book, moment, key)))
+        }
+        Found::Refused(_) | Found::Absent(_) => Ok(None),
     }
 }
 
