@@ -461,6 +461,10 @@ fn listeners(s: &Source<'_>, out: &mut String) {
     }
     if s.config.tls_port != 0 {
         line!(out, "listener{count}:name=tls{},port={}", bind.concat(), s.config.tls_port);
+        count += 1;
+    }
+    if s.config.metrics_port != 0 {
+        line!(out, "listener{count}:name=metrics{},port={}", bind.concat(), s.config.metrics_port);
     }
 }
 
