@@ -671,10 +671,10 @@ impl Fold {
 #[inline(always)]
 fn lower(word: u64) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
-    let low = word & ONES * 0x7f;
+    let low = word & (ONES * 0x7f);
     let from_a = low + ONES * u64::from(0x80 - b'A');
     let behind_z = low + ONES * u64::from(0x7f - b'Z');
-    let capitals = (from_a & !behind_z) & !word & ONES * 0x80;
+    let capitals = (from_a & !behind_z) & !word & (ONES * 0x80);
     word | capitals >> 2
 }
 
