@@ -11,6 +11,7 @@ mod append_log;
 mod batch;
 mod busy;
 mod check;
+mod commits;
 mod cron;
 mod keys;
 mod limits;
@@ -41,6 +42,7 @@ use crate::hub::Hub;
 use crate::journal::{Effects, Journal};
 use crate::keyspace::Keyspace;
 use crate::net::{Doors, Input, LentReactor, Peer, Service};
+use crate::persist::aof::Manifest;
 use crate::resp::{Argv, Outbox, Reply};
 use crate::script::Scripts;
 use crate::session::{ConnId, Session, Sessions, mode};
@@ -51,6 +53,7 @@ use crate::sys::{alloc, ticks};
 use crate::tls;
 use batch::Batch;
 use mio::Waker;
+use replay::Replay;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -97,6 +100,8 @@ pub struct Server {
     ending: Option<cron::Ending>,
     /// Data that are being loaded.
     loading: Option<Box<Load>>,
+    /// The log that is being made data at the start, and its parts.
+    replaying: Option<Box<(Replay, Manifest)>>,
     /// Why the server can't go on.
     failure: Option<StartError>,
     /// What is to be said once clients are served.
@@ -167,6 +172,7 @@ impl Server {
             cron: cron::Cron::new(now),
             ending: None,
             loading: None,
+            replaying: None,
             failure: None,
             when_ready: None,
             logging: None,
@@ -407,6 +413,7 @@ fn open(
     session.become_user(acl.default_user());
     session.fd = peer.fd;
     session.mode |= if peer.unix { mode::UNIX_SOCKET } else { 0 } | if peer.loopback { mode::LOOPBACK } else { 0 };
+    session.mode |= if peer.metrics { mode::METRICS } else { 0 };
     session.peer = peer.peer.into();
     session.local = peer.local.into();
     if is_kept_out {
@@ -488,6 +495,8 @@ impl Service for Server {
         self.stats.totals.turns += 1;
         if self.loading.is_some() {
             self.load_step();
+        } else if self.replaying.is_some() {
+            self.replay_step(now);
         }
         self.run_timers(now);
         self.snapshot_wait = self.snapshot_step();

@@ -10,6 +10,7 @@ mod support;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 use support::client::Client;
 use support::random::Random;
 use support::transcript::ask;
@@ -97,6 +98,71 @@ fn what_was_acknowledged_is_there_after_a_kill_whatever_the_policy() {
             }
             kill(&mut server);
         }
+    }
+}
+
+/// Many clients, each of which waits for every write; until the file is longer than what is written in it. What each has counted.
+fn keep_the_disk_busy(server: &Process, file: &Path) -> Option<Vec<i64>> {
+    let is_longer = || {
+        let written = server.client().ask("INFO persistence").string();
+        let end = written.lines().find_map(|line| line.strip_prefix("aof_current_size:")?.trim().parse::<u64>().ok());
+        // Only commits that run beside this question can make it look so without being so: by much less.
+        fs::metadata(file).is_ok_and(|meta| meta.len() > end.unwrap_or(u64::MAX) + 100_000)
+    };
+    let begun = Instant::now();
+    let mut counted = vec![0; 16];
+    while begun.elapsed() < Duration::from_secs(20) {
+        std::thread::scope(|scope| {
+            for (number, counted) in counted.iter_mut().enumerate() {
+                let mut client = server.client();
+                scope.spawn(move || {
+                    for _ in 0..100 {
+                        *counted = ask(&mut client, &format!("INCR n{number}")).int().expect("it counts");
+                    }
+                });
+            }
+        });
+        if is_longer() {
+            return Some(counted);
+        }
+    }
+    None
+}
+
+#[test]
+fn a_file_made_longer_ahead_loses_nothing_and_is_read_by_the_reference_too() {
+    let folder = Folder::new("aof-ahead");
+    let flags = ["--appendfsync", "always", "--aof-use-rdb-preamble", "no"];
+    let mut server = ours(&folder, &flags);
+    let file = part(&folder, "appendonly.aof.1.incr.aof");
+    let Some(mut counted) = keep_the_disk_busy(&server, &file) else {
+        println!("skipped: this disk is so fast that nothing waits for it");
+        return;
+    };
+    // Something that is known to be the last.
+    counted.push(ask(&mut server.client(), "INCR n16").int().expect("it counts"));
+    kill(&mut server);
+    let readers = oracle("a log made longer ahead").into_iter().chain([our_binary()]);
+    for reader in readers {
+        let server = serve(&reader, &folder, &flags);
+        let mut client = server.client();
+        for (number, counted) in counted.iter().enumerate() {
+            let found = ask(&mut client, &format!("GET n{number}")).string();
+            assert_eq!(found, counted.to_string(), "{} reads n{number}", reader.display());
+        }
+        drop(client);
+        let mut server = server;
+        kill(&mut server);
+    }
+    let checked = check_aof(&[file.to_str().expect("a name")], "");
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
+    // Ended in order, it is as long as what is in it.
+    let mut server = ours(&folder, &flags);
+    if keep_the_disk_busy(&server, &file).is_some() {
+        server.client().send("SHUTDOWN NOSAVE");
+        wait_until("it has ended", || server.ended().is_some());
+        let bytes = fs::read(&file).expect("it is there");
+        assert!(bytes.ends_with(b"\n") && !bytes.ends_with(b"#\n"), "what it was filled with is cut off");
     }
 }
 
@@ -458,4 +524,96 @@ fn a_full_disk_refuses_writes_serves_reads_and_heals_by_itself() {
     kill(&mut server);
     let server = start(&flags);
     assert_eq!(ask(&mut server.client(), "DBSIZE").int(), Some(stored as i64 + 1), "{}", server.log());
+}
+
+#[test]
+fn while_the_log_is_read_others_are_told_so_and_may_end_the_server() {
+    let folder = Folder::new("aof-load");
+    fs::create_dir(folder.path().join("appendonlydir")).expect("made");
+    let mut log = Vec::new();
+    // A transaction goes over the borders of what is read at once.
+    support::client::encode(&["MULTI"], &mut log);
+    for n in 0..20_000 {
+        support::client::encode(&["SET", &format!("key:{n}"), &"v".repeat(60)], &mut log);
+    }
+    support::client::encode(&["EXEC"], &mut log);
+    let name = "appendonly.aof.1.incr.aof";
+    fs::write(part(&folder, name), &log).expect("written");
+    fs::write(part(&folder, "appendonly.aof.manifest"), format!("file {name} seq 1 type i\n")).expect("written");
+    // One that takes its time.
+    let port = support::free_port();
+    let mut child = Command::new(our_binary())
+        .args(["--port", &port.to_string(), "--save", "", "--appendonly", "yes", "--key-load-delay", "1000", "--dir"])
+        .arg(folder.path())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .expect("it starts");
+    let mut client = None;
+    wait_until("it listens", || {
+        client = Client::connect(port).ok();
+        client.is_some()
+    });
+    let mut client = client.expect("it listens");
+    for refused in ["PING", "GET key:1", "SET a b", "DBSIZE"] {
+        assert_eq!(client.say(refused), "-LOADING Redis is loading the dataset in memory", "{refused}");
+    }
+    let field = |client: &mut Client, name: &str| -> u64 {
+        let info = ask(client, "INFO persistence").string();
+        let value = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':').map(str::to_owned));
+        value.and_then(|value| value.trim().parse().ok()).unwrap_or_else(|| panic!("{name} in {info}"))
+    };
+    assert_eq!(field(&mut client, "loading"), 1);
+    assert_eq!(field(&mut client, "loading_total_bytes"), log.len() as u64);
+    let first = field(&mut client, "loading_loaded_bytes");
+    wait_until("more is read", || field(&mut client, "loading_loaded_bytes") > first);
+    // New clients come and go beside the log.
+    for _ in 0..5 {
+        assert!(Client::connect(port).expect("it listens").say("PING").starts_with("-LOADING"));
+    }
+    client.send("SHUTDOWN NOSAVE");
+    wait_until("it has ended", || child.try_wait().expect("it is ours").is_some());
+    assert_eq!(fs::read(part(&folder, name)).expect("it is there"), log, "nothing was done to the log");
+    // All of it is there when it had the time.
+    let mut server = ours(&folder, &[]);
+    let mut client = server.client();
+    assert_eq!(client.say("DBSIZE"), ":20000");
+    assert_eq!(field(&mut client, "loading"), 0);
+    assert_eq!(client.say("SET more 1"), "+OK");
+    kill(&mut server);
+    assert_eq!(ours(&folder, &[]).client().say("DBSIZE"), ":20001");
+}
+
+#[test]
+fn offsets_of_the_newer_list_are_kept_up_where_they_are_found() {
+    let folder = Folder::new("aof-offsets");
+    fs::create_dir(folder.path().join("appendonlydir")).expect("made");
+    let set = "*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\n1\r\n";
+    let (name, list) = ("appendonly.aof.1.incr.aof", part(&folder, "appendonly.aof.manifest"));
+    fs::write(part(&folder, name), set).expect("written");
+    let end = |mut server: Process| {
+        server.client().send("SHUTDOWN NOSAVE");
+        wait_until("it has ended", || server.ended().is_some());
+    };
+    let offset = |server: &Process| {
+        let info = ask(&mut server.client(), "INFO replication").string();
+        info.lines().find_map(|line| line.strip_prefix("master_repl_offset:")?.trim().parse::<u64>().ok())
+    };
+    for (told, wanted) in [("startoffset 100", 127), ("startoffset 100 endoffset 200", 200)] {
+        fs::write(part(&folder, name), set).expect("written");
+        fs::write(&list, format!("file {name} seq 1 type i {told}\n")).expect("written");
+        let server = ours(&folder, &[]);
+        assert_eq!(offset(&server), Some(wanted), "{told}");
+        let open = fs::read_to_string(&list).expect("there");
+        assert!(open.contains("startoffset 100") && !open.contains("endoffset"), "{open}");
+        ask(&mut server.client(), "SET b 1");
+        end(server);
+        let closed = fs::read_to_string(&list).expect("there");
+        let written = (fs::metadata(part(&folder, name)).expect("there").len() - set.len() as u64 - 23) + wanted;
+        assert!(closed.contains(&format!("endoffset {written}\n")), "{closed}, {written}");
+        assert_eq!(ours(&folder, &[]).client().say("DBSIZE"), ":2");
+    }
+    // Where there are none, none are written: older servers' lists stay as they were.
+    fs::write(&list, format!("file {name} seq 1 type i\n")).expect("written");
+    end(ours(&folder, &[]));
+    assert_eq!(fs::read_to_string(&list).expect("there"), format!("file {name} seq 1 type i\n"));
 }

@@ -257,3 +257,45 @@ fn the_same_data_under_the_same_nonce_are_never_sealed_alike() {
     let server = place.start(&["--encrypt", "yes", "--encryption-key-file", &key, "--nonce", "another"]);
     assert_eq!(ask(&mut server.client(), "STRLEN k").render(), ":300000");
 }
+
+#[test]
+fn the_tool_checks_a_sealed_log_and_an_older_copy_of_a_part_is_noticed() {
+    let place = Place::new();
+    let key = place.key("one");
+    let flags = ["--encrypt", "yes", "--encryption-key-file", &key, "--appendonly", "yes", "--appendfsync", "always"];
+    let server = place.start(&flags);
+    let mut client = server.client();
+    (0..20).for_each(|n| drop(ask(&mut client, &format!("SET {MARKER}{n} v"))));
+    let folder = place.data.path().join("appendonlydir");
+    let part = folder.join("appendonly.aof.1.incr.aof");
+    let older = fs::read(&part).expect("it is there");
+    ask(&mut client, "SET last 1");
+    end(server);
+    let whole = fs::read(&part).expect("it is there");
+    let list = folder.join("appendonly.aof.manifest");
+    let name = |path: &Path| path.to_str().expect("a path of text").to_owned();
+    let tool = |file: &Path, flags: &[&str]| {
+        let output = run(&[&["--check-aof"], flags, &[&name(file)]].concat());
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let with_key = ["--encryption-key-file", key.as_str()];
+    let (good, text) = tool(&list, &with_key);
+    assert!(good && text.contains("All AOF files and manifest are valid"), "{text}");
+    let (good, text) = tool(&part, &[]);
+    assert!(!good && text.contains("sealed"), "{text}");
+    let mut changed = whole.clone();
+    changed[300] ^= 1;
+    fs::write(&part, &changed).expect("written");
+    let (good, text) = tool(&part, &with_key);
+    assert!(!good && text.contains("integrity check failed"), "{text}");
+    fs::write(&part, &whole[..whole.len() - 40]).expect("written");
+    let (good, text) = tool(&part, &with_key);
+    assert!(!good && text.contains("ends in the middle of the batch"), "{text}");
+    // It was closed in order: one that ends before is not the one that was closed.
+    fs::write(&part, &older).expect("written");
+    let text = place.refused(&flags);
+    assert!(text.contains("the manifest says"), "{text}");
+    fs::write(&part, &whole).expect("written");
+    let again = place.start(&flags);
+    assert_eq!(again.client().say("DBSIZE"), ":21");
+}

@@ -91,6 +91,8 @@ pub struct Table<T: Item> {
     deepest: u32,
     /// No segment has more buckets than this.
     widest: u16,
+    /// Buckets that a segment without any gets; 0: one, and more as they are needed.
+    first_size: u16,
     bits: u8,
     owns: PhantomData<T>,
     /// Who gets the items as they were at a moment past.
@@ -124,6 +126,7 @@ impl<T: Item> Table<T> {
             segments: 0,
             deepest: 0,
             widest: 0,
+            first_size: 0,
             bits: 0,
             owns: PhantomData,
             capture: Cell::new(None),

@@ -677,6 +677,11 @@ impl DbView<'_> {
         db.table.insert_new(hash, entry);
     }
 
+    /// So many keys are about to come by `settle`, about; 0: no more. Costs little if they do not.
+    pub fn expect(&mut self, keys: usize) {
+        self.space.dbs[self.index.0 as usize].table.expect(keys);
+    }
+
     /// Brings what `settle` reads for keys of these hashes into the cache, all at once.
     pub fn prefetch(&self, hashes: impl Iterator<Item = u64> + Clone) {
         let table = &self.db_ref().table;

@@ -43,7 +43,10 @@ impl Server {
     /// How long the loop may sleep.
     pub(super) fn next_timer(&self, now: Now) -> Option<Duration> {
         let tick = self.cron.next_tick_ms.saturating_sub(now.mono_ms());
-        if self.loading.is_some() {
+        if self.is_loading() {
+            return Some(Duration::ZERO);
+        }
+        if self.append_log.as_ref().is_some_and(|log| log.is_gathering()) {
             return Some(Duration::ZERO);
         }
         if let Some(wait) = self.snapshot_wait {
@@ -78,7 +81,7 @@ impl Server {
         self.keyspace.book.active_expire
             && !self.facts.debug.cron_paused
             && self.facts.pause.is_none()
-            && self.loading.is_none()
+            && !self.is_loading()
     }
 
     /// Does what is due, in bounded steps.
@@ -160,7 +163,7 @@ impl Server {
     /// second SIGINT waits for nothing any more.
     pub(super) fn signalled(&mut self, signal: i32, now: Now) {
         let name = if signal == libc::SIGINT { "SIGINT" } else { "SIGTERM" };
-        if self.loading.is_some() {
+        if self.is_loading() {
             log::warn!("Received {name} during loading, exiting now.");
             self.end_load();
             self.ending = Some(Ending { until_ms: 0 });

@@ -89,7 +89,15 @@ impl Server {
     /// The load was given up.
     pub(super) fn end_load(&mut self) {
         self.loading = None;
+        if let Some(mut running) = self.replaying.take() {
+            self.end_replay(&mut running.0);
+        }
         self.stats.persistence.loading = None;
+    }
+
+    /// Whether data are still coming in.
+    pub(super) fn is_loading(&self) -> bool {
+        self.loading.is_some() || self.replaying.is_some()
     }
 
     fn unreadable(&self, fault: Fault) -> StartError {
@@ -117,7 +125,7 @@ impl Server {
     /// What is due about snapshots, ten times a second.
     pub(super) fn snapshot_cron(&mut self, now: Now) {
         persistence::poll_save(&mut self.keyspace, &mut self.stats, &mut self.facts, now);
-        if self.loading.is_some() {
+        if self.is_loading() {
             return;
         }
         let rewriting = persistence::is_rewriting(&self.keyspace, &self.facts);

@@ -5,6 +5,8 @@
 //! part -> (snapshot) -> pieces of 1 MiB -> Scanner -> runs of whole commands -> run_batches
 //! ```
 //!
+//! At the start that is done in steps between the loop's turns, which answer LOADING meanwhile.
+//!
 //! Invariant: a transaction takes effect whole or not at all; what is cut off a torn end is kept beside the file.
 
 use super::Server;
@@ -13,9 +15,9 @@ use crate::base::crc::Crc64;
 use crate::command::adopt_libraries;
 use crate::config::Config;
 use crate::net::Input;
-use crate::persist::aof::scan::Crc64Prefix;
+use crate::persist::aof::scan::{Crc64Prefix, is_one_batch};
 use crate::persist::aof::{FindFault, Found, Manifest, Part, PartKind, Place, ScanFault, Scanner, Tail};
-use crate::persist::rdb::{self, LoadOptions};
+use crate::persist::rdb::{self, KeyDelay, LoadBudget, LoadOptions, Loaded, Loader};
 use crate::persist::seal::{self, SealFault};
 use crate::persist::storage::{ReadFile, WriteFile};
 use crate::persist::vault::FileKind;
@@ -23,10 +25,18 @@ use crate::session::{ConnId, Session, mode};
 use std::fmt;
 use std::io::{self, Read};
 use std::ops::Range;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// Bytes read at once.
+/// Bytes read at once,
 const PIECE_BYTES: usize = 1 << 20;
+/// while others are served,
+const SERVED_PIECE_BYTES: usize = 64 << 10;
+/// and while there is a pause after each command.
+const SLOW_PIECE_BYTES: usize = 1 << 10;
+/// Longest pause between two pieces.
+const MOST_DELAY: Duration = Duration::from_millis(100);
+/// How long a step waits for the reader of a snapshot.
+const READER_PAUSE: Duration = Duration::from_millis(1);
 /// How a snapshot begins.
 const SIGNATURE: &[u8] = b"REDIS";
 
@@ -108,6 +118,30 @@ struct PartRead {
     was_torn: bool,
 }
 
+impl PartRead {
+    /// Not even a file's header is whole.
+    fn torn_at_once() -> PartRead {
+        PartRead { tail: Tail::default(), stopped: false, was_torn: true }
+    }
+}
+
+impl Commands {
+    /// The part's file is at the end of the snapshot that it begins with, if it does.
+    fn begin(
+        mut file: ReadFile,
+        part: &Part,
+        prefix: &Crc64Prefix,
+        options: ReplayOptions,
+        has_preamble: bool,
+    ) -> Box<Commands> {
+        if let Some(len) = part.len {
+            file.bytes = Box::new(file.bytes.take(len.saturating_sub(prefix.1)));
+        }
+        let scanner = Scanner::new(prefix, options.until_secs);
+        Box::new(Commands { file, scanner, bytes: Vec::new(), has_preamble })
+    }
+}
+
 /// How a part ended.
 enum End {
     Whole,
@@ -132,8 +166,86 @@ impl ReplayOptions {
     }
 }
 
+/// A log that is being made data.
+pub(super) struct Replay {
+    place: Place,
+    parts: Vec<Part>,
+    options: ReplayOptions,
+    begun: Instant,
+    conn: ConnId,
+    /// The client in whose name the commands run; it is among the others only while they do.
+    session: Option<Box<Session>>,
+    /// What is set otherwise meanwhile: effects wanted, propagation, active expiry.
+    before: (bool, bool, bool),
+    /// Index of the next part.
+    next: usize,
+    reading: Option<Reading>,
+    replayed: Replayed,
+    /// Bytes of the parts that were read.
+    done_bytes: u64,
+    total_bytes: u64,
+}
+
+/// A part that is being read.
+struct Reading {
+    part: Part,
+    begun: Instant,
+    cut_torn: bool,
+    stage: Stage,
+}
+
+/// How far it is.
+enum Stage {
+    /// It is a snapshot, or begins with one.
+    Snapshot(Box<Loader>),
+    Commands(Box<Commands>),
+}
+
+/// Commands that are being read.
+struct Commands {
+    file: ReadFile,
+    scanner: Scanner,
+    bytes: Vec<u8>,
+    has_preamble: bool,
+}
+
+/// How far a step goes.
+#[derive(Clone, Copy)]
+pub(super) struct ReplayBudget {
+    /// Time after which it ends; `None`: not before all is done.
+    pub time: Option<Duration>,
+    /// Pause after each command, for tests of slow loads.
+    pub delay: KeyDelay,
+}
+
+impl ReplayBudget {
+    /// A step is the whole replay.
+    pub(super) const ALL: ReplayBudget = ReplayBudget { time: None, delay: KeyDelay::NONE };
+}
+
+impl Replay {
+    /// Bytes of all parts.
+    pub(super) fn total_bytes(&self) -> u64 {
+        self.total_bytes
+    }
+
+    /// Bytes that were read.
+    pub(super) fn read_bytes(&self) -> u64 {
+        let reading = self.reading.as_ref().map_or(0, |reading| match &reading.stage {
+            Stage::Snapshot(loader) => loader.offset(),
+            Stage::Commands(commands) => commands.scanner.offset(),
+        });
+        (self.done_bytes + reading).min(self.total_bytes)
+    }
+
+    /// The log's own place in memory, when all is read.
+    pub(super) fn into_place(self) -> Place {
+        self.place
+    }
+}
+
 impl Server {
-    /// Runs all parts of the log into the databases, which are empty.
+    /// Runs all parts of the log into the databases, which are empty, and waits for it.
     pub(super) fn replay(
         &mut self,
         place: &Place,
@@ -141,184 +253,291 @@ impl Server {
         options: ReplayOptions,
         now: Now,
     ) -> Result<Replayed, ReplayFault> {
-        let begun = Instant::now();
-        let conn = ConnId(self.sessions.places());
+        let mut replay = self.begin_replay(place.clone(), manifest, options, false, now);
+        loop {
+            if let Some(replayed) = self.step_replay(&mut replay, ReplayBudget::ALL, now)? {
+                return Ok(replayed);
+            }
+        }
+    }
+
+    /// Begins to make a log data. `serves`: others are answered between the steps.
+    pub(super) fn begin_replay(
+        &mut self,
+        place: Place,
+        manifest: &Manifest,
+        options: ReplayOptions,
+        serves: bool,
+        now: Now,
+    ) -> Replay {
+        // Clients that come meanwhile get lower numbers.
+        let conn = ConnId(if serves { self.config.maxclients as usize + 1 } else { self.sessions.places() });
         let mut session = Session::new(0, conn, now);
         session.mode |= mode::REPLAYS | mode::LOOPBACK;
         session.peer = "log".into();
-        self.sessions.insert(session);
-        let (wanted, propagate) = (self.effects.wanted, self.keyspace.book.propagate);
-        let active_expire = self.keyspace.book.active_expire;
+        let before = (self.effects.wanted, self.keyspace.book.propagate, self.keyspace.book.active_expire);
         self.effects.wanted = false;
         self.keyspace.book.propagate = false;
         self.keyspace.book.active_expire = false;
-        let read = self.replay_parts(conn, place, manifest, options, now);
-        self.keyspace.book.active_expire = active_expire;
-        self.effects.wanted = wanted;
-        self.keyspace.book.propagate = propagate;
-        if let Some(session) = self.sessions.remove(conn) {
+        let parts: Vec<Part> = manifest.parts().cloned().collect();
+        let len = |part: &Part| part.len.unwrap_or_else(|| open(&place, part).map_or(0, |file| file.len));
+        let total_bytes = parts.iter().map(len).sum();
+        Replay {
+            place,
+            parts,
+            options,
+            begun: Instant::now(),
+            conn,
+            session: Some(Box::new(session)),
+            before,
+            next: 0,
+            reading: None,
+            replayed: Replayed::default(),
+            done_bytes: 0,
+            total_bytes,
+        }
+    }
+
+    /// Goes on with a replay: what came of it once that was all. After an error it is over.
+    pub(super) fn step_replay(
+        &mut self,
+        replay: &mut Replay,
+        budget: ReplayBudget,
+        now: Now,
+    ) -> Result<Option<Replayed>, ReplayFault> {
+        let Some(mut session) = replay.session.take() else { return Ok(None) };
+        if self.sessions.get_mut(replay.conn).is_some() {
+            // `maxclients` has grown.
+            replay.conn = ConnId(self.sessions.places());
+            session.conn = replay.conn;
+        }
+        self.sessions.insert(*session);
+        // Its commands are what is loaded: they are not told to wait for it.
+        let status = self.stats.persistence.loading.take();
+        let stepped = self.replay_parts(replay, budget, now);
+        self.stats.persistence.loading = status;
+        replay.session = self.sessions.remove(replay.conn);
+        self.outputs.retain(|output| *output != replay.conn);
+        self.closes.retain(|closed| *closed != replay.conn);
+        match stepped {
+            Ok(false) => Ok(None),
+            done => {
+                self.end_replay(replay);
+                done?;
+                log::info!("DB loaded from append only file: {:.3} seconds", replay.begun.elapsed().as_secs_f64());
+                Ok(Some(std::mem::take(&mut replay.replayed)))
+            }
+        }
+    }
+
+    /// The replay is over, or given up.
+    pub(super) fn end_replay(&mut self, replay: &mut Replay) {
+        (self.effects.wanted, self.keyspace.book.propagate, self.keyspace.book.active_expire) = replay.before;
+        if let Some(session) = replay.session.take() {
             self.forget_listener(&session);
         }
-        self.outputs.retain(|output| *output != conn);
-        self.closes.retain(|closed| *closed != conn);
         self.keyspace.book.dirty = 0;
-        let read = read?;
-        log::info!("DB loaded from append only file: {:.3} seconds", begun.elapsed().as_secs_f64());
-        Ok(read)
     }
 
-    fn replay_parts(
-        &mut self,
-        conn: ConnId,
-        place: &Place,
-        manifest: &Manifest,
-        options: ReplayOptions,
-        now: Now,
-    ) -> Result<Replayed, ReplayFault> {
-        let mut replayed = Replayed::default();
-        let parts: Vec<&Part> = manifest.parts().collect();
-        for (nth, part) in parts.iter().enumerate() {
-            let begun = Instant::now();
-            // A part that was begun and never written may follow one whose end is torn.
-            let is_last = parts[nth + 1..].iter().all(|later| is_empty(place, later));
-            let read = self.replay_part(
-                conn,
-                place,
-                part,
-                ReplayOptions { cut_torn: options.cut_torn && is_last, ..options },
-                now,
-            )?;
-            let form = if part.kind == PartKind::Base { "base" } else { "incr" };
-            log::info!("DB loaded from {form} file {}: {:.3} seconds", part.name, begun.elapsed().as_secs_f64());
-            replayed.bytes += read.tail.len;
-            if read.was_torn {
-                replayed.cut.push((part.name.clone(), read.tail.len));
+    /// Reads on; whether that was all.
+    fn replay_parts(&mut self, replay: &mut Replay, budget: ReplayBudget, now: Now) -> Result<bool, ReplayFault> {
+        let begun = Instant::now();
+        loop {
+            if replay.reading.is_none() {
+                let Some(part) = replay.parts.get(replay.next).cloned() else { return Ok(true) };
+                replay.next += 1;
+                // A part that was begun and never written may follow one whose end is torn.
+                let is_last = replay.parts[replay.next..].iter().all(|later| is_empty(&replay.place, later));
+                match self.open_part(&replay.place, part, replay.options, is_last, now)? {
+                    Ok(reading) => replay.reading = Some(reading),
+                    Err(part) => self.part_read(replay, &part, Instant::now(), PartRead::torn_at_once()),
+                }
+            } else if let Some(read) = self.step_part(replay, budget, now)? {
+                if let Some(Reading { part, begun, .. }) = replay.reading.take() {
+                    self.part_read(replay, &part, begun, read);
+                }
             }
-            if part.kind == PartKind::Base {
-                replayed.base_bytes = read.tail.len;
+            if replay.replayed.stopped {
+                return Ok(true);
             }
-            replayed.tail = (part.kind == PartKind::Increment).then_some(read.tail);
-            // A transaction does not go over the end of a part.
-            if let Some(session) = self.sessions.get_mut(conn) {
-                session.multi = None;
-                session.db = crate::keyspace::DbIndex(0);
-            }
-            if read.stopped {
-                replayed.stopped = true;
-                break;
+            if budget.time.is_some_and(|time| begun.elapsed() >= time) {
+                return Ok(false);
             }
         }
-        Ok(replayed)
     }
 
-    fn replay_part(
+    /// A part was read to its end.
+    fn part_read(&mut self, replay: &mut Replay, part: &Part, begun: Instant, read: PartRead) {
+        let form = if part.kind == PartKind::Base { "base" } else { "incr" };
+        log::info!("DB loaded from {form} file {}: {:.3} seconds", part.name, begun.elapsed().as_secs_f64());
+        let replayed = &mut replay.replayed;
+        replayed.bytes += read.tail.len;
+        replay.done_bytes += read.tail.len;
+        if read.was_torn {
+            replayed.cut.push((part.name.clone(), read.tail.len));
+        }
+        if part.kind == PartKind::Base {
+            replayed.base_bytes = read.tail.len;
+        }
+        replayed.tail = (part.kind == PartKind::Increment).then_some(read.tail);
+        replayed.stopped = read.stopped;
+        // A transaction does not go over the end of a part.
+        if let Some(session) = self.sessions.get_mut(replay.conn) {
+            session.multi = None;
+            session.db = crate::keyspace::DbIndex(0);
+        }
+    }
+
+    /// Begins to read a part; the part itself if it is torn so early that there is nothing to read.
+    fn open_part(
         &mut self,
-        conn: ConnId,
         place: &Place,
-        part: &Part,
+        part: Part,
         options: ReplayOptions,
+        is_last: bool,
         now: Now,
-    ) -> Result<PartRead, ReplayFault> {
-        let opened = match open(place, part) {
-            Err(ReplayFault::Open(_, error)) if is_torn(&error) && options.cut_torn => {
+    ) -> Result<Result<Reading, Part>, ReplayFault> {
+        let cut_torn = options.cut_torn && is_last;
+        let opened = match open(place, &part) {
+            Err(ReplayFault::Open(_, error)) if is_torn(&error) && cut_torn => {
                 log::warn!("AOF {} has not even a beginning: it counts as empty", part.name);
-                return Ok(PartRead { tail: Tail { len: 0, crc: Crc64::default() }, stopped: false, was_torn: true });
+                return Ok(Err(part));
             }
             opened => opened,
         };
-        let read_fault = |error| ReplayFault::Open(part.name.clone(), error);
         let mut file = opened?;
+        let read_fault = |error| ReplayFault::Open(part.name.clone(), error);
         let mut first = Vec::new();
         file.bytes.by_ref().take(SIGNATURE.len() as u64).read_to_end(&mut first).map_err(read_fault)?;
         let is_snapshot = first == SIGNATURE;
-        let mut rest = ReadFile { bytes: Box::new(io::Cursor::new(first).chain(file.bytes)), len: file.len };
-        let mut prefix = Crc64Prefix::default();
-        if is_snapshot {
-            let loaded = self.load_preamble(rest, part, now)?;
-            rest = open(place, part)?;
-            prefix = skip(&mut rest, loaded).map_err(read_fault)?;
-        }
-        if let Some(len) = part.len {
-            rest.bytes = Box::new(rest.bytes.take(len.saturating_sub(prefix.1)));
-        }
-        let mut scanner = Scanner::new(&prefix, options.until_secs);
-        let end = self.replay_commands(conn, part, &mut rest, &mut scanner, is_snapshot, now)?;
+        let rest = ReadFile { bytes: Box::new(io::Cursor::new(first).chain(file.bytes)), len: file.len };
+        let stage = if is_snapshot {
+            let form =
+                if part.name.ends_with(".rdb") { "RDB base file on AOF loading" } else { "RDB preamble from AOF file" };
+            log::info!("Reading {form}...");
+            // What has expired stays till the log says that it goes.
+            let checksum = self.config.rdbchecksum;
+            let load = LoadOptions { now: now.of_replay(), checksum, deep: !checksum, merge: false };
+            Stage::Snapshot(Box::new(Loader::begin(&self.keyspace, rest, load).map_err(read_fault)?))
+        } else {
+            Stage::Commands(Commands::begin(rest, &part, &Crc64Prefix::default(), options, false))
+        };
+        Ok(Ok(Reading { part, begun: Instant::now(), cut_torn, stage }))
+    }
+
+    /// Reads a part on; what came of it, if that was its end.
+    fn step_part(
+        &mut self,
+        replay: &mut Replay,
+        budget: ReplayBudget,
+        now: Now,
+    ) -> Result<Option<PartRead>, ReplayFault> {
+        let Some(reading) = &mut replay.reading else { return Ok(None) };
+        let part = &reading.part;
+        let commands = match &mut reading.stage {
+            Stage::Snapshot(loader) => {
+                let load = LoadBudget {
+                    time: budget.time.unwrap_or(Duration::MAX),
+                    key_delay: budget.delay,
+                    wait: if budget.time.is_some() { READER_PAUSE } else { LoadBudget::ALL.wait },
+                    ..LoadBudget::ALL
+                };
+                let stepped = loader.step(&mut self.keyspace, load);
+                let stepped = stepped.map_err(|fault| ReplayFault::Snapshot(part.name.clone(), fault))?;
+                let Some(loaded) = stepped else { return Ok(None) };
+                let options = replay.options;
+                reading.stage = Stage::Commands(self.snapshot_read(&replay.place, part, &loaded, options)?);
+                return Ok(None);
+            }
+            Stage::Commands(commands) => commands,
+        };
+        let Some(end) = self.step_commands(replay.conn, part, commands, budget, now)? else { return Ok(None) };
+        let scanner = &commands.scanner;
         let valid = scanner.valid_up_to();
         if let Some(len) = part.len.filter(|len| valid < *len) {
             return Err(ReplayFault::Short(part.name.clone(), valid, len));
         }
         match end {
             End::Whole => {
-                Ok(PartRead { tail: Tail { len: valid, crc: scanner.sum() }, stopped: false, was_torn: false })
+                let ((len, crc), says_each) = (scanner.end(), scanner.sums_each());
+                Ok(Some(PartRead { tail: Tail { len, crc, says_each }, stopped: false, was_torn: false }))
             }
-            End::Torn => self.cut_torn(place, part, &scanner, options),
+            End::Torn => self.cut_torn(&replay.place, part, scanner, reading.cut_torn).map(Some),
             End::Stopped => {
-                Ok(PartRead { tail: Tail { len: valid, crc: Crc64::default() }, stopped: true, was_torn: false })
+                Ok(Some(PartRead { tail: Tail { len: valid, ..Tail::default() }, stopped: true, was_torn: false }))
             }
         }
     }
 
-    /// The snapshot that a part is or begins with: its length.
-    fn load_preamble(&mut self, file: ReadFile, part: &Part, now: Now) -> Result<u64, ReplayFault> {
-        if part.name.ends_with(".rdb") {
-            log::info!("Reading RDB base file on AOF loading...");
-        } else {
-            log::info!("Reading RDB preamble from AOF file...");
-        }
-        // What has expired stays till the log says that it goes.
-        let checksum = self.config.rdbchecksum;
-        let options = LoadOptions { now: now.of_replay(), checksum, deep: !checksum, merge: false };
-        let loaded = rdb::load(&mut self.keyspace, file, options)
-            .map_err(|fault| ReplayFault::Snapshot(part.name.clone(), fault))?;
+    /// The snapshot that a part is or begins with was read: what follows it.
+    fn snapshot_read(
+        &mut self,
+        place: &Place,
+        part: &Part,
+        loaded: &Loaded,
+        options: ReplayOptions,
+    ) -> Result<Box<Commands>, ReplayFault> {
         self.stats.persistence.load_keys = loaded.keys;
         adopt_libraries(&mut self.scripts, &mut self.stats, &loaded.libraries, true)
             .map_err(|error| ReplayFault::Library(error.to_string()))?;
-        Ok(loaded.bytes)
+        let mut rest = open(place, part)?;
+        let prefix = skip(&mut rest, loaded.bytes).map_err(|error| ReplayFault::Open(part.name.clone(), error))?;
+        Ok(Commands::begin(rest, part, &prefix, options, true))
     }
 
-    fn replay_commands(
+    /// Runs some commands; how the part ended, if it did.
+    fn step_commands(
         &mut self,
         conn: ConnId,
         part: &Part,
-        file: &mut ReadFile,
-        scanner: &mut Scanner,
-        mut has_preamble: bool,
+        commands: &mut Commands,
+        budget: ReplayBudget,
         now: Now,
-    ) -> Result<End, ReplayFault> {
-        let mut bytes: Vec<u8> = Vec::with_capacity(2 * PIECE_BYTES);
-        let mut piece = PIECE_BYTES as u64;
-        loop {
-            let read = file.bytes.by_ref().take(piece).read_to_end(&mut bytes);
-            let (read, is_torn) = match read {
-                Ok(read) => (read, false),
-                Err(error) if is_torn(&error) => (0, true),
-                Err(error) => return Err(ReplayFault::Open(part.name.clone(), error)),
-            };
-            if read > 0 && std::mem::take(&mut has_preamble) {
-                log::info!("Reading the remaining AOF tail...");
-            }
-            let begin = scanner.offset();
-            let looked = scanner.look(&bytes);
-            self.run_piece(conn, part, &bytes, &scanner.runs, now)?;
-            let taken = match looked {
-                Ok((_, Found::TooLate)) => return Ok(End::Stopped),
-                Ok((taken, Found::More)) => taken,
-                Err(fault) => {
-                    let from = fault.offset.saturating_sub(begin) as usize;
-                    if is_zero_to_end(bytes.get(from..).unwrap_or_default(), &mut file.bytes) {
-                        return Ok(End::Torn);
-                    }
-                    return Err(ReplayFault::Damaged(part.name.clone(), fault));
-                }
-            };
-            bytes.drain(..taken);
-            if read == 0 {
-                let is_whole = bytes.is_empty() && !scanner.in_multi() && !is_torn;
-                return Ok(if is_whole { End::Whole } else { End::Torn });
-            }
-            // A long word is not looked at again for each of its pieces.
-            piece = (bytes.len() as u64).max(PIECE_BYTES as u64);
+    ) -> Result<Option<End>, ReplayFault> {
+        let least = match budget {
+            ReplayBudget { time: None, .. } => PIECE_BYTES,
+            ReplayBudget { delay, .. } if delay.0 > 0 => SLOW_PIECE_BYTES,
+            _ => SERVED_PIECE_BYTES,
+        };
+        let Commands { file, scanner, bytes, has_preamble } = commands;
+        // A long word is not looked at again for each of its pieces.
+        let piece = bytes.len().max(least) as u64;
+        let (read, is_torn) = match file.bytes.by_ref().take(piece).read_to_end(bytes) {
+            Ok(read) => (read, false),
+            Err(error) if is_torn(&error) => (0, true),
+            Err(error) => return Err(ReplayFault::Open(part.name.clone(), error)),
+        };
+        if read > 0 && std::mem::take(has_preamble) {
+            log::info!("Reading the remaining AOF tail...");
         }
+        let (begin, before) = (scanner.offset(), scanner.commands());
+        let looked = scanner.look(bytes);
+        self.run_piece(conn, part, bytes, &scanner.runs, now)?;
+        let taken = match looked {
+            Ok((_, Found::TooLate)) => return Ok(Some(End::Stopped)),
+            Ok((taken, Found::More)) => taken,
+            Err(fault) => {
+                let behind = |offset: u64| bytes.get(offset.saturating_sub(begin) as usize..).unwrap_or_default();
+                let is_torn = if scanner.sums_each() {
+                    is_one_batch(behind(scanner.offset()).chain(&mut file.bytes), scanner.offset())
+                        .map_err(|error| ReplayFault::Open(part.name.clone(), error))?
+                } else {
+                    is_zero_to_end(behind(fault.offset), &mut file.bytes)
+                };
+                return if is_torn { Ok(Some(End::Torn)) } else { Err(ReplayFault::Damaged(part.name.clone(), fault)) };
+            }
+        };
+        bytes.drain(..taken);
+        if read == 0 {
+            let is_whole = bytes.is_empty() && !scanner.in_multi() && !is_torn;
+            return Ok(Some(if is_whole { End::Whole } else { End::Torn }));
+        }
+        let count = u32::try_from(scanner.commands() - before).unwrap_or(u32::MAX);
+        let pause = budget.delay.after(scanner.commands()).saturating_mul(count);
+        if !pause.is_zero() {
+            std::thread::sleep(pause.min(MOST_DELAY));
+        }
+        Ok(None)
     }
 
     fn run_piece(
@@ -343,7 +562,7 @@ impl Server {
         session.queued_for_write = false;
         let replies = if has_faults { session.outbox.to_vec() } else { Vec::new() };
         session.outbox.clear();
-        self.outputs.clear();
+        self.outputs.retain(|output| *output != conn);
         const UNKNOWN: &[u8] = b"-ERR unknown command '";
         let Some(at) = memchr::memmem::find(&replies, UNKNOWN) else {
             if has_faults {
@@ -363,13 +582,13 @@ impl Server {
         place: &Place,
         part: &Part,
         scanner: &Scanner,
-        options: ReplayOptions,
+        may_cut: bool,
     ) -> Result<PartRead, ReplayFault> {
         let valid = scanner.valid_up_to();
         if scanner.in_multi() {
             log::info!("Revert incomplete MULTI/EXEC transaction in AOF file {}", part.name);
         }
-        if !options.cut_torn {
+        if !may_cut {
             return Err(ReplayFault::Truncated(part.name.clone(), valid));
         }
         log::warn!("!!! Warning: short read while loading the AOF file {}!!!", part.name);
@@ -379,7 +598,7 @@ impl Server {
             "AOF {} loaded anyway because aof-load-truncated is enabled; what was cut off is kept beside it",
             part.name
         );
-        Ok(PartRead { tail: Tail { len: valid, crc }, stopped: false, was_torn: true })
+        Ok(PartRead { tail: Tail { len: valid, crc, says_each: scanner.sums_each() }, stopped: false, was_torn: true })
     }
 }
 

@@ -8,14 +8,17 @@
 
 use super::Server;
 use super::append_log::AppendLog;
-use super::replay::{ReplayFault, ReplayOptions, Replayed};
+use super::replay::{ReplayBudget, ReplayFault, ReplayOptions, Replayed};
+use super::start::StartError;
 use crate::base::clock::Now;
 use crate::command::persistence;
 use crate::config::{AppendFsync, Config};
 use crate::persist::aof::script::ScriptForm;
 use crate::persist::aof::{self, Job, Log, Manifest, Part, Place};
+use crate::persist::rdb::KeyDelay;
 use crate::persist::snapshot::{DbSizes, Plan, Snapshot};
 use crate::persist::vault::Vault;
+use crate::stats::Loading;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -24,6 +27,10 @@ use std::time::Duration;
 const FAILURES: u64 = 3;
 /// Longest pause, minutes.
 const MAX_PAUSE_MINUTES: u64 = 60;
+/// Longest step of a replay within a turn.
+const REPLAY_STEP: Duration = Duration::from_millis(5);
+/// From so many bytes on others are answered while the log is read.
+const SERVED_FROM_BYTES: u64 = 1 << 20;
 /// How long a synchronous base sleeps before it looks at its writer again.
 const NAP: Duration = Duration::from_millis(1);
 
@@ -271,7 +278,8 @@ impl Server {
     fn attach_log(&mut self, now: Now) -> io::Result<()> {
         let place = place(&self.config, &self.facts.vault);
         let found = aof::find::read_manifest(&place).map_err(|fault| io::Error::other(fault.to_string()))?;
-        let log = Log::new(place.clone(), found.unwrap_or_default(), self.journal.offset());
+        let mut log = Log::new(place.clone(), found.unwrap_or_default(), self.journal.offset());
+        log.find_offset(0);
         self.append_log = Some(AppendLog::start(log, place, self.journal.offset(), self.waker())?);
         self.configure_log();
         self.look_at_log(now);
@@ -342,15 +350,47 @@ impl Server {
         let old =
             std::path::absolute(self.config.appendfilename.path()).unwrap_or_else(|_| Path::new(&place.name).into());
         let mut manifest = aof::find(&place, &old).map_err(|fault| StartFault::Replay(ReplayFault::Find(fault)))?;
-        let mut replayed = Replayed::default();
-        let is_empty = manifest.parts().next().is_none();
-        if is_empty {
+        if manifest.parts().next().is_none() {
             self.load_data_now(now).map_err(|error| StartFault::Snapshot(Box::new(error)))?;
-        } else {
-            let options = ReplayOptions { until_secs, ..ReplayOptions::of(&self.config) };
-            replayed = self.replay(&place, &manifest, options, now).map_err(StartFault::Replay)?;
+            return self.open_log(place, &mut manifest, Replayed::default(), now).map_err(StartFault::Write);
         }
-        self.open_log(place, &mut manifest, replayed, now).map_err(StartFault::Write)
+        let options = ReplayOptions { until_secs, ..ReplayOptions::of(&self.config) };
+        let replay = self.begin_replay(place, &manifest, options, true, now);
+        let total_bytes = replay.total_bytes();
+        let at_once = total_bytes < SERVED_FROM_BYTES && self.config.key_load_delay == 0;
+        self.stats.persistence.loading = Some(Loading { since_secs: now.unix_secs(), total_bytes, done_bytes: 0 });
+        self.replaying = Some(Box::new((replay, manifest)));
+        while at_once && self.replaying.is_some() {
+            self.step_start(ReplayBudget::ALL, now)?;
+        }
+        Ok(())
+    }
+
+    /// Goes on with the log at the start; at its end it is opened. A failure ends the server.
+    pub(super) fn replay_step(&mut self, now: Now) {
+        let budget = ReplayBudget { time: Some(REPLAY_STEP), delay: KeyDelay(self.config.key_load_delay) };
+        if let Err(fault) = self.step_start(budget, now) {
+            self.failure = Some(StartError::Log(fault));
+        } else if self.replaying.is_none() {
+            self.be_ready();
+        }
+    }
+
+    fn step_start(&mut self, budget: ReplayBudget, now: Now) -> Result<(), StartFault> {
+        let Some(mut running) = self.replaying.take() else { return Ok(()) };
+        let stepped = self.step_replay(&mut running.0, budget, now);
+        if !matches!(stepped, Ok(None)) {
+            self.stats.persistence.loading = None;
+        }
+        let Some(replayed) = stepped.map_err(StartFault::Replay)? else {
+            if let Some(status) = &mut self.stats.persistence.loading {
+                status.done_bytes = running.0.read_bytes();
+            }
+            self.replaying = Some(running);
+            return Ok(());
+        };
+        let (replay, mut manifest) = *running;
+        self.open_log(replay.into_place(), &mut manifest, replayed, now).map_err(StartFault::Write)
     }
 
     fn open_log(&mut self, place: Place, manifest: &mut Manifest, mut replayed: Replayed, now: Now) -> io::Result<()> {
@@ -386,6 +426,7 @@ impl Server {
         }
         let mut log = Log::new(place.clone(), manifest.clone(), self.journal.offset());
         log.set_sizes(replayed.bytes, replayed.bytes);
+        log.find_offset(replayed.tail.as_ref().map_or(0, |tail| tail.len));
         log.open_last(replayed.tail)?;
         if !self.config.aof_disable_auto_gc {
             log.remove_history();
@@ -452,6 +493,12 @@ impl Server {
                 self.stats.persistence.log.is_on = false;
             }
         }
+        if names.contains(&"aof-disable-auto-gc") && !self.config.aof_disable_auto_gc {
+            self.wait_for_log(now);
+            if let Some(log) = self.append_log.as_ref().filter(|log| log.is_free() && log.rewrite.is_none()) {
+                log.keeper.log().remove_history();
+            }
+        }
         if names.contains(&"appendfsync") && self.config.appendfsync != AppendFsync::No {
             self.hand_over(now);
         }
@@ -465,7 +512,7 @@ pub enum StartFault {
     /// It can't be read.
     Replay(ReplayFault),
     /// There is none, and the snapshot can't be read.
-    Snapshot(Box<super::start::StartError>),
+    Snapshot(Box<StartError>),
     /// It can't be written.
     Write(io::Error),
 }

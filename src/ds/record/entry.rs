@@ -14,6 +14,7 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::{Blob, block};
+use crate::ds::prefetch::prefetch_read;
 use crate::ds::table::Item;
 use crate::sys::alloc::size_class;
 
@@ -160,6 +161,12 @@ impl<B> Record<B> {
             block::put(p.as_ptr().add(shape.value_at()), value);
         }
         Record { p, owns: PhantomData }
+    }
+
+    /// Brings its beginning into the cache.
+    #[inline(always)]
+    pub fn prefetch(&self) {
+        prefetch_read(self.p.as_ptr());
     }
 
     /// A shared look.
