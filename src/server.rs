@@ -25,6 +25,7 @@ mod start;
 mod tests;
 mod title;
 mod waits;
+mod write_pass;
 
 pub use start::{StartError, run};
 
@@ -85,6 +86,7 @@ pub struct Server {
     asks: Vec<Ask>,
     batch: Batch,
     outputs: Vec<ConnId>,
+    write_pass: write_pass::WritePass,
     closes: Vec<ConnId>,
     spare_buffers: Vec<Vec<u8>>,
     paused: Vec<ConnId>,
@@ -160,6 +162,7 @@ impl Server {
             asks: Vec::new(),
             batch: Batch::default(),
             outputs: Vec::new(),
+            write_pass: write_pass::WritePass::default(),
             closes: Vec::new(),
             spare_buffers: Vec::new(),
             paused: Vec::new(),
@@ -508,15 +511,7 @@ impl Service for Server {
     }
 
     fn poll_output(&mut self) -> Option<ConnId> {
-        loop {
-            let conn = self.outputs.pop()?;
-            let Some(session) = self.sessions.get_mut(conn) else { continue };
-            session.queued_for_write = false;
-            // Whoever is to go at once gets no last words.
-            if !session.is(mode::CLOSE_NOW) {
-                return Some(conn);
-            }
-        }
+        self.next_output()
     }
 
     fn outbox(&mut self, conn: ConnId) -> Option<&mut Outbox> {
@@ -547,7 +542,7 @@ impl Service for Server {
     }
 
     fn poll_timeout(&self, now: Now) -> Option<Duration> {
-        self.next_timer(now)
+        if self.write_pass.is_behind() { Some(Duration::ZERO) } else { self.next_timer(now) }
     }
 
     fn is_done(&self) -> bool {

@@ -76,6 +76,23 @@ fn play(scene: &str) {
 }
 
 #[test]
+fn one_waits_for_very_many_keys_some_of_them_named_twice() {
+    let server = start(&[]);
+    let (mut waiting, mut other) = (server.client(), server.client());
+    let awaited = |client: &mut Client| {
+        let text = client.ask("INFO clients").string();
+        let count = text.lines().find_map(|line| line.strip_prefix("total_blocking_keys:")?.trim().parse::<u64>().ok());
+        count.expect("INFO tells")
+    };
+    let keys: Vec<String> = (0..30_000).map(|n| format!("key:{}", n % 20_000)).collect();
+    waiting.send(&format!("BLPOP {} 0", keys.join(" ")));
+    wait_until("it waits", || awaited(&mut other) == 20_000);
+    assert_eq!(other.say("LPUSH key:19999 x"), ":1");
+    assert_eq!(waiting.hear(), "*[\"key:19999\" \"x\"]");
+    assert_eq!(awaited(&mut other), 0);
+}
+
+#[test]
 fn an_element_goes_to_the_one_who_waited_longest() {
     play(
         "a: BLPOP k 0 ...

@@ -203,6 +203,40 @@ fn info_counts_what_is_cached() {
 }
 
 #[test]
+fn what_changed_before_a_transaction_turned_caching_off_is_told() {
+    let server = start(&[]);
+    let mut client = server.client();
+    client.ask("HELLO 3");
+    client.ask("CLIENT TRACKING on");
+    client.ask("GET before");
+    client.ask("GET after");
+    client.ask("MULTI");
+    for line in ["SET before 1", "CLIENT TRACKING off", "SET after 1"] {
+        assert_eq!(client.say(line), "+QUEUED");
+    }
+    client.send("EXEC");
+    assert_eq!(client.read().expect("the replies").children.len(), 3);
+    assert_eq!(client.hear(), ">[\"invalidate\" *[\"before\"]]");
+    assert_eq!(client.say("PING"), "+PONG");
+}
+
+#[test]
+fn a_message_to_hundreds_reaches_each_of_them() {
+    let server = start(&[]);
+    let mut listeners: Vec<Client> = (0..300).map(|_| server.client()).collect();
+    listeners.iter_mut().for_each(|listener| drop(listener.ask("SUBSCRIBE news")));
+    let mut client = server.client();
+    for n in 0..20 {
+        assert_eq!(client.ask(&format!("PUBLISH news {n}")).int(), Some(300));
+    }
+    for listener in &mut listeners {
+        for n in 0..20 {
+            assert_eq!(listener.hear(), format!("*[\"message\" \"news\" \"{n}\"]"));
+        }
+    }
+}
+
+#[test]
 fn keys_beyond_the_limit_are_told_as_changed() {
     let server = start(&["--tracking-table-max-keys", "10"]);
     let mut client = server.client();

@@ -82,6 +82,12 @@ impl Rng {
     }
 }
 
+/// Steps of a test against a model: a build that is not optimised takes a twentieth.
+#[cfg(test)]
+pub fn steps(all: usize) -> usize {
+    if cfg!(optimised) { all } else { all / 20 }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,7 +7,7 @@ use super::keys::Found;
 use super::table::{Arg, Command, KeySpec, acl, flag, key_flag as kf};
 use crate::keyspace::{Event, Key, Missing};
 use crate::resp::Argv;
-use crate::types::hll::{self, Corrupt, Encoding, Hll, Registers};
+use crate::types::hll::{self, Corrupt, Encoding, Hll, Refused, Registers};
 use crate::types::{Scratch, Str};
 
 /// A row of this family.
@@ -92,6 +92,15 @@ impl From<Corrupt> for CmdError {
     }
 }
 
+impl From<Refused> for CmdError {
+    fn from(refused: Refused) -> CmdError {
+        match refused {
+            Refused::NoHll => NO_HLL,
+            Refused::Corrupt => Corrupt.into(),
+        }
+    }
+}
+
 /// Reads a key that holds a HyperLogLog or nothing.
 fn read<R>(cx: &mut Ctx<'_>, key: Key<'_>, look: impl FnOnce(Hll<'_>) -> R) -> Result<Option<R>, CmdError> {
     let Some(value) = cx.db.read::<Str>(key)? else { return Ok(None) };
@@ -116,7 +125,7 @@ fn pfadd(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let mut string = edit.value();
     if changes > 0 {
         string.set_raw(&hll::EMPTY);
-    } else if Hll::of(string.view().bytes(&mut Scratch::default())).is_none() {
+    } else if !args.more() && Hll::of(string.view().bytes(&mut Scratch::default())).is_none() {
         return Err(NO_HLL);
     }
     while args.more() {

@@ -487,7 +487,7 @@ impl Array {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::rng::Rng;
+    use crate::base::rng::{Rng, steps};
     use std::collections::BTreeMap as Model;
 
     fn text(rng: &mut Rng) -> Vec<u8> {
@@ -541,7 +541,7 @@ mod tests {
             println!("seed {seed}");
             let (mut rng, mut array, mut model) =
                 (Rng::seeded(seed), new([4096, 256, 65_536][seed as usize % 3]), Model::new());
-            for step in 0..1_500 {
+            for step in 0..steps(42_000) as u64 {
                 let (at, other) = (index(&mut rng, seed % 4), index(&mut rng, seed % 4));
                 // Writing and removing in turn.
                 match (rng.below(10) + 3 * (step / 300 % 2)).min(9) {
@@ -569,7 +569,7 @@ mod tests {
                         assert!(seen.into_iter().eq(model.range(low..=high).rev().take(5).map(|(index, _)| *index)));
                     }
                 }
-                if step % 100 == 0 {
+                if step % 2_000 == 0 {
                     agree(&array, &model);
                 }
             }

@@ -431,7 +431,7 @@ impl<'a, V> Iterator for Iter<'a, V> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::rng::Rng;
+    use crate::base::rng::{Rng, steps};
     use std::collections::BTreeMap;
 
     fn agree(tree: &IdTree<u32>, model: &BTreeMap<u128, u32>, probe: u128) {
@@ -454,7 +454,7 @@ mod tests {
             let (mut tree, mut model) = (IdTree::default(), BTreeMap::new());
             let names = [200, 20_000, 100_000][seed as usize % 3];
             let mut next = 0u128;
-            for step in 0..if cfg!(debug_assertions) { 6_000 } else { 60_000 } {
+            for step in 0..steps(125_000) as u32 {
                 // Times of growth and times of shrinking; new ids at the end, old ones anywhere.
                 let grows = step / 3_000 % 2 == 0;
                 let any = u128::from(rng.below(names)) << 60;
@@ -480,7 +480,7 @@ mod tests {
                     }
                     _ => assert_eq!(tree.get(any), model.get(&any)),
                 }
-                if step % 500 == 0 {
+                if step % 2_500 == 0 {
                     agree(&tree, &model, any);
                 }
             }

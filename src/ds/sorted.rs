@@ -190,7 +190,7 @@ impl Sorted {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::rng::Rng;
+    use crate::base::rng::{Rng, steps};
     use std::collections::BTreeMap;
 
     /// The naive set: members with scores, sorted when asked.
@@ -229,18 +229,18 @@ mod tests {
             let mut rng = Rng::seeded(seed);
             let (mut sorted, mut model) = (Sorted::new(Hasher::seeded([1, 2, 3, seed])), Model::default());
             let (names, scores) = ([50, 2_000][seed as usize % 2], [4, 1_000_000][seed as usize / 3]);
-            for step in 0..4_000 {
+            for step in 0..steps(167_000) {
                 let member = format!("m{}", rng.below(names)).into_bytes();
                 let score = rng.below(scores) as f64 - 1.0;
-                match rng.below(10) {
-                    0..=5 => {
+                match rng.below(200) {
+                    0..=119 => {
                         sorted.upsert(&member, |old| {
                             assert_eq!(old, model.0.get(&member).copied());
                             (Some(score), ())
                         });
                         model.0.insert(member, score);
                     }
-                    6..=8 => assert_eq!(sorted.remove(&member), model.0.remove(&member).is_some()),
+                    120..=198 => assert_eq!(sorted.remove(&member), model.0.remove(&member).is_some()),
                     _ => {
                         let first = rng.below(sorted.len() as u64 + 2) as usize;
                         let count = rng.below(5) as usize;
@@ -251,7 +251,7 @@ mod tests {
                         }
                     }
                 }
-                if step % 500 == 0 {
+                if step % 4_000 == 0 {
                     agree(&sorted, &model);
                 }
             }

@@ -190,7 +190,7 @@ impl Timeline {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::rng::Rng;
+    use crate::base::rng::{Rng, steps};
 
     fn all(timeline: &Timeline) -> Vec<Point> {
         timeline.chunks.values().flatten().copied().collect()
@@ -203,7 +203,7 @@ mod tests {
             let (mut rng, mut model, mut line) = (Rng::seeded(seed), Vec::<Point>::new(), Timeline::default());
             let (times, names) = [(5_000, 50), (40, 3), (1, 1), (1_000_000, 1 << 40)][seed as usize % 4];
             let mut now = 0;
-            for step in 0..6_000 {
+            for step in 0..steps(84_000) {
                 let point = (now + rng.below(times) as i64, rng.below(names));
                 match rng.below(if step % 2_000 < 1_000 { 12 } else { 6 }) {
                     0 | 1 => {
@@ -226,7 +226,7 @@ mod tests {
                     }
                 }
                 assert_eq!((line.len(), line.soonest()), (model.len(), model.first().map(|p| p.0)));
-                if step % 100 == 0 {
+                if step % 1_000 == 0 {
                     line.check();
                     assert_eq!(all(&line), model);
                 }

@@ -10,8 +10,8 @@ const CONN: ConnId = ConnId(1);
 const START_MS: i64 = 1_700_000_000_000;
 
 /// A server with one client.
-struct Bench {
-    server: Server,
+pub(super) struct Bench {
+    pub(super) server: Server,
     now: Now,
 }
 
@@ -40,7 +40,7 @@ fn facts(now: Now) -> Facts {
 }
 
 impl Bench {
-    fn new() -> Bench {
+    pub(super) fn new() -> Bench {
         let now = Now::at_unix_ms(START_MS);
         let config = Config { protected_mode: false, ..Config::default() };
         let mut server = Server::new(config, facts(now), FAMILIES, Rng::seeded(7), now);

@@ -39,6 +39,21 @@ pub const EMPTY: [u8; 18] = *b"HYLL\x01\0\0\0\0\0\0\0\0\0\0\0\x7f\xff";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Corrupt;
 
+/// Why an element could not be counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// The string is no HyperLogLog.
+    NoHll,
+    /// It is a broken one.
+    Corrupt,
+}
+
+impl From<Corrupt> for Refused {
+    fn from(_: Corrupt) -> Refused {
+        Refused::Corrupt
+    }
+}
+
 /// How registers are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
@@ -138,17 +153,17 @@ impl<'a> Hll<'a> {
     }
 }
 
-/// Counts an element in a string that is a HyperLogLog: whether a register rose. With more than `sparse_max_bytes` it
+/// Counts an element in a string that should be a HyperLogLog: whether a register rose. With more than `sparse_max_bytes` it
 /// becomes dense. The count that the header knows becomes stale only by `forget_count`.
 ///
 /// # Errors
-/// `Corrupt`; nothing is changed.
+/// `Refused`; nothing is changed.
 #[inline]
-pub fn add(string: &mut StrMut<'_>, element: &[u8], sparse_max_bytes: usize) -> Result<bool, Corrupt> {
+pub fn add(string: &mut StrMut<'_>, element: &[u8], sparse_max_bytes: usize) -> Result<bool, Refused> {
     let (index, rank) = place(element);
     let mut scratch = Scratch::default();
     let view = string.view();
-    let Some(hll) = Hll::of(view.bytes(&mut scratch)) else { return Err(Corrupt) };
+    let Some(hll) = Hll::of(view.bytes(&mut scratch)) else { return Err(Refused::NoHll) };
     if hll.encoding() == Encoding::Dense {
         if dense_rank(hll.body(), index) >= rank {
             return Ok(false);

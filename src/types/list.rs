@@ -407,9 +407,9 @@ mod tests {
             let (mut rng, mut model) = (Rng::seeded(seed), Model::new());
             let mut held = Held::<List>::new(limits(seed));
             let names = [8, 60, 1_000][seed as usize % 3];
-            for step in 0..steps(8_000) {
+            for step in 0..steps(84_000) {
                 change(&mut held, &mut model, &mut rng, names);
-                if step % 100 == 0 {
+                if step % 1_000 == 0 {
                     agree(&held, &model);
                 }
                 if model.len() > 400 {

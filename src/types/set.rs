@@ -452,9 +452,9 @@ mod tests {
             let (mut rng, mut model) = (Rng::seeded(seed), Model::new());
             let mut held = Held::<Set>::new(limits(seed));
             let names = [20, 90, 3_000][seed as usize % 3];
-            for step in 0..steps(8_000) {
+            for step in 0..steps(84_000) {
                 change(&mut held, &mut model, &mut rng, names);
-                if step % 200 == 0 {
+                if step % 1_000 == 0 {
                     agree(&held, &model);
                 }
                 // As a database does: an emptied set goes, and the next one begins anew.

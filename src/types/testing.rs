@@ -3,6 +3,7 @@
 use super::{Elem, Entry, EntryRef, Kind, Limits, Value, copy_of, digest};
 use crate::base::hash::Hasher;
 use crate::base::rng::Rng;
+pub(super) use crate::base::rng::steps;
 use crate::ds::table::Table;
 use std::marker::PhantomData;
 
@@ -71,11 +72,6 @@ pub(super) fn limits(seed: u64) -> Limits {
         list_packed_threshold: [0, 0, 30][seed as usize % 3],
         ..Limits::new(Hasher::seeded([seed, 2, 3, 4]))
     }
-}
-
-/// Steps for this build: debug builds take a tenth.
-pub(super) fn steps(release: usize) -> usize {
-    if cfg!(debug_assertions) { release / 10 } else { release }
 }
 
 /// One of about `names` elements: integers of all sizes, text that nearly is one, bytes, lengths about the limits.

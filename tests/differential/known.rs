@@ -75,6 +75,12 @@ pub const KNOWN: &[Known] = &[
         why: "the reference takes the range error of an earlier number (5e-324) for one of its own",
     },
     Known {
+        command: "eval*sha1hex*",
+        theirs: "*[\"*.*\" \"????????????????????????????????????????\" :1?]",
+        ours: "*[\"*\" \"????????????????????????????????????????\" :*]",
+        why: "the text of a double (see below), its digest and its length",
+    },
+    Known {
         command: "eval*rank *",
         theirs: "*ERR Wrong number of args calling Redis command from script*",
         ours: "*",
@@ -186,6 +192,13 @@ pub fn explains(argv: &[Vec<u8>], ours: &Value, theirs: &Value) -> bool {
 /// How many differences of the list were met so far, doubles left out: what they changed otherwise is no news either.
 pub fn met() -> u64 {
     USED[..KNOWN.len()].iter().map(|used| used.load(Ordering::Relaxed)).sum()
+}
+
+/// How many commands of the list ran here and were refused there: a key that one of them read is remembered for its reader here
+/// alone, and news of it may come much later.
+pub fn ran_here_alone() -> u64 {
+    let alone = |known: &Known| known.theirs.contains("ERR ") && !known.ours.contains("ERR ");
+    KNOWN.iter().zip(&USED).filter(|(known, _)| alone(known)).map(|(_, used)| used.load(Ordering::Relaxed)).sum()
 }
 
 /// A line for each row: how often it was met, and why it is there.

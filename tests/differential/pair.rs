@@ -192,9 +192,11 @@ impl Pair {
         self.ours.reset(self.listens);
         self.theirs.reset(self.listens);
         self.queued.iter_mut().for_each(Vec::clear);
+        let alone = known::ran_here_alone();
         batches.iter().find_map(|batch| {
             let met = known::met();
-            let difference = self.play_batch(batch).or_else(|| self.compare_news().filter(|_| known::met() == met));
+            let is_news = |_: &Difference| known::met() == met && known::ran_here_alone() == alone;
+            let difference = self.play_batch(batch).or_else(|| self.compare_news().filter(is_news));
             difference.or_else(|| self.compare_states(batch.seed))
         })
     }

@@ -209,6 +209,11 @@ pub(super) fn trackinginfo(cx: &mut Ctx<'_>, _args: &mut Args<'_>) -> Outcome {
 impl Ctx<'_> {
     /// The client caches nothing any more.
     pub(in crate::command) fn stop_tracking(&mut self) {
+        if self.session.caching.is_some() {
+            // It has cached until now: what changed earlier in its transaction is told.
+            self.deliver();
+            self.tell_own();
+        }
         let Some(caching) = self.session.caching.take() else { return };
         self.session.mode &= !mode::CACHES;
         self.hub.tracking.turn_off(self.session.conn, &caching.prefixes.unwrap_or_default());

@@ -1,7 +1,7 @@
 //! Each loop, as the processor runs it and in its plain form, against the same thing done bit by bit.
 
 use super::*;
-use crate::base::rng::Rng;
+use crate::base::rng::{Rng, steps};
 
 fn bytes(rng: &mut Rng, most: u64) -> Vec<u8> {
     let len = rng.below(most) as usize;
@@ -26,7 +26,7 @@ fn bit(bytes: &[u8], index: u64) -> bool {
 
 #[test]
 fn counts_and_finds_as_bit_by_bit() {
-    for seed in 0..1500 {
+    for seed in 0..steps(20_000) as u64 {
         let mut rng = Rng::seeded(seed);
         let bytes = bytes(&mut rng, 300);
         let len = bytes.len() as u64 * 8;
@@ -60,7 +60,7 @@ fn expected_bit(op: BitOp, first: bool, others: usize) -> bool {
 #[test]
 fn combines_as_bit_by_bit() {
     use BitOp::*;
-    for seed in 0..400 {
+    for seed in 0..steps(4_000) as u64 {
         let mut rng = Rng::seeded(seed);
         let op = [And, Or, Xor, Not, Diff, Diff1, AndOr, One][seed as usize % 8];
         let count = if op == Not { 1 } else { 2 + rng.below(4) as usize };

@@ -1,6 +1,7 @@
 //! Quicklists against a deque of strings, under every way to fill and compress.
 
 use super::*;
+use crate::base::rng::steps;
 use std::collections::VecDeque;
 
 type Model = VecDeque<Vec<u8>>;
@@ -174,7 +175,7 @@ fn run(seed: u64, fill: Fill, steps: usize) {
             let (start, stop) = (rng.below(30) as i64 - 10, -1 - rng.below(30) as i64);
             assert_eq!(list.trim(start, stop), model_trim(&mut model, start, stop));
         }
-        if step % 4 == 0 {
+        if step % if steps > 500 { 200 } else { 4 } == 0 {
             check(&list, &model);
             check_compression(&list, fill);
         }
@@ -204,7 +205,7 @@ fn check_compression(list: &QuickList, fill: Fill) {
 fn behaves_as_a_deque_under_each_fill() {
     for (seed, list_max) in (1..).zip([-2, -1, -5, 1, 2, 5, 128, 0, -9]) {
         run(seed, fill(list_max, 0), 500);
-        run(seed + 100, fill(list_max, 0), 200);
+        run(seed + 100, fill(list_max, 0), steps(90_000));
     }
 }
 
@@ -212,7 +213,7 @@ fn behaves_as_a_deque_under_each_fill() {
 fn behaves_as_a_deque_when_compressed() {
     for depth in 1..=3 {
         run(20 + u64::from(depth), fill(-1, depth), 150);
-        run(30 + u64::from(depth), fill(4, depth), 150);
+        run(30 + u64::from(depth), fill(4, depth), steps(20_000));
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::*;
+use crate::base::rng::steps;
 use crate::ds::record::{Member, Record, Scored};
 
 /// Multiplicative noise, good enough for tests.
@@ -92,8 +93,9 @@ fn random_operations_agree_with_a_map() {
         let mut dice = Dice(seed);
         let keys = [300, 4_000, 12_000][seed as usize];
         let (mut real, mut model) = (Table::new(hasher()), HashMap::new());
-        // Up, down, up and down again.
-        for phase in 0..4 {
+        // Up, down, up and down again: a million operations of all seeds together.
+        let phases = steps([440, 60, 24][seed as usize]).max(4);
+        for phase in 0..phases {
             for n in 0..keys * 3 {
                 step(&mut dice, keys, phase % 2 == 0, &mut real, &mut model);
                 if n % (keys / 4) == 0 {

@@ -143,9 +143,9 @@ fn behaves_as_a_naive_hash() {
         let (mut rng, mut model, mut now_ms) = (Rng::seeded(seed), Model::new(), 1_000);
         let mut held = Held::<Hash>::new(limits(seed));
         let names = [6, 60, 3_000][seed as usize % 3];
-        for step in 0..steps(6_000) {
+        for step in 0..steps(42_000) {
             change(&mut held, &mut model, &mut rng, names, seed >= 8, &mut now_ms);
-            if step % 200 == 0 {
+            if step % 1_000 == 0 {
                 agree(&held, &model, now_ms + 200);
             }
             if rng.below(500) == 0 {

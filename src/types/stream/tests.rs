@@ -115,10 +115,13 @@ fn entries_behave_as_a_naive_map() {
         let (mut log, mut model) = (Log::default(), Model::new());
         let fill =
             NodeLimits { bytes: [0, 4096, 200][seed as usize % 3], entries: [100, 3, 0, 200][seed as usize % 4] };
-        for step in 0..steps(4_000) {
+        for step in 0..steps(84_000) {
             change(&mut log, &mut model, &mut rng, fill);
-            if step % 50 == 0 {
+            if step % 1_000 == 0 {
                 agree(&log, &model, &mut rng);
+            }
+            if model.len() > 300 {
+                (log, model) = (Log::default(), Model::new());
             }
         }
         agree(&log, &model, &mut rng);
