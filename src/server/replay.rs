@@ -238,7 +238,15 @@ impl Replay {
         (self.done_bytes + reading).min(self.total_bytes)
     }
 
-    /// The log's own place in memory, when all is read.
+    /// Others are answered between the steps: clients that come meanwhile get lower numbers than this.
+    pub(super) fn give_way(&mut self, maxclients: u32) {
+        self.conn = ConnId(maxclients as usize + 1);
+        if let Some(session) = &mut self.session {
+            session.conn = self.conn;
+        }
+    }
+
+    /// Where the log is, when all is read.
     pub(super) fn into_place(self) -> Place {
         self.place
     }
@@ -253,7 +261,7 @@ impl Server {
         options: ReplayOptions,
         now: Now,
     ) -> Result<Replayed, ReplayFault> {
-        let mut replay = self.begin_replay(place.clone(), manifest, options, false, now);
+        let mut replay = self.begin_replay(place.clone(), manifest, options, now);
         loop {
             if let Some(replayed) = self.step_replay(&mut replay, ReplayBudget::ALL, now)? {
                 return Ok(replayed);
@@ -261,17 +269,15 @@ impl Server {
         }
     }
 
-    /// Begins to make a log data. `serves`: others are answered between the steps.
+    /// Begins to make a log data.
     pub(super) fn begin_replay(
         &mut self,
         place: Place,
         manifest: &Manifest,
         options: ReplayOptions,
-        serves: bool,
         now: Now,
     ) -> Replay {
-        // Clients that come meanwhile get lower numbers.
-        let conn = ConnId(if serves { self.config.maxclients as usize + 1 } else { self.sessions.places() });
+        let conn = ConnId(self.sessions.places());
         let mut session = Session::new(0, conn, now);
         session.mode |= mode::REPLAYS | mode::LOOPBACK;
         session.peer = "log".into();

@@ -355,9 +355,12 @@ impl Server {
             return self.open_log(place, &mut manifest, Replayed::default(), now).map_err(StartFault::Write);
         }
         let options = ReplayOptions { until_secs, ..ReplayOptions::of(&self.config) };
-        let replay = self.begin_replay(place, &manifest, options, true, now);
+        let mut replay = self.begin_replay(place, &manifest, options, now);
         let total_bytes = replay.total_bytes();
         let at_once = total_bytes < SERVED_FROM_BYTES && self.config.key_load_delay == 0;
+        if !at_once {
+            replay.give_way(self.config.maxclients);
+        }
         self.stats.persistence.loading = Some(Loading { since_secs: now.unix_secs(), total_bytes, done_bytes: 0 });
         self.replaying = Some(Box::new((replay, manifest)));
         while at_once && self.replaying.is_some() {

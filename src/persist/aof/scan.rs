@@ -289,6 +289,10 @@ impl Scanner {
             if stored != Some(self.crc.value()) {
                 return Err(fault("the checksum of what stands before it is another: the file was changed or damaged"));
             }
+            // What follows the sum is only covered by the next one: if it is wrong, that one would seem to be.
+            if self.each.as_ref().is_some_and(|good| !tells_begin(sum, good.offset)) {
+                return Err(fault("the checksum is of another batch: the file was changed or damaged"));
+            }
             self.verified_up_to = begin + (at + end + 1) as u64;
         }
         Ok(Some((end + 1, false)))
@@ -394,6 +398,15 @@ pub fn is_one_batch(mut rest: impl Read, offset: u64) -> io::Result<bool> {
         // One that goes over the end is found with the next piece.
         bytes.drain(..bytes.len().saturating_sub(SUM_LINE_BYTES));
     }
+}
+
+/// Whether what follows the mark of a checksum says that its batch begins at `offset`, or with the line before that which says that
+/// each batch has one.
+fn tells_begin(sum: &[u8], offset: u64) -> bool {
+    let begin = sum.get(SUM_DIGITS..).and_then(|rest| rest.strip_prefix(b",")).and_then(number::parse_i64);
+    begin
+        .and_then(|begin| u64::try_from(begin).ok())
+        .is_some_and(|begin| begin == offset || begin.checked_add(EACH_LINE.len() as u64) == Some(offset))
 }
 
 /// Where the batch begins that this line with a checksum ends; `None` if it is no such line, or does not tell.

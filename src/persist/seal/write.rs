@@ -65,6 +65,13 @@ impl SealedWriter {
             if self.held.len() == CHUNK_BYTES {
                 self.full_chunk()?;
             }
+            // What certainly has others behind it need not be held.
+            if self.held.is_empty() && self.number > 0 && bytes.len() > CHUNK_BYTES {
+                let (now, later) = bytes.split_at(CHUNK_BYTES);
+                self.record(0, now)?;
+                bytes = later;
+                continue;
+            }
             let (now, later) = bytes.split_at(bytes.len().min(CHUNK_BYTES - self.held.len()));
             self.held.extend_from_slice(now);
             bytes = later;
