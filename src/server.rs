@@ -12,10 +12,14 @@ mod batch;
 mod busy;
 mod check;
 mod cron;
+#[cfg(test)]
+mod damage;
 mod keys;
 mod limits;
 mod log_options;
 mod persistence;
+#[cfg(test)]
+mod power;
 mod reconfigure;
 mod replay;
 mod rewrite;

@@ -14,6 +14,7 @@ use crate::command::adopt_libraries;
 use crate::config::Config;
 use crate::net::Input;
 use crate::persist::aof::scan::Crc64Prefix;
+use crate::persist::aof::torn::torn_from;
 use crate::persist::aof::{FindFault, Found, Manifest, Part, PartKind, Place, ScanFault, Scanner, Tail};
 use crate::persist::rdb::{self, LoadOptions};
 use crate::persist::seal::{self, SealFault};
@@ -51,6 +52,17 @@ pub enum ReplayFault {
     Library(String),
     /// A file can't be cut or kept.
     Cut(String, io::Error),
+    /// Pages of a part are missing from an offset on, and what follows has been run: it is read once more, up to there.
+    Again(Hole),
+}
+
+/// Where pages of an increment are missing that were never written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hole {
+    /// The increment's number.
+    seq: u64,
+    /// The end of what counts of it.
+    offset: u64,
 }
 
 impl fmt::Display for ReplayFault {
@@ -82,6 +94,7 @@ impl fmt::Display for ReplayFault {
             }
             ReplayFault::Library(why) => write!(f, "A library of functions can't be loaded: {why}"),
             ReplayFault::Cut(file, error) => write!(f, "Error truncating the AOF file {file}: {error}"),
+            ReplayFault::Again(hole) => write!(f, "The log's increment {} is torn at {}", hole.seq, hole.offset),
         }
     }
 }
@@ -124,11 +137,13 @@ pub(super) struct ReplayOptions {
     pub cut_torn: bool,
     /// The last second that is wanted.
     pub until_secs: Option<u64>,
+    /// Where a first attempt found that pages are missing.
+    pub hole: Option<Hole>,
 }
 
 impl ReplayOptions {
     pub(super) fn of(config: &Config) -> ReplayOptions {
-        ReplayOptions { cut_torn: config.aof_load_truncated, until_secs: None }
+        ReplayOptions { cut_torn: config.aof_load_truncated, until_secs: None, hole: None }
     }
 }
 
@@ -152,7 +167,16 @@ impl Server {
         self.effects.wanted = false;
         self.keyspace.book.propagate = false;
         self.keyspace.book.active_expire = false;
-        let read = self.replay_parts(conn, place, manifest, options, now);
+        let mut read = self.replay_parts(conn, place, manifest, options, now);
+        if let Err(ReplayFault::Again(hole)) = read {
+            self.keyspace.flush(None, false);
+            self.scripts.flush_libraries();
+            self.stats.persistence.libraries.clear();
+            if let Some(session) = self.sessions.get_mut(conn) {
+                (session.multi, session.db) = (None, crate::keyspace::DbIndex(0));
+            }
+            read = self.replay_parts(conn, place, manifest, ReplayOptions { hole: Some(hole), ..options }, now);
+        }
         self.keyspace.book.active_expire = active_expire;
         self.effects.wanted = wanted;
         self.keyspace.book.propagate = propagate;
@@ -229,7 +253,11 @@ impl Server {
         let read_fault = |error| ReplayFault::Open(part.name.clone(), error);
         let mut file = opened?;
         let mut first = Vec::new();
-        file.bytes.by_ref().take(SIGNATURE.len() as u64).read_to_end(&mut first).map_err(read_fault)?;
+        match file.bytes.by_ref().take(SIGNATURE.len() as u64).read_to_end(&mut first) {
+            // The first batch of a sealed part: the replay finds the same again.
+            Err(error) if !is_torn(&error) => return Err(read_fault(error)),
+            _ => {}
+        }
         let is_snapshot = first == SIGNATURE;
         let mut rest = ReadFile { bytes: Box::new(io::Cursor::new(first).chain(file.bytes)), len: file.len };
         let mut prefix = Crc64Prefix::default();
@@ -238,11 +266,18 @@ impl Server {
             rest = open(place, part)?;
             prefix = skip(&mut rest, loaded).map_err(read_fault)?;
         }
-        if let Some(len) = part.len {
+        let hole = options.hole.filter(|hole| part.kind == PartKind::Increment && hole.seq == part.seq);
+        if let Some(len) = part.len.or(hole.map(|hole| hole.offset)) {
             rest.bytes = Box::new(rest.bytes.take(len.saturating_sub(prefix.1)));
         }
         let mut scanner = Scanner::new(&prefix, options.until_secs);
-        let end = self.replay_commands(conn, part, &mut rest, &mut scanner, is_snapshot, now)?;
+        let mut end = self.replay_commands(conn, part, &mut rest, &mut scanner, is_snapshot, now);
+        if hole.is_some() {
+            end = end.map(|_| End::Torn);
+        } else if options.cut_torn && matches!(end, Ok(End::Torn) | Err(ReplayFault::Damaged(..))) {
+            end = look_for_hole(place, part, &prefix, &scanner, end);
+        }
+        let end = end?;
         let valid = scanner.valid_up_to();
         if let Some(len) = part.len.filter(|len| valid < *len) {
             return Err(ReplayFault::Short(part.name.clone(), valid, len));
@@ -380,6 +415,28 @@ impl Server {
             part.name
         );
         Ok(PartRead { tail: Tail { len: valid, crc }, stopped: false, was_torn: true })
+    }
+}
+
+/// The end of a part is torn or damaged: perhaps because pages were never written.
+fn look_for_hole(
+    place: &Place,
+    part: &Part,
+    prefix: &Crc64Prefix,
+    scanner: &Scanner,
+    end: Result<End, ReplayFault>,
+) -> Result<End, ReplayFault> {
+    let found = torn_from(place, part, prefix).map_err(|error| ReplayFault::Open(part.name.clone(), error))?;
+    match found {
+        None => end,
+        Some(offset) if offset == scanner.valid_up_to() => Ok(End::Torn),
+        Some(offset) => {
+            log::warn!(
+                "Pages of the AOF {} behind offset {offset} were never written: it is read once more",
+                part.name
+            );
+            Err(ReplayFault::Again(Hole { seq: part.seq, offset }))
+        }
     }
 }
 

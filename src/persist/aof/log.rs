@@ -17,6 +17,7 @@ use crate::persist::storage::{SyncFile, WriteFile};
 use crate::persist::vault::{FileKind, Vault};
 use std::collections::VecDeque;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// Bytes after which a checksum is written.
@@ -54,8 +55,34 @@ impl Place {
         let mut file = self.vault.create(&temporary, FileKind::Manifest)?;
         file.append(&manifest.to_text())?;
         file.sync()?;
+        // The names of the files that the list tells of are on the disk before the list is.
+        self.vault.storage().sync_folder(&self.folder)?;
         self.vault.storage().rename(&temporary, &target)?;
         self.vault.storage().sync_folder(&self.folder)
+    }
+
+    /// The name of an increment of this number before the list tells of it.
+    pub fn unlisted_name(&self, seq: u64) -> String {
+        format!("temp-{}.{seq}.incr", self.name)
+    }
+
+    /// Gives the first increment its name, which the list tells of already.
+    ///
+    /// # Errors
+    /// The system's; [`find`](super::find) goes on with it.
+    pub fn name_listed(&self, part: &Part) -> io::Result<()> {
+        self.vault.storage().rename(&self.path(&self.unlisted_name(part.seq)), &self.path(&part.name))?;
+        self.vault.storage().sync_folder(&self.folder)
+    }
+
+    /// Puts on the disk what another process wrote to a part, before a list promises it.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn sync_part(&self, name: &str) -> io::Result<()> {
+        let path = self.path(name);
+        let Some(file) = self.vault.storage().open(&path)? else { return Ok(()) };
+        self.vault.storage().reopen(&path, file.len)?.sync()
     }
 
     /// Whether a file that was closed may be written on, or cut. A sealed one never is.
@@ -80,32 +107,54 @@ struct Open {
     crc: Crc64,
     /// Bytes without a checksum behind them.
     unsummed: u64,
+    /// Whether a checksum stands in it.
+    has_sums: bool,
     /// Its length before what is kept in memory.
     clean_len: u64,
+    /// Its length up to which it was synced.
+    synced_len: u64,
     last_secs: Option<i64>,
 }
 
 impl Open {
     fn new(file: Box<dyn WriteFile>) -> Open {
-        Open { file, len: 0, crc: Crc64::default(), unsummed: 0, clean_len: 0, last_secs: None }
+        Open {
+            file,
+            len: 0,
+            crc: Crc64::default(),
+            unsummed: 0,
+            has_sums: false,
+            clean_len: 0,
+            synced_len: 0,
+            last_secs: None,
+        }
     }
 
-    /// Bytes, and a checksum behind them if it is time for one.
-    /// How many of them are no checksum.
-    fn batch(&mut self, mut bytes: Vec<u8>, secs: Option<i64>) -> (Vec<u8>, usize) {
+    /// Bytes, and checksums around them if it is time for some; which of them are none.
+    fn batch(&mut self, mut bytes: Vec<u8>, secs: Option<i64>) -> (Vec<u8>, Range<usize>) {
         if let Some(secs) = secs.filter(|_| !bytes.is_empty() && self.last_secs != secs) {
             self.last_secs = Some(secs);
             let mut stamped = time_line(secs);
             stamped.append(&mut bytes);
             bytes = stamped;
         }
-        self.crc.update(&bytes);
-        self.unsummed += bytes.len() as u64;
-        let data_len = bytes.len();
+        let mut data_start = 0;
+        if !self.has_sums && bytes.len() as u64 >= CHECKSUM_EVERY_BYTES {
+            // Pages of this batch may be missing after a cut of the power. That its checksum is missing too says something only
+            // in a file that has checksums.
+            let mut summed = Vec::with_capacity(bytes.len() + 64);
+            self.sum_up(&mut summed);
+            data_start = summed.len();
+            summed.append(&mut bytes);
+            bytes = summed;
+        }
+        self.crc.update(&bytes[data_start..]);
+        self.unsummed += (bytes.len() - data_start) as u64;
+        let data = data_start..bytes.len();
         if self.unsummed >= CHECKSUM_EVERY_BYTES {
             self.sum_up(&mut bytes);
         }
-        (bytes, data_len)
+        (bytes, data)
     }
 
     fn sum_up(&mut self, bytes: &mut Vec<u8>) {
@@ -113,6 +162,7 @@ impl Open {
         checksum_line(&self.crc, bytes);
         self.crc.update(&bytes[start..]);
         self.unsummed = 0;
+        self.has_sums = true;
     }
 
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -125,8 +175,8 @@ impl Open {
 /// A batch that is not on the disk for certain.
 struct Kept {
     bytes: Vec<u8>,
-    /// How many of them are no checksum.
-    data_len: usize,
+    /// Which of them are no checksum.
+    data: Range<usize>,
     /// Offset in the stream behind it.
     end: u64,
 }
@@ -170,6 +220,8 @@ pub struct Log {
     unlisted: bool,
     /// Why writing has stopped.
     fault: Option<io::Error>,
+    /// A sync has failed of bytes that were not kept: only a new base has them for certain.
+    needs_base: bool,
     kept: VecDeque<Kept>,
     kept_bytes: usize,
     /// Whether what was written is kept until it is synced.
@@ -194,6 +246,7 @@ impl Log {
             orphans: Vec::new(),
             unlisted: false,
             fault: None,
+            needs_base: false,
             kept: VecDeque::new(),
             kept_bytes: 0,
             keeps: true,
@@ -218,6 +271,11 @@ impl Log {
     /// Why writing has stopped.
     pub fn fault(&self) -> Option<&io::Error> {
         self.fault.as_ref()
+    }
+
+    /// Whether writing can only go on with a new base: what a failed sync has lost was not kept.
+    pub fn needs_base(&self) -> bool {
+        self.needs_base
     }
 
     /// The parts.
@@ -264,7 +322,7 @@ impl Log {
                 // Of what another process wrote nobody knows whether it is on the disk.
                 file.sync()?;
                 let mut open = Open::new(file);
-                (open.len, open.clean_len, open.crc) = (tail.len, tail.len, tail.crc);
+                (open.len, open.clean_len, open.synced_len, open.crc) = (tail.len, tail.len, tail.len, tail.crc);
                 self.closed_bytes = self.closed_bytes.saturating_sub(tail.len);
                 self.open_file(open);
                 Ok(())
@@ -320,7 +378,7 @@ impl Log {
     }
 
     fn unlisted_name(&self) -> String {
-        format!("temp-{}.incr", self.place.name)
+        self.place.unlisted_name(self.manifest.increment_seq + 1)
     }
 
     /// Writes the stream's next bytes, which end at the offset `end`. Only whole units. `secs` is the time, Unix seconds.
@@ -330,33 +388,34 @@ impl Log {
     pub fn append(&mut self, bytes: Vec<u8>, end: u64, secs: i64) -> io::Result<()> {
         let secs = self.timestamps.then_some(secs);
         let Some(open) = self.open.as_mut().filter(|_| self.fault.is_none()) else {
-            let data_len = bytes.len();
-            self.keep(bytes, data_len, end);
+            let data = 0..bytes.len();
+            self.keep(bytes, data, end);
             return Err(self.fault_again());
         };
-        let (batch, data_len) = open.batch(bytes, secs);
+        let (batch, data) = open.batch(bytes, secs);
         let result = open.append(&batch);
         let file_end = open.len;
         match result {
             Ok(()) => {
                 self.written = end;
-                if self.keeps && !self.unlisted {
-                    self.keep(batch, data_len, end);
+                // What was kept before must be followed by all that came after.
+                if !self.unlisted && (self.keeps || !self.kept.is_empty()) {
+                    self.keep(batch, data, end);
                 } else if self.kept.is_empty() {
                     open.clean_len = file_end;
                 }
                 Ok(())
             }
             Err(error) => {
-                self.keep(batch, data_len, end);
+                self.keep(batch, data, end);
                 Err(self.failed("Error writing to the AOF file", error))
             }
         }
     }
 
-    fn keep(&mut self, bytes: Vec<u8>, data_len: usize, end: u64) {
+    fn keep(&mut self, bytes: Vec<u8>, data: Range<usize>, end: u64) {
         self.kept_bytes += bytes.len();
-        self.kept.push_back(Kept { bytes, data_len, end });
+        self.kept.push_back(Kept { bytes, data, end });
     }
 
     fn fault_again(&self) -> io::Error {
@@ -383,6 +442,7 @@ impl Log {
         }
         if let Some(open) = &mut self.open {
             open.clean_len = open.clean_len.max(file_end);
+            open.synced_len = open.synced_len.max(file_end);
         }
     }
 
@@ -398,8 +458,14 @@ impl Log {
                 self.synced(self.written, file_end);
                 Ok(())
             }
-            Err(error) => Err(self.failed("Fail to fsync the AOF file", error)),
+            Err(error) => Err(self.sync_failed(error)),
         }
+    }
+
+    #[cold]
+    fn sync_failed(&mut self, error: io::Error) -> io::Error {
+        self.needs_base |= self.open.as_ref().is_some_and(|open| open.clean_len > open.synced_len);
+        self.failed("Fail to fsync the AOF file", error)
     }
 
     /// A sync to be done while writing goes on; `None` if there is nothing to sync.
@@ -422,9 +488,7 @@ impl Log {
         }
         match run {
             Ok(()) => self.synced(sync.end, sync.file_end),
-            Err(error) => {
-                self.failed("Fail to fsync the AOF file", error);
-            }
+            Err(error) => drop(self.sync_failed(error)),
         }
     }
 
@@ -439,7 +503,7 @@ impl Log {
         let mut line = Vec::new();
         open.sum_up(&mut line);
         let result = open.append(&line);
-        if result.is_ok() && !self.keeps {
+        if result.is_ok() && !self.keeps && self.kept.is_empty() {
             open.clean_len = open.len;
         }
         result.map_err(|error| self.failed("Error writing to the AOF file", error))
@@ -477,6 +541,17 @@ impl Log {
         if self.fault.is_none() {
             return Ok(());
         }
+        if self.needs_base {
+            return Err(io::Error::other("what was lost was not kept: a new base is needed"));
+        }
+        if let Some(open) = self.open.as_mut().filter(|open| open.clean_len > open.synced_len) {
+            // Without a policy that syncs nothing was kept: the list must not promise more than the disk has.
+            if let Err(error) = open.file.syncer().and_then(|mut file| file.sync()) {
+                self.needs_base = true;
+                return Err(error);
+            }
+            open.synced_len = open.clean_len;
+        }
         let mut manifest = self.manifest.clone();
         let old = manifest.increments.last_mut().map(|part| {
             part.len = Some(self.open.as_ref().map_or(0, |open| open.clean_len));
@@ -486,7 +561,7 @@ impl Log {
         let path = self.place.path(&part.name);
         let mut open = Open::new(self.place.vault.create(&path, FileKind::Log)?);
         let mut bytes = Vec::with_capacity(self.kept_bytes + 32);
-        self.kept.iter().for_each(|kept| bytes.extend_from_slice(&kept.bytes[..kept.data_len]));
+        self.kept.iter().for_each(|kept| bytes.extend_from_slice(&kept.bytes[kept.data.clone()]));
         let end = self.kept.back().map_or(self.written, |kept| kept.end);
         let (mut batch, _) = open.batch(bytes, None);
         if open.unsummed > 0 {
@@ -538,17 +613,23 @@ impl Log {
     pub fn install_base(&mut self, base: Part, bytes: u64, first_kept: u64, keep_history: bool) -> io::Result<()> {
         let mut manifest = self.manifest.clone();
         let mut first_kept = first_kept;
+        let mut first_part = None;
         if self.unlisted {
             let part = manifest.begin_increment(&self.place.name);
             self.sync()?;
-            let storage = self.place.vault.storage();
-            storage.rename(&self.place.path(&self.unlisted_name()), &self.place.path(&part.name))?;
             first_kept = part.seq;
+            first_part = Some(part);
         }
         manifest.replace_base(base, first_kept);
-        // If writing fails the new list may be there all the same: the next base must not take this one's name.
+        // If writing fails the new list may be there all the same: what comes next must not take these names.
         self.manifest.base_seq += 1;
-        self.place.write_manifest(&manifest)?;
+        let listed = self.place.write_manifest(&manifest);
+        // The list comes first, the increment's name after: whatever interrupts this, the next start goes on with it.
+        let named = listed.and_then(|()| first_part.as_ref().map_or(Ok(()), |part| self.place.name_listed(part)));
+        if let Err(error) = named {
+            self.discard_names();
+            return Err(error);
+        }
         self.manifest = manifest;
         self.unlisted = false;
         self.closed_bytes = bytes;
@@ -562,6 +643,13 @@ impl Log {
             self.remove_history();
         }
         Ok(())
+    }
+
+    /// A first increment whose list was perhaps written keeps its name: the next attempt begins another.
+    fn discard_names(&mut self) {
+        if self.unlisted {
+            self.manifest.increment_seq += 1;
+        }
     }
 
     /// Removes the files that are no part any more, and takes them out of the list.

@@ -33,6 +33,16 @@ pub struct ScanFault {
     pub what: &'static str,
 }
 
+/// What is said of a checksum that does not fit.
+const OTHER_SUM: &str = "the checksum of what stands before it is another: the file was changed or damaged";
+
+impl ScanFault {
+    /// Whether a checksum does not fit: what is damaged stands somewhere before it.
+    pub fn is_checksum(&self) -> bool {
+        self.what == OTHER_SUM
+    }
+}
+
 impl fmt::Display for ScanFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "offset {}: {}", self.offset, self.what)
@@ -181,7 +191,7 @@ impl Scanner {
             self.crc.update(&bytes[(self.summed - begin) as usize..at]);
             self.summed = begin + at as u64;
             if stored != Some(self.crc.value()) {
-                return Err(fault("the checksum of what stands before it is another: the file was changed or damaged"));
+                return Err(fault(OTHER_SUM));
             }
             self.verified_up_to = begin + (at + end + 1) as u64;
         }
