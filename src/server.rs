@@ -11,6 +11,7 @@ mod append_log;
 mod batch;
 mod busy;
 mod check;
+mod commits;
 mod cron;
 #[cfg(test)]
 mod damage;
@@ -408,6 +409,7 @@ fn open(
     session.become_user(acl.default_user());
     session.fd = peer.fd;
     session.mode |= if peer.unix { mode::UNIX_SOCKET } else { 0 } | if peer.loopback { mode::LOOPBACK } else { 0 };
+    session.mode |= if peer.metrics { mode::METRICS } else { 0 };
     session.peer = peer.peer.into();
     session.local = peer.local.into();
     if is_kept_out {

@@ -6,6 +6,7 @@ mod support;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 use support::client::Client;
 use support::random::Random;
 use support::transcript::ask;
@@ -72,6 +73,71 @@ fn commands(path: &Path) -> Vec<String> {
         all.push(words.join(" "));
     }
     all
+}
+
+/// Many clients, each of which waits for every write; until the file is longer than what is written in it. What each has counted.
+fn keep_the_disk_busy(server: &Process, file: &Path) -> Option<Vec<i64>> {
+    let is_longer = || {
+        let written = server.client().ask("INFO persistence").string();
+        let end = written.lines().find_map(|line| line.strip_prefix("aof_current_size:")?.trim().parse::<u64>().ok());
+        // Only commits that run beside this question can make it look so without being so: by much less.
+        fs::metadata(file).is_ok_and(|meta| meta.len() > end.unwrap_or(u64::MAX) + 100_000)
+    };
+    let begun = Instant::now();
+    let mut counted = vec![0; 16];
+    while begun.elapsed() < Duration::from_secs(20) {
+        std::thread::scope(|scope| {
+            for (number, counted) in counted.iter_mut().enumerate() {
+                let mut client = server.client();
+                scope.spawn(move || {
+                    for _ in 0..100 {
+                        *counted = ask(&mut client, &format!("INCR n{number}")).int().expect("it counts");
+                    }
+                });
+            }
+        });
+        if is_longer() {
+            return Some(counted);
+        }
+    }
+    None
+}
+
+#[test]
+fn a_file_made_longer_ahead_loses_nothing_and_is_read_by_the_reference_too() {
+    let folder = Folder::new("aof-ahead");
+    let flags = ["--appendfsync", "always", "--aof-use-rdb-preamble", "no"];
+    let mut server = ours(&folder, &flags);
+    let file = part(&folder, "appendonly.aof.1.incr.aof");
+    let Some(mut counted) = keep_the_disk_busy(&server, &file) else {
+        println!("skipped: this disk is so fast that nothing waits for it");
+        return;
+    };
+    // Something that is known to be the last.
+    counted.push(ask(&mut server.client(), "INCR n16").int().expect("it counts"));
+    kill(&mut server);
+    let readers = oracle("a log made longer ahead").into_iter().chain([our_binary()]);
+    for reader in readers {
+        let server = serve(&reader, &folder, &flags);
+        let mut client = server.client();
+        for (number, counted) in counted.iter().enumerate() {
+            let found = ask(&mut client, &format!("GET n{number}")).string();
+            assert_eq!(found, counted.to_string(), "{} reads n{number}", reader.display());
+        }
+        drop(client);
+        let mut server = server;
+        kill(&mut server);
+    }
+    let checked = check_aof(&[file.to_str().expect("a name")], "");
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
+    // Ended in order, it is as long as what is in it.
+    let mut server = ours(&folder, &flags);
+    if keep_the_disk_busy(&server, &file).is_some() {
+        server.client().send("SHUTDOWN NOSAVE");
+        wait_until("it has ended", || server.ended().is_some());
+        let bytes = fs::read(&file).expect("it is there");
+        assert!(bytes.ends_with(b"\n") && !bytes.ends_with(b"#\n"), "what it was filled with is cut off");
+    }
 }
 
 #[test]

@@ -3,6 +3,8 @@
 mod support;
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 use support::client::{Client, Value};
@@ -394,4 +396,47 @@ fn config_rewrite_survives_a_restart() {
     assert_eq!(client.ask("config get maxmemory").children[1].string(), "2097152");
     client.call(&["shutdown", "nosave"]).expect_err("there is no reply");
     child.wait().expect("the child is ours");
+}
+
+/// What an HTTP server on this port says to a request, sent in pieces.
+fn http(port: u16, pieces: &[&str]) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("the port is open");
+    for piece in pieces {
+        stream.write_all(piece.as_bytes()).expect("it reads");
+        stream.flush().expect("it reads");
+    }
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).expect("it answers and closes");
+    text(&answer)
+}
+
+#[test]
+fn a_scraper_finds_the_metrics() {
+    let (port, other) = (support::free_port(), support::free_port());
+    let server = support::start(&["--metrics-port", &port.to_string(), "--requirepass", "secret"]);
+    let mut client = server.client();
+    client.ask("auth secret");
+    client.ask("set key value");
+    client.ask("get key");
+    let answer = http(port, &["GET /met", "rics?x=1 HTTP/1.1\r\nHost: localhost\r", "\n\r\n"]);
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4"), "{head}");
+    assert!(head.contains(&format!("Content-Length: {}", body.len())), "{head}");
+    for line in ["# TYPE redstart_keyspace_hits counter", "redstart_keyspace_hits 1", "redstart_db_keys{db=\"0\"} 1"] {
+        assert!(body.lines().any(|l| l == line), "{line} is not in:\n{body}");
+    }
+    assert!(body.contains("redstart_command_calls{command=\"set\"} 1\n"), "{body}");
+    for line in body.lines().filter(|line| !line.starts_with("# TYPE ")) {
+        let (name, value) = line.rsplit_once(' ').expect("a name and a value");
+        assert!(name.starts_with("redstart_") && value.parse::<f64>().is_ok(), "{line}");
+    }
+    assert!(http(port, &["GET / HTTP/1.0\r\n\r\n"]).starts_with("HTTP/1.1 404 "));
+    assert!(http(port, &["POST /metrics HTTP/1.1\r\n\r\n"]).starts_with("HTTP/1.1 405 "));
+    assert!(http(port, &["SET key other\r\n\r\n"]).starts_with("HTTP/1.1 400 "));
+    let head = http(port, &["HEAD /metrics HTTP/1.1\r\n\r\n"]);
+    assert!(head.starts_with("HTTP/1.1 200 ") && head.ends_with("\r\n\r\n"), "{head}");
+    assert_eq!(client.ask("get key").string(), "value");
+    client.ask(&format!("config set metrics-port {other}"));
+    assert!(http(other, &["GET /metrics HTTP/1.1\r\n\r\n"]).starts_with("HTTP/1.1 200 "));
+    wait_for("the old port to be closed", || TcpStream::connect(("127.0.0.1", port)).is_err());
 }

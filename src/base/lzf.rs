@@ -151,11 +151,11 @@ pub fn decompress(data: &[u8], len: usize, out: &mut Vec<u8>) -> Option<()> {
             return None;
         }
         let from = out.len() - distance;
-        if distance >= copy {
-            out.extend_from_within(from..from + copy);
-        } else {
-            // It repeats what it just wrote.
-            (from..from + copy).for_each(|at| out.push(out[at]));
+        // It may repeat what it just wrote: each round has twice as much to copy.
+        while copy > 0 {
+            let part = copy.min(out.len() - from);
+            out.extend_from_within(from..from + part);
+            copy -= part;
         }
     }
     (out.len() == end).then_some(())

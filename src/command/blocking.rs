@@ -31,15 +31,17 @@ impl Ctx<'_> {
             }
         }
         let awaited = &mut self.db.space.book.awaited;
-        let mut keys: Vec<AwaitedId> = Vec::with_capacity(wait.keys.len());
-        for key in &wait.keys {
-            let id = awaited.acquire(self.db.index, key, wait.also_gone);
-            if keys.contains(&id) {
-                awaited.release(id, wait.also_gone);
-            } else {
-                keys.push(id);
+        let mut keys: Vec<AwaitedId> =
+            wait.keys.iter().map(|key| awaited.acquire(self.db.index, key, wait.also_gone)).collect();
+        // A key that was named twice is waited for once; there may be very many keys.
+        keys.sort_unstable();
+        keys.dedup_by(|key, before| {
+            let again = key == before;
+            if again {
+                awaited.release(*key, wait.also_gone);
             }
-        }
+            again
+        });
         let turn = self.hub.waits.add(self.session.conn, &keys, wait.deadline_ms);
         self.session.blocked = Some(Box::new(Blocked {
             row: self.row.id,

@@ -56,6 +56,7 @@ pub use news::{Mail, broadcast, deliver_events, forget_surplus, interest};
 pub use room::make_room;
 pub use server::append_log::LogDesk;
 pub use server::persistence;
+pub use server::scrape;
 pub use table::{Arg, ArgType, Begin, Command, Find, Handler, KeySpec, Row, Table, acl, flag, key_flag};
 
 use crate::resp::Reply;

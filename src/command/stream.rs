@@ -402,7 +402,7 @@ fn no_group(key: &[u8], group: &[u8], after: &str) -> CmdError {
 
 #[inline]
 fn reply_id(reply: &mut Reply<'_>, id: StreamId) {
-    reply.bulk(id.text().as_bytes());
+    reply.bulk_parts(itoa::Buffer::new().format(id.ms()), itoa::Buffer::new().format(id.seq()));
 }
 
 /// An id, and fields and values in one array.

@@ -590,8 +590,8 @@ impl Command {
 pub struct Table {
     /// All rows by number: commands, then subcommands.
     rows: Vec<&'static Command>,
-    /// Open addressing over lower-cased names: row number + 1, or 0.
-    slots: Vec<u16>,
+    /// Open addressing over lower-cased names.
+    slots: Box<[NameSlot; SLOTS]>,
     /// The names under which rows are found: their own, or what rename-command made of them.
     names: Vec<Box<str>>,
     /// Number of commands (not subcommands).
@@ -613,13 +613,76 @@ pub struct Row {
 
 const SLOTS: usize = 2048;
 
-#[inline]
-fn name_hash(name: &[u8]) -> usize {
-    let mut h: u64 = name.len() as u64;
-    for &byte in name {
-        h = (h.rotate_left(5) ^ u64::from(byte | 0x20)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+/// A name as the slots keep it: its first and its last eight bytes in lower case (they overlap in names shorter than 16;
+/// one of at most eight bytes is the same twice) and its length. For names of up to 16 bytes that is all of it.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+struct Fold {
+    first: u64,
+    last: u64,
+    len: usize,
+}
+
+impl Fold {
+    /// Bytes of a name that the two words hold.
+    const WHOLE: usize = 16;
+
+    #[inline(always)]
+    fn of(name: &[u8]) -> Fold {
+        let len = name.len();
+        match (name.first_chunk::<8>(), name.last_chunk::<8>()) {
+            (Some(first), Some(last)) => {
+                Fold { first: lower(u64::from_le_bytes(*first)), last: lower(u64::from_le_bytes(*last)), len }
+            }
+            _ => {
+                let word = lower(Self::short(name));
+                Fold { first: word, last: word, len }
+            }
+        }
     }
-    (h >> 40) as usize % SLOTS
+
+    /// Up to seven bytes as one number: read as two pieces that overlap, or as three bytes, of which some are the same.
+    #[inline(always)]
+    fn short(name: &[u8]) -> u64 {
+        let len = name.len() as u32;
+        match (name.first_chunk::<4>(), name.last_chunk::<4>(), name) {
+            (Some(first), Some(last), _) => {
+                u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << (8 * (len - 4))
+            }
+            (_, _, [first, .., last]) => {
+                let middle = len / 2;
+                u64::from(*first)
+                    | u64::from(name[middle as usize]) << (8 * middle)
+                    | u64::from(*last) << (8 * (len - 1))
+            }
+            (_, _, [only]) => u64::from(*only),
+            _ => 0,
+        }
+    }
+
+    /// The slot where the search begins.
+    #[inline(always)]
+    fn slot(self) -> usize {
+        let mixed = (self.first ^ self.last.rotate_left(29) ^ self.len as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        (mixed >> 40) as usize % SLOTS
+    }
+}
+
+/// Eight bytes at once, ASCII capitals made small.
+#[inline(always)]
+fn lower(word: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let low = word & ONES * 0x7f;
+    let from_a = low + ONES * u64::from(0x80 - b'A');
+    let behind_z = low + ONES * u64::from(0x7f - b'Z');
+    let capitals = (from_a & !behind_z) & !word & ONES * 0x80;
+    word | capitals >> 2
+}
+
+/// A place of the open addressing over names: empty, or a folded name and its row's number + 1.
+#[derive(Clone, Copy, Default)]
+struct NameSlot {
+    fold: Fold,
+    id: u16,
 }
 
 impl Table {
@@ -627,7 +690,7 @@ impl Table {
     pub fn new(families: &[&'static [Command]], rename: &[(String, String)]) -> Table {
         let mut table = Table {
             rows: Vec::new(),
-            slots: vec![0; SLOTS],
+            slots: Box::new([NameSlot::default(); SLOTS]),
             names: Vec::new(),
             commands: 0,
             subs: Vec::new(),
@@ -665,20 +728,25 @@ impl Table {
 
     fn link(&mut self, name: &str, id: usize) {
         self.names[id] = name.to_ascii_lowercase().into();
-        let mut slot = name_hash(name.as_bytes());
-        while self.slots[slot] != 0 {
+        let fold = Fold::of(name.as_bytes());
+        let mut slot = fold.slot();
+        while self.slots[slot].id != 0 {
             slot = (slot + 1) % SLOTS;
         }
-        self.slots[slot] = id as u16 + 1;
+        self.slots[slot] = NameSlot { fold, id: id as u16 + 1 };
     }
 
     /// The row of a command's name, in any case.
     #[inline]
     pub fn find(&self, name: &[u8]) -> Option<Row> {
-        let mut slot = name_hash(name);
+        let fold = Fold::of(name);
+        let mut slot = fold.slot();
         loop {
-            let id = self.slots[slot].checked_sub(1)?;
-            if text::eq_ignore_case(name, self.names[id as usize].as_bytes()) {
+            let there = &self.slots[slot];
+            let id = there.id.checked_sub(1)?;
+            let same = there.fold == fold
+                && (fold.len <= Fold::WHOLE || text::eq_ignore_case(name, self.names[id as usize].as_bytes()));
+            if same {
                 return Some(self.row(id));
             }
             slot = (slot + 1) % SLOTS;
@@ -744,5 +812,54 @@ impl Table {
     /// Whether there is no row.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::rng::Rng;
+    use crate::command::FAMILIES;
+
+    #[test]
+    fn eight_bytes_are_lowered_as_one_by_one() {
+        let mut rng = Rng::seeded(5);
+        for byte in 0..=u8::MAX {
+            let mut bytes = rng.next_u64().to_le_bytes();
+            bytes[usize::from(byte) % 8] = byte;
+            let expected = bytes.map(|byte| byte.to_ascii_lowercase());
+            assert_eq!(lower(u64::from_le_bytes(bytes)).to_le_bytes(), expected, "of {bytes:?}");
+        }
+    }
+
+    #[test]
+    fn every_command_is_found_in_any_case_and_nothing_near_it() {
+        let long = "a-name-of-more-than-16-bytes";
+        let table = Table::new(FAMILIES, &[("get".to_owned(), long.to_owned()), ("set".to_owned(), String::new())]);
+        let mut rng = Rng::seeded(7);
+        for row in table.commands() {
+            let name = table.name(row).to_owned();
+            if name == "set" {
+                assert!(table.find(b"set").is_none(), "it was renamed to nothing");
+                continue;
+            }
+            let mixed: Vec<u8> =
+                name.bytes().map(|b| if rng.next_u64() % 2 == 0 { b.to_ascii_uppercase() } else { b }).collect();
+            assert_eq!(table.find(&mixed).map(|found| found.id), Some(row.id), "{name}");
+            for at in 0..name.len() {
+                let mut other = mixed.clone();
+                other[at] ^= 0x80;
+                assert!(table.find(&other).is_none(), "{name} with another byte at {at}");
+                other[at] = 0;
+                assert!(table.find(&other).is_none(), "{name} with NUL at {at}");
+            }
+            let with_nul = [&mixed[..], b"\0"].concat();
+            assert!(table.find(&with_nul).is_none(), "{name} and NUL");
+        }
+        assert!(table.find(b"").is_none());
+        assert!(table.find(b"get").is_none(), "it has another name");
+        assert!(table.find(long.to_ascii_uppercase().as_bytes()).is_some());
+        assert!(table.find(b"a-name-of-moRE-than-16-bytes".as_slice()).is_some());
+        assert!(table.find(b"a-name-of-less-than-16-bytes").is_none(), "its middle differs");
     }
 }

@@ -207,6 +207,7 @@ fields! {
     propagation_error_behavior: PropagationErrorBehavior,
 
     tls_port: u16,
+    metrics_port: u16,
     tls_cert_file: Text,
     tls_key_file: Text,
     tls_key_file_pass: Text,

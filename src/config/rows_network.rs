@@ -14,6 +14,8 @@ pub(super) const NETWORK: &[OptionRow] = &[
         "Serves only connections of this machine as long as the default user has no password, so that a forgotten server is not open to everybody."),
     row("port", "6379", "before 2.0", int_kind!(port, 0, 65535),
         "TCP port for clients without TLS; 0 closes it."),
+    row("metrics-port", "0", "redstart", int_kind!(metrics_port, 0, 65535),
+        "Port where Prometheus finds INFO's fields as metrics: GET /metrics, without a password, on the addresses of bind; 0 closes it."),
     row("tcp-backlog", "511", "2.8.5", int_kind!(tcp_backlog, 0, INT_MAX),
         "Connections the kernel may hold for us before they are accepted. The kernel's own limit (net.core.somaxconn) caps it.").immutable(),
     row("tcp-keepalive", "300", "2.6.10", int_kind!(tcp_keepalive, 0, INT_MAX),

@@ -198,6 +198,7 @@ mod tests {
             "restore-until",
             "hide-user-data-from-log",
             "log-format",
+            "metrics-port",
             "nonce",
             "password-hash",
             "requirepass-file",

@@ -11,8 +11,11 @@
 //! as the reference counts it.
 //! Invariants: no slice is empty; `count` is the number of texts; a window begins and ends within its run.
 
+mod capture;
 mod word;
 
+use super::overlay::Captured;
+pub use capture::SlotTaker;
 use std::collections::BTreeMap;
 pub use word::Word;
 
@@ -73,6 +76,7 @@ pub struct Array {
     text_bytes: usize,
     /// The index that was inserted last, from which the next follows.
     pub last_insert: Option<u64>,
+    capture: Captured<capture::Capture>,
 }
 
 /// The smallest window over `span` offsets.
@@ -263,7 +267,9 @@ impl Array {
     pub fn new(slice_len: usize, thresholds: Thresholds) -> Array {
         assert!(slice_len.is_power_of_two() && slice_len <= 1 << 16, "offsets have 16 bits");
         let slice_bits = slice_len.trailing_zeros();
-        Array { slice_bits, thresholds, slices: BTreeMap::new(), count: 0, text_bytes: 0, last_insert: None }
+        let slices = BTreeMap::new();
+        let capture = Captured::default();
+        Array { slice_bits, thresholds, slices, count: 0, text_bytes: 0, last_insert: None, capture }
     }
 
     /// Indexes of a slice.
@@ -311,6 +317,7 @@ impl Array {
 
     fn set_word(&mut self, index: u64, word: Word) -> bool {
         let (id, offset) = self.place(index);
+        self.preserve(id);
         self.text_bytes += word.alloc_bytes();
         let slice = self.slices.entry(id).or_insert(Slice { dense: false, body: Body::List(Vec::new()) });
         let old = slice.set(offset, word, 1 << self.slice_bits, self.thresholds);
@@ -322,6 +329,7 @@ impl Array {
     /// Removes the text of an index; whether it had one.
     pub fn remove(&mut self, index: u64) -> bool {
         let (id, offset) = self.place(index);
+        self.preserve(id);
         let Some(slice) = self.slices.get_mut(&id) else { return false };
         let old = slice.remove(offset, 1 << self.slice_bits, self.thresholds);
         if old.is_empty() {
@@ -346,6 +354,7 @@ impl Array {
         for id in ids {
             let from = if id == low_id { low_offset } else { 0 };
             let to = if id == high_id { high_offset } else { self.last_offset() };
+            self.preserve(id);
             let Some(slice) = self.slices.get_mut(&id) else { continue };
             let mut gone: Vec<u16> = Vec::new();
             let mut bytes = 0;

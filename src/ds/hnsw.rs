@@ -26,6 +26,7 @@ mod search;
 #[cfg(test)]
 mod tests;
 
+use super::overlay::{Captured, Overlay};
 use node::{NameKey, Node};
 use std::collections::BTreeSet;
 use std::ops::Bound;
@@ -48,6 +49,8 @@ pub struct Hnsw {
     entry: u32,
     /// How many nodes were ever added.
     added: u64,
+    /// Its nodes as they were when their capture began.
+    capture: Captured<Overlay<Node>>,
 }
 
 /// A node, to look at it.
@@ -116,7 +119,8 @@ pub enum Inserted {
 impl Hnsw {
     /// A graph of vectors of a form, whose nodes have `m` links on a level and 2 `m` on the lowest.
     pub fn new(form: Form, m: usize) -> Hnsw {
-        Hnsw { form, m, names: BTreeSet::new(), nodes: Vec::new(), levels: Vec::new(), entry: 0, added: 0 }
+        let (names, nodes, levels) = (BTreeSet::new(), Vec::new(), Vec::new());
+        Hnsw { form, m, names, nodes, levels, entry: 0, added: 0, capture: Captured::default() }
     }
 
     /// The form of its vectors.
@@ -193,6 +197,7 @@ impl Hnsw {
     pub fn insert(&mut self, name: &[u8], vector: &Encoded, ef: usize, random: &mut impl FnMut() -> u64) -> Inserted {
         if let Some(id) = self.id(name) {
             self.detach(id);
+            self.preserve(id);
             self.nodes[id as usize].set_vector(&vector.words, vector.norm, vector.range);
             self.attach(id, ef);
             return Inserted::Moved(id);
@@ -226,6 +231,8 @@ impl Hnsw {
     pub fn remove(&mut self, name: &[u8]) -> Option<u32> {
         let id = self.id(name)?;
         self.detach(id);
+        self.preserve(id);
+        self.preserve(self.nodes.len() as u32 - 1);
         self.names.remove(name);
         self.nodes.swap_remove(id as usize);
         self.levels.swap_remove(id as usize);
@@ -241,11 +248,42 @@ impl Hnsw {
         self.nodes[to as usize].set_id(to);
         for level in 0..=self.nodes[to as usize].level() {
             for linked in self.nodes[to as usize].links(level).to_vec() {
+                self.preserve(linked);
                 self.nodes[linked as usize].rename_link(level, from, to);
             }
         }
         if self.entry == from {
             self.entry = to;
+        }
+    }
+
+    /// Begins to hand the present nodes over.
+    pub fn begin_capture(&self) {
+        self.capture.begin(Overlay::new((self.nodes.len() as u128).checked_sub(1)));
+    }
+
+    /// Hands the next node over as it was, by id; false once there is none left.
+    pub fn capture_step(&self, each: impl FnOnce(NodeRef<'_>)) -> bool {
+        let Some(mut capture) = self.capture.take() else { return false };
+        let Some((id, kept)) = capture.next_dense() else { return false };
+        // What was not kept is still there, for it did not change.
+        if let Some(node) = kept.as_ref().or_else(|| self.nodes.get(id as usize)) {
+            each(NodeRef { node, form: self.form });
+        }
+        self.capture.put(capture);
+        true
+    }
+
+    /// Nobody wants them any more.
+    pub fn abandon_capture(&self) {
+        drop(self.capture.take());
+    }
+
+    /// A node is about to change or to go: how it is now is kept if it is still wanted.
+    #[inline]
+    fn preserve(&mut self, id: u32) {
+        if let Some(capture) = self.capture.get_mut().filter(|capture| capture.wants(id.into())) {
+            capture.keep(id.into(), self.nodes.get(id as usize).cloned());
         }
     }
 
@@ -323,7 +361,7 @@ impl Clone for Hnsw {
         let nodes = self.nodes.clone();
         // In the order of the names, of which a tree is built in one go.
         let names = self.names.iter().map(|key| nodes[key.id() as usize].name_key()).collect();
-        Hnsw { names, nodes, levels: self.levels.clone(), ..*self }
+        Hnsw { names, nodes, levels: self.levels.clone(), capture: Captured::default(), ..*self }
     }
 }
 

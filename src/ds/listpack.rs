@@ -16,10 +16,12 @@
 //! tells) never make a function here panic or read outside: they end early or answer nothing.
 
 mod entry;
+mod pen;
 mod value;
 mod wire;
 
-pub use entry::{Encoded, Iter, IterRev, MAX_ELEMENT_BYTES, decode, skip, step_back};
+pub use entry::{Encoded, Iter, IterRev, MAX_ELEMENT_BYTES, decode, skip, step_back, text_at};
+pub use pen::{ELEMENT_OVERHEAD_BYTES, Pen};
 pub use value::{Value, canonical_i64};
 pub use wire::{WIRE_OVERHEAD_BYTES, entries_to_wire, from_wire, to_wire, validate};
 

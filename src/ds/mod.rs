@@ -7,6 +7,7 @@ pub mod hnsw;
 pub mod idtree;
 pub mod intset;
 pub mod listpack;
+pub mod overlay;
 pub mod prefetch;
 pub mod quicklist;
 pub mod record;

@@ -91,6 +91,8 @@ pub struct Table<T: Item> {
     deepest: u32,
     /// No segment has more buckets than this.
     widest: u16,
+    /// Buckets that a segment without any gets; 0: one, and more as they are needed.
+    first_size: u16,
     bits: u8,
     owns: PhantomData<T>,
     /// Who gets the items as they were at a moment past.
@@ -124,6 +126,7 @@ impl<T: Item> Table<T> {
             segments: 0,
             deepest: 0,
             widest: 0,
+            first_size: 0,
             bits: 0,
             owns: PhantomData,
             capture: Cell::new(None),
@@ -175,6 +178,16 @@ impl<T: Item> Table<T> {
         self.preserve(hash);
         let slot = self.locate(hash, |p| Self::has_key(p, key))?;
         Some(Occupied { table: self, slot, hash })
+    }
+
+    /// As `find`; the table itself where there is no such item, to add it.
+    #[inline]
+    pub fn look_up(&mut self, hash: u64, key: &[u8]) -> Result<Occupied<'_, T>, &mut Self> {
+        self.preserve(hash);
+        match self.locate(hash, |p| Self::has_key(p, key)) {
+            Some(slot) => Ok(Occupied { table: self, slot, hash }),
+            None => Err(self),
+        }
     }
 
     /// The first item that is accepted, among those that may have this hash: where only the hash was kept.
@@ -365,6 +378,11 @@ impl<'a, T: Item> Occupied<'a, T> {
     #[inline]
     pub fn remove(self) -> T {
         self.table.take(self.hash, self.slot)
+    }
+
+    /// As `remove`; the table, too, to go on with.
+    pub fn remove_from(self) -> (T, &'a mut Table<T>) {
+        (self.table.take(self.hash, self.slot), self.table)
     }
 
     /// The hash it was found by.

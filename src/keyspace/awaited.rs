@@ -4,8 +4,10 @@
 use super::alarms::Alarms;
 use super::key::DbIndex;
 use crate::base::hash::Hasher;
-use hashbrown::HashTable;
+use crate::ds::record::Field;
+use crate::ds::table::Table;
 use slab::Slab;
+use std::collections::BTreeMap;
 
 /// A key that is waited for, by number; numbers are used anew.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -23,7 +25,8 @@ struct AwaitedKey {
 /// The keys.
 pub struct Awaited {
     hasher: Hasher,
-    table: HashTable<u32>,
+    /// Of each database the names, each with its number in four bytes; they grow without a stop, however many there are.
+    numbers: BTreeMap<DbIndex, Table<Field>>,
     keys: Slab<AwaitedKey>,
     ready: Vec<AwaitedId>,
     minded: usize,
@@ -36,7 +39,7 @@ impl Awaited {
     pub fn new(hasher: Hasher) -> Awaited {
         Awaited {
             hasher,
-            table: HashTable::new(),
+            numbers: BTreeMap::new(),
             keys: Slab::new(),
             ready: Vec::new(),
             minded: 0,
@@ -55,8 +58,8 @@ impl Awaited {
     }
 
     fn find(&self, db: DbIndex, key: &[u8]) -> Option<u32> {
-        let same = |id: &u32| self.keys.get(*id as usize).is_some_and(|k| k.db == db && *k.key == *key);
-        self.table.find(self.hasher.hash(key), same).copied()
+        let item = self.numbers.get(&db)?.get(self.hasher.hash(key), key)?;
+        Some(u32::from_le_bytes(*item.value().first_chunk()?))
     }
 
     /// Number of keys with waiters to whom it matters that the key goes, too.
@@ -69,8 +72,8 @@ impl Awaited {
         let id = self.find(db, key).unwrap_or_else(|| {
             let new = AwaitedKey { db, key: key.into(), waiters: 0, minding: 0, ready: false };
             let id = self.keys.insert(new) as u32;
-            let (keys, hasher) = (&self.keys, self.hasher);
-            self.table.insert_unique(hasher.hash(key), id, |id| hasher.hash(&keys[*id as usize].key));
+            let numbers = self.numbers.entry(db).or_insert_with(|| Table::new(self.hasher));
+            numbers.insert_new(self.hasher.hash(key), Field::new(key, &id.to_le_bytes(), None));
             id
         });
         let key = &mut self.keys[id as usize];
@@ -89,10 +92,10 @@ impl Awaited {
         if key.waiters > 0 {
             return;
         }
-        if let Ok(found) = self.table.find_entry(self.hasher.hash(&key.key), |other| *other == id.0) {
-            found.remove();
+        let key = self.keys.remove(id.0 as usize);
+        if let Some(numbers) = self.numbers.get_mut(&key.db) {
+            numbers.remove(self.hasher.hash(&key.key), &key.key);
         }
-        self.keys.remove(id.0 as usize);
     }
 
     /// Something happened to a key: if it is waited for it becomes ready.

@@ -5,8 +5,8 @@
 //!   step       walks the tables in hash order, a segment at a time: captures what is not, marks it
 //!   large      collections that the walk has put aside come last, a part at a time
 //!   a change   captures the entry first, if it is not; what comes new is marked as if it were captured. A large collection
-//!              that rests on a table is not captured whole: from then on each of its segments is, before it changes, and the
-//!              walk goes on with it at once
+//!              is not captured whole: from then on each of its parts is, before it changes, and the walk goes on with it at
+//!              once
 //!   end        all entries are marked "captured"
 //! ```
 //!
@@ -25,15 +25,8 @@ pub trait Sink: Send {
     /// An entry of the database that had this number.
     fn entry(&mut self, db: u32, entry: EntryRef<'_>);
 
-    /// The next part of a large entry, from a place on that this gave before (0: the first part); nothing once that was the
-    /// last. Between two parts the entry does not change, and no part of another one comes.
-    fn entry_part(&mut self, db: u32, entry: EntryRef<'_>, from: u64) -> Option<u64>;
-
     /// A large entry whose elements will come by and by, while it changes.
     fn begin_large(&mut self, db: u32, entry: EntryRef<'_>) -> Box<dyn Pieces>;
-
-    /// The entry whose parts came is about to change: it comes once more, whole, or has come.
-    fn forget_parts(&mut self);
 
     /// Whether the walk should wait: too much is on its way. Entries that are about to change come nevertheless.
     fn is_full(&self) -> bool;
@@ -74,16 +67,38 @@ struct Place {
 /// Cuts are numbered up to here, then from 1 on again: what the tables' segments can keep.
 const MAX_EPOCH: u32 = (1 << 26) - 1;
 /// Elements from which on a collection is captured in parts.
-const LARGE_ELEMENTS: usize = if cfg!(test) { 48 } else { 4096 };
+const LARGE_ELEMENTS: usize = if cfg!(test) { 48 } else { 1024 };
 /// Nodes from which on a list is; each may be some KiB.
 const LARGE_NODES: usize = if cfg!(test) { 3 } else { 64 };
+
+/// What a step of the walk captures, bytes, about: a segment of many collections comes in several.
+const STEP_BYTES: usize = if cfg!(test) { 2 << 10 } else { 256 << 10 };
+/// What an entry takes besides its bytes, and an element of a collection with its own: bytes that are copied in that time.
+const ENTRY_BYTES: usize = 64;
+const ELEMENT_BYTES: usize = 64;
+const NODE_BYTES: usize = 4096;
+
+/// What capturing it takes: bytes that are copied in that time.
+#[inline]
+fn weight(entry: EntryRef<'_>) -> usize {
+    ENTRY_BYTES
+        + match entry.big() {
+            None => entry.value().len(),
+            Some(Big::Str(_)) => 0,
+            Some(Big::List(nodes)) => nodes.node_count() * NODE_BYTES,
+            Some(Big::Stream(stream)) => stream.free_effort() * NODE_BYTES,
+            Some(Big::Vector(vectors)) => vectors.len() * NODE_BYTES,
+            Some(big) => big.free_effort() * ELEMENT_BYTES,
+        }
+}
 
 /// Whether capturing it at once would hold up the loop.
 fn is_large(entry: EntryRef<'_>) -> bool {
     match entry.big() {
         None | Some(Big::Str(_)) => false,
         Some(Big::List(nodes)) => nodes.node_count() > LARGE_NODES,
-        Some(Big::Stream(stream)) => stream.log().node_count() > LARGE_NODES,
+        Some(Big::Stream(stream)) => stream.free_effort() > LARGE_NODES,
+        Some(Big::Vector(vectors)) => vectors.len() > LARGE_NODES,
         Some(big) => big.free_effort() > LARGE_ELEMENTS,
     }
 }
@@ -97,8 +112,6 @@ pub struct Cut {
     orphans: Vec<(Place, Table<Entry>)>,
     /// Large entries that the walk has put aside, by database's number and name.
     large: Vec<(u32, Box<[u8]>)>,
-    /// Where the last of them goes on.
-    part: u64,
     /// Large entries whose elements are being captured.
     captures: Vec<(u32, Box<[u8]>)>,
     /// This cut's number, for the marks of their segments.
@@ -153,12 +166,8 @@ impl Book {
         entry.set_mark(self.mark);
         if let Some(sink) = &mut cut.sink {
             cut.costs.pre_images += 1;
-            if cut.part > 0 && cut.large.last().is_some_and(|(_, key)| **key == *entry.key()) {
-                sink.forget_parts();
-                cut.part = 0;
-            }
             let label = cut.places[db.0 as usize].label;
-            match entry.big().filter(|big| is_large(entry) && big.can_be_captured()) {
+            match entry.big().filter(|_| is_large(entry)) {
                 Some(big) => {
                     big.begin_capture(cut.epoch, sink.begin_large(label, entry));
                     cut.captures.push((label, entry.key().into()));
@@ -215,7 +224,6 @@ impl Keyspace {
             places: self.dbs.iter().enumerate().map(begin).collect(),
             orphans: Vec::new(),
             large: Vec::new(),
-            part: 0,
             captures: Vec::new(),
             epoch: self.book.cuts,
             costs: CutCosts { keys: self.total_keys() as u64, ..CutCosts::default() },
@@ -293,7 +301,7 @@ impl Cut {
                 return true;
             }
         }
-        if self.walk_part(space, mark) {
+        if self.begin_large(space, mark) {
             return true;
         }
         match self.orphans.pop() {
@@ -303,27 +311,19 @@ impl Cut {
         true
     }
 
-    /// A part of the last large entry; false if there is none.
-    fn walk_part(&mut self, space: &Keyspace, mark: bool) -> bool {
+    /// The last of the large entries that were put aside begins; false if there is none.
+    fn begin_large(&mut self, space: &Keyspace, mark: bool) -> bool {
         let Some((label, key)) = self.large.pop() else { return false };
-        let from = std::mem::take(&mut self.part);
         // Without a sink nothing is put aside.
         let Some(mut sink) = self.sink.take() else { return true };
-        let entry = self.find(&space.dbs, label, &key).filter(|entry| entry.is_marked() != mark);
-        if let Some(entry) = entry {
-            if let Some(big) = entry.big().filter(|big| big.can_be_captured()) {
-                entry.set_mark(mark);
-                big.begin_capture(self.epoch, sink.begin_large(label, entry));
-                self.captures.push((label, key));
-                self.sink = Some(sink);
-                return true;
-            }
-            match sink.entry_part(label, entry, from) {
-                Some(next) => {
-                    self.part = next;
-                    self.large.push((label, key));
+        if let Some(entry) = self.find(&space.dbs, label, &key).filter(|entry| entry.is_marked() != mark) {
+            entry.set_mark(mark);
+            match entry.big() {
+                Some(big) => {
+                    big.begin_capture(self.epoch, sink.begin_large(label, entry));
+                    self.captures.push((label, key));
                 }
-                None => entry.set_mark(mark),
+                None => sink.entry(label, entry),
             }
         }
         self.sink = Some(sink);
@@ -351,16 +351,24 @@ impl Place {
         let segment = table.segment_at(at);
         let label = self.label;
         match sink {
-            Some(sink) => segment.for_each_fetched(|entry| {
-                if entry.is_marked() == mark {
-                    return;
+            Some(sink) => {
+                let (put_aside, mut bytes) = (large.len(), 0);
+                segment.for_each_fetched(|entry| {
+                    if bytes >= STEP_BYTES || entry.is_marked() == mark {
+                        return;
+                    }
+                    if is_large(entry) {
+                        return large.push((label, entry.key().into()));
+                    }
+                    bytes += weight(entry);
+                    sink.entry(label, entry);
+                    entry.set_mark(mark);
+                });
+                if bytes >= STEP_BYTES {
+                    // The next step finds the rest of the segment, what is marked passes quickly.
+                    return large.truncate(put_aside);
                 }
-                if is_large(entry) {
-                    return large.push((label, entry.key().into()));
-                }
-                sink.entry(label, entry);
-                entry.set_mark(mark);
-            }),
+            }
             None => segment.for_each_fetched(|entry| entry.set_mark(mark)),
         }
         self.next = segment.last().checked_add(1);

@@ -386,7 +386,7 @@ impl DbView<'_> {
             return Some((occupied, &mut self.space.book));
         }
         let counts = (&mut db.volatile, &mut db.subkeys);
-        let place = take_due_members(occupied, (self.index, self.now), counts, &mut self.space.book)?;
+        let place = take_due_members(occupied, (self.index, self.now), counts, &mut self.space.book).ok()?;
         Some((place, &mut self.space.book))
     }
 
@@ -446,7 +446,7 @@ impl DbView<'_> {
         }
         if has_due_member(entry, now) && !self.keep_expired {
             let counts = (&mut db.volatile, &mut db.subkeys);
-            let Some(place) = take_due_members(occupied, (index, now), counts, book) else {
+            let Ok(place) = take_due_members(occupied, (index, now), counts, book) else {
                 book.counters.misses += 1;
                 return None;
             };
@@ -517,41 +517,31 @@ impl DbView<'_> {
         let (now, index) = (self.now, self.index);
         let db = &mut self.space.dbs[index.0 as usize];
         let book = &mut self.space.book;
-        let mut alive = true;
-        if let Some(occupied) = db.table.find(key.hash, key.bytes) {
-            if occupied.get().deadline().is_some_and(|d| d <= now.unix_ms.0) {
-                book.before_change(index, occupied.get());
-                let entry = occupied.remove();
-                db.forget(entry.view());
-                expired(book, entry, index, key.bytes);
-                alive = false;
-            } else if has_due_member(occupied.get(), now) {
-                let counts = (&mut db.volatile, &mut db.subkeys);
-                alive = take_due_members(occupied, (index, now), counts, book).is_some();
-            }
-        } else {
-            alive = false;
+        let mut found = db.table.look_up(key.hash, key.bytes);
+        if let Ok(occupied) = found {
+            let is_old = is_due(occupied.get(), now) || has_due_member(occupied.get(), now);
+            let counts = (&mut db.volatile, &mut db.subkeys);
+            found = if is_old { take_due(occupied, (index, now), counts, book) } else { Ok(occupied) };
         }
-        if !alive {
-            if missing == Missing::Skip {
-                return Ok(None);
-            }
-            let mut entry = T::create(key.bytes, &book.limits, book.fresh_access(now));
-            book.stamp(&mut entry);
-            let occupied = db.table.insert_new(key.hash, entry);
-            let dates = Dates { volatile: &mut db.volatile, deadlines: &mut db.deadlines, subkeys: &mut db.subkeys };
-            return Ok(Some(Edit::new(occupied, dates, book, index, true)));
-        }
-        let Some(mut occupied) = db.table.find(key.hash, key.bytes) else { return Ok(None) };
-        let entry = occupied.get();
-        if Kind::of(entry.kind()).type_of() != T::TYPE {
-            return Err(WrongType);
-        }
-        book.before_change(index, entry);
-        let access = book.touched_access(entry.lru(), now);
-        occupied.get_mut().set_lru(access);
         let dates = Dates { volatile: &mut db.volatile, deadlines: &mut db.deadlines, subkeys: &mut db.subkeys };
-        Ok(Some(Edit::new(occupied, dates, book, index, false)))
+        match found {
+            Ok(mut occupied) => {
+                let entry = occupied.get();
+                if Kind::of(entry.kind()).type_of() != T::TYPE {
+                    return Err(WrongType);
+                }
+                book.before_change(index, entry);
+                let access = book.touched_access(entry.lru(), now);
+                occupied.get_mut().set_lru(access);
+                Ok(Some(Edit::new(occupied, dates, book, index, false)))
+            }
+            Err(_) if missing == Missing::Skip => Ok(None),
+            Err(table) => {
+                let mut entry = T::create(key.bytes, &book.limits, book.fresh_access(now));
+                book.stamp(&mut entry);
+                Ok(Some(Edit::new(table.insert_new(key.hash, entry), dates, book, index, true)))
+            }
+        }
     }
 
     /// As `edit` with `Missing::Create`.
@@ -687,6 +677,11 @@ impl DbView<'_> {
         db.table.insert_new(hash, entry);
     }
 
+    /// So many keys are about to come by `settle`, about; 0: no more. Costs little if they do not.
+    pub fn expect(&mut self, keys: usize) {
+        self.space.dbs[self.index.0 as usize].table.expect(keys);
+    }
+
     /// Brings what `settle` reads for keys of these hashes into the cache, all at once.
     pub fn prefetch(&self, hashes: impl Iterator<Item = u64> + Clone) {
         let table = &self.db_ref().table;
@@ -794,6 +789,32 @@ pub(super) fn set_index(
 #[inline]
 fn has_due_member(entry: EntryRef<'_>, now: Now) -> bool {
     types::soonest_member(entry).is_some_and(|at| at <= now.unix_ms.0)
+}
+
+/// Whether a key's time has come.
+#[inline]
+fn is_due(entry: EntryRef<'_>, now: Now) -> bool {
+    entry.deadline().is_some_and(|deadline| deadline <= now.unix_ms.0)
+}
+
+/// Removes a key whose time has come, or of another's value the members whose has. The place; if the key went the table.
+#[cold]
+fn take_due<'t>(
+    place: Occupied<'t, Entry>,
+    (index, now): (DbIndex, Now),
+    (volatile, subkeys): (&mut usize, &mut Subkeys),
+    book: &mut Book,
+) -> Result<Occupied<'t, Entry>, &'t mut Table<Entry>> {
+    if !is_due(place.get(), now) {
+        return take_due_members(place, (index, now), (volatile, subkeys), book);
+    }
+    book.before_change(index, place.get());
+    let (entry, table) = place.remove_from();
+    *volatile -= 1;
+    subkeys.forget(entry.view());
+    let key: Box<[u8]> = entry.key().into();
+    expired(book, entry, index, &key);
+    Err(table)
 }
 
 /// A key's time has come: counted, announced, propagated.

@@ -109,6 +109,14 @@ impl<'a, T: Value> Edit<'a, T> {
         let Some(place) = self.place.take() else { return };
         self.book.dirty += changes;
         let emptied = T::is_empty(place.get());
+        if emptied || self.book.interest != 0 {
+            self.tell(place, emptied, event);
+        }
+    }
+
+    /// What few edits need: the change is announced, a value of which nothing is left goes.
+    #[inline(never)]
+    fn tell(&mut self, place: Occupied<'a, Entry>, emptied: bool, event: Event) {
         if self.book.interest != 0 {
             let key = place.get().key();
             if self.created && !emptied {

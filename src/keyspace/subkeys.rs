@@ -14,7 +14,7 @@ use super::events::Event;
 use super::expire::{Deadlines, Found};
 use super::key::DbIndex;
 use crate::base::clock::Now;
-use crate::ds::table::Occupied;
+use crate::ds::table::{Occupied, Table};
 use crate::types::{self, Entry, EntryRef, Hash, Type, Value};
 
 /// Most elements of one value that a single look removes; the rest comes up again at once.
@@ -122,15 +122,15 @@ fn elements_expired(book: &mut Book, index: DbIndex, key: &[u8], of: Type, count
     }
 }
 
-/// Removes elements that were due, at most `most`, from the value at this place; those who follow hear of each. The place, unless
-/// the key went with the last of them.
+/// Removes elements that were due, at most `most`, from the value at this place; those who follow hear of each. The place; if the
+/// key went with the last of them the table.
 fn take_due<'t>(
     mut place: Occupied<'t, Entry>,
     (index, now): (DbIndex, Now),
     (volatile, subkeys): (&mut usize, &mut Subkeys),
     book: &mut Book,
     most: usize,
-) -> Option<Occupied<'t, Entry>> {
+) -> Result<Occupied<'t, Entry>, &'t mut Table<Entry>> {
     let now_ms = now.unix_ms.0;
     book.before_change(index, place.get());
     let (of, before) = (types::type_of(place.get()), types::soonest(place.get()));
@@ -154,23 +154,23 @@ fn take_due<'t>(
     elements_expired(book, index, &key, of, count, emptied);
     subkeys.changed(place.hash(), before, types::soonest(place.get()).filter(|_| !whole));
     if !emptied {
-        return Some(place);
+        return Ok(place);
     }
-    let entry = place.remove();
+    let (entry, table) = place.remove_from();
     *volatile -= usize::from(entry.deadline().is_some());
     book.free(entry, true);
-    None
+    Err(table)
 }
 
-/// Removes all members that were due from the value at this place, if there are any: what looks for a key does first. The place,
-/// unless the key went with the last of them.
+/// Removes all members that were due from the value at this place, if there are any: what looks for a key does first. The place;
+/// if the key went with the last of them the table.
 #[cold]
 pub(super) fn take_due_members<'t>(
     place: Occupied<'t, Entry>,
     at: (DbIndex, Now),
     counts: (&mut usize, &mut Subkeys),
     book: &mut Book,
-) -> Option<Occupied<'t, Entry>> {
+) -> Result<Occupied<'t, Entry>, &'t mut Table<Entry>> {
     take_due(place, at, counts, book, usize::MAX)
 }
 
@@ -195,7 +195,7 @@ impl DbView<'_> {
         let Some(place) = due else { return later.map_or(Found::Gone, Found::Later) };
         let counts = (&mut db.volatile, &mut db.subkeys);
         let place = take_due(place, (index, self.now), counts, book, MOST_AT_ONCE);
-        place.and_then(|place| types::soonest(place.get())).map_or(Found::Expired, Found::Later)
+        place.ok().and_then(|place| types::soonest(place.get())).map_or(Found::Expired, Found::Later)
     }
 }
 

@@ -103,7 +103,15 @@ impl Conn {
             Stream::Tls(tls) => (&tls.tcp, true),
             Stream::Unix(_) => {
                 let name = format!("{unix_path}:0");
-                return Peer { peer: name.clone(), local: name, unix: true, loopback: true, tls: false, fd: self.fd() };
+                return Peer {
+                    peer: name.clone(),
+                    local: name,
+                    unix: true,
+                    loopback: true,
+                    tls: false,
+                    metrics: false,
+                    fd: self.fd(),
+                };
             }
         };
         let peer = tcp.peer_addr().ok();
@@ -113,6 +121,7 @@ impl Conn {
             unix: false,
             loopback: peer.is_some_and(|a| a.ip().to_canonical().is_loopback()),
             tls,
+            metrics: false,
             fd: self.fd(),
         }
     }

@@ -14,6 +14,8 @@ pub enum Listener {
     Tcp(TcpListener),
     /// On an address, for clients that speak TLS.
     Tls(TcpListener),
+    /// On an address, for those who come for the metrics.
+    Metrics(TcpListener),
     /// On a path, which is removed at the end.
     Unix(UnixListener, PathBuf),
 }
@@ -29,14 +31,16 @@ impl Listener {
 
     pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         match self {
-            Listener::Tcp(tcp) | Listener::Tls(tcp) => tcp.register(registry, token, Interest::READABLE),
+            Listener::Tcp(tcp) | Listener::Tls(tcp) | Listener::Metrics(tcp) => {
+                tcp.register(registry, token, Interest::READABLE)
+            }
             Listener::Unix(unix, _) => unix.register(registry, token, Interest::READABLE),
         }
     }
 
     pub(super) fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
         match self {
-            Listener::Tcp(tcp) | Listener::Tls(tcp) => tcp.deregister(registry),
+            Listener::Tcp(tcp) | Listener::Tls(tcp) | Listener::Metrics(tcp) => tcp.deregister(registry),
             Listener::Unix(unix, _) => unix.deregister(registry),
         }
     }
@@ -46,7 +50,9 @@ impl Listener {
     /// All of these, which must not block.
     pub fn all(sockets: Sockets) -> impl Iterator<Item = Listener> {
         let clear = sockets.clear.into_iter().map(|socket| Listener::Tcp(TcpListener::from_std(socket)));
-        clear.chain(sockets.tls.into_iter().map(|socket| Listener::Tls(TcpListener::from_std(socket))))
+        let tls = sockets.tls.into_iter().map(|socket| Listener::Tls(TcpListener::from_std(socket)));
+        let metrics = sockets.metrics.into_iter().map(|socket| Listener::Metrics(TcpListener::from_std(socket)));
+        clear.chain(tls).chain(metrics)
     }
 }
 

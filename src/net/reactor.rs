@@ -2,7 +2,7 @@
 
 use super::conn::{Conn, Stream};
 use super::listener::Listener;
-use super::service::{Doors, Input, Service};
+use super::service::{Doors, Input, Peer, Service};
 use super::tls::Secure;
 use crate::base::clock::{Clock, Now};
 use crate::session::ConnId;
@@ -150,7 +150,7 @@ impl Reactor {
         }
         let Some(sockets) = doors.sockets else { return Ok(()) };
         for index in 0..self.listeners.len() {
-            if matches!(self.listeners[index], Some(Listener::Tcp(_) | Listener::Tls(_))) {
+            if matches!(self.listeners[index], Some(Listener::Tcp(_) | Listener::Tls(_) | Listener::Metrics(_))) {
                 self.remove_listener(index);
             }
         }
@@ -233,8 +233,11 @@ impl Reactor {
     fn accept(&mut self, service: &mut impl Service, index: usize, now: Now) {
         for _ in 0..ACCEPTS_PER_TURN {
             let Some(Some(listener)) = self.listeners.get(index) else { return };
+            let is_metrics = matches!(listener, Listener::Metrics(_));
             let (accepted, path) = match listener {
-                Listener::Tcp(tcp) => (tcp.accept().map(|(s, _)| Stream::Tcp(s)), String::new()),
+                Listener::Tcp(tcp) | Listener::Metrics(tcp) => {
+                    (tcp.accept().map(|(s, _)| Stream::Tcp(s)), String::new())
+                }
                 Listener::Tls(tcp) => match tcp.accept() {
                     Ok((tcp, _)) => match self.secure.accept(tcp, now) {
                         Some(tls) => (Ok(Stream::Tls(tls)), String::new()),
@@ -247,7 +250,7 @@ impl Reactor {
                 }
             };
             match accepted {
-                Ok(stream) => self.open(service, Conn::new(stream), &path, now),
+                Ok(stream) => self.open(service, Conn::new(stream), (&path, is_metrics), now),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted) => {}
                 Err(error) => {
@@ -261,12 +264,13 @@ impl Reactor {
         self.accept_again = true;
     }
 
-    fn open(&mut self, service: &mut impl Service, mut conn: Conn, unix_path: &str, now: Now) {
+    /// Takes in a connection that came to a unix socket of this path (empty: to an address), perhaps for the metrics.
+    fn open(&mut self, service: &mut impl Service, mut conn: Conn, (unix_path, metrics): (&str, bool), now: Now) {
         if let Err(error) = conn.set_options(service.keepalive_secs()) {
             log::debug!("A client left while it was accepted: {error}");
             return;
         }
-        let peer = conn.peer(unix_path);
+        let peer = Peer { metrics, ..conn.peer(unix_path) };
         let entry = self.conns.vacant_entry();
         let id = ConnId(entry.key());
         if let Err(refusal) = service.handle_open(id, peer, now) {

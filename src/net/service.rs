@@ -21,6 +21,8 @@ pub struct Peer {
     pub loopback: bool,
     /// With TLS, whose handshake is still to come.
     pub tls: bool,
+    /// Comes for the metrics, and speaks HTTP.
+    pub metrics: bool,
     /// File descriptor.
     pub fd: i32,
 }

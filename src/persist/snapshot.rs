@@ -12,12 +12,13 @@
 //! Invariant: under the target's name stands a whole file at every moment; a snapshot that ends early leaves none behind.
 
 use super::aof::script::{ScriptForm, ScriptWriter};
-use super::rdb::{Encoder, SaveOptions, Sink as _, Writer, code_of, transcode, transcode_elements};
+use super::rdb::{Encoder, SaveOptions, Sink as _, Writer, code_of, code_of_parts, transcode, transcode_part};
 use super::storage::{Replacement, WriteFile};
 use super::vault::{FileKind, Vault};
 use crate::ds::record::RecordLog;
 use crate::keyspace::cut;
 use crate::sys::alloc;
+use crate::sys::thread::{Way, give_way};
 use crate::types::{self, Big, Entry, EntryRef, Piece, Pieces};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -33,8 +34,6 @@ const CHUNK_BYTES: usize = 256 * 1024;
 const FULL_BYTES: usize = 8 << 20;
 /// Bytes of a large collection's elements that are handed over at once, at least.
 const PIECE_BYTES: usize = 16 * 1024;
-/// Bytes of an element of a large collection, about.
-const PART_ELEMENT_BYTES: usize = 48;
 /// Longest sleep of `rdb-key-save-delay` before looking whether all is given up.
 const NAP: Duration = Duration::from_millis(10);
 
@@ -142,8 +141,6 @@ struct Feed {
     /// Collections that were begun.
     begun: u64,
     db: Option<u32>,
-    /// A large collection that comes in parts.
-    part: Option<Encoder<Vec<u8>>>,
 }
 
 impl Feed {
@@ -218,36 +215,16 @@ impl cut::Sink for Feed {
         }
     }
 
-    fn entry_part(&mut self, db: u32, entry: EntryRef<'_>, from: u64) -> Option<u64> {
-        let mut encoder = self.part.take().unwrap_or_else(|| {
-            // Room that is not used costs nothing, moving what is there does.
-            let bytes = entry.big().map_or(0, Big::free_effort).saturating_mul(PART_ELEMENT_BYTES);
-            Encoder::new(Vec::with_capacity(bytes), false)
-        });
-        let next = encoder.value_part(entry, from);
-        if next.is_some() {
-            self.part = Some(encoder);
-            return next;
-        }
-        self.select(db);
-        self.encoded(EncodedEntry::of(db, entry, encoder.sink));
-        self.hand_over();
-        None
-    }
-
     fn begin_large(&mut self, db: u32, entry: EntryRef<'_>) -> Box<dyn Pieces> {
         let mut head = Encoder::new(Vec::new(), false);
         head.value_head(entry);
         self.begun += 1;
         let (number, encoder) = (self.begun, Encoder::new(Vec::new(), false));
-        let begun = Box::new(EncodedEntry::of(db, entry, head.sink));
+        let mut begun = Box::new(EncodedEntry::of(db, entry, head.sink));
+        begun.code = code_of_parts(entry);
         drop(self.to_writer.send(News::Begun(number, begun)));
         let (to_writer, shared) = (self.to_writer.clone(), Arc::clone(&self.shared));
         Box::new(Outlet { number, soonest: types::soonest(entry), encoder, to_writer, shared })
-    }
-
-    fn forget_parts(&mut self) {
-        self.part = None;
     }
 
     fn is_full(&self) -> bool {
@@ -303,11 +280,12 @@ impl Snapshot {
         let mine = Arc::clone(&shared);
         std::thread::Builder::new().name("snapshot".into()).spawn(move || {
             let _metered = alloc::register_thread();
+            // At equal rights on the loop's core it would hold requests up for milliseconds. Where that is refused it still writes.
+            drop(give_way(Way::Behind));
             let result = write(&plan, &vault, &news, &mine);
             *mine.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
         })?;
-        let feed =
-            Feed { to_writer, shared: Arc::clone(&shared), chunk: Chunk::default(), begun: 0, db: None, part: None };
+        let feed = Feed { to_writer, shared: Arc::clone(&shared), chunk: Chunk::default(), begun: 0, db: None };
         Ok((Snapshot { shared }, Box::new(feed)))
     }
 
@@ -544,19 +522,21 @@ impl Scribe<'_> {
     /// A part of the current collection, once it is due.
     fn part(&mut self, code: u8, ordinal: u32, raw: Vec<u8>) -> io::Result<()> {
         if ordinal == 0 {
-            return self.elements(code, &raw);
+            return self.elements(code, 0, &raw);
         }
         self.early_parts.insert(ordinal, raw);
         while let Some(raw) = self.early_parts.remove(&self.next_part) {
+            self.elements(code, self.next_part, &raw)?;
             self.next_part += 1;
-            self.elements(code, &raw)?;
         }
         Ok(())
     }
 
-    fn elements(&mut self, code: u8, raw: &[u8]) -> io::Result<()> {
+    fn elements(&mut self, code: u8, ordinal: u32, raw: &[u8]) -> io::Result<()> {
         match &mut self.target {
-            Target::Snapshot(writer) => transcode_elements(code, raw, writer.encoder()).map_err(io::Error::other)?,
+            Target::Snapshot(writer) => {
+                transcode_part(code, ordinal, raw, writer.encoder()).map_err(io::Error::other)?;
+            }
             Target::Script(_) => self.gathered.iter_mut().for_each(|entry| entry.value.extend_from_slice(raw)),
         }
         Ok(())

@@ -8,7 +8,7 @@ use super::vault::{FileKind, Vault};
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// A file being written.
@@ -24,6 +24,30 @@ pub trait WriteFile: Send {
     /// # Errors
     /// The system's.
     fn overwrite(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+
+    /// Whether `fill` does something.
+    fn can_fill(&self) -> bool {
+        false
+    }
+
+    /// Repeats `unit` from `offset`, the file's end, on; what is appended later goes over it. The blocks exist then before they
+    /// are needed, so that a sync need not write where they are.
+    ///
+    /// # Errors
+    /// The system's; part of it may be there, which `cut_fill` takes away.
+    fn fill(&mut self, offset: u64, unit: &[u8], times: usize) -> io::Result<()> {
+        let _ = (offset, unit, times);
+        Ok(())
+    }
+
+    /// Takes away what `fill` put behind `offset`, the end of what was appended.
+    ///
+    /// # Errors
+    /// The system's.
+    fn cut_fill(&mut self, offset: u64) -> io::Result<()> {
+        let _ = offset;
+        Ok(())
+    }
 
     /// Nothing follows: what belongs at the end, or was held back, is written. Called before the last `sync` of a file that
     /// is to be whole.
@@ -130,6 +154,19 @@ impl WriteFile for DiskFile {
         self.0.seek(SeekFrom::Start(offset))?;
         self.0.write_all(bytes)?;
         self.0.seek(SeekFrom::End(0)).map(drop)
+    }
+
+    fn can_fill(&self) -> bool {
+        true
+    }
+
+    fn fill(&mut self, offset: u64, unit: &[u8], times: usize) -> io::Result<()> {
+        // The place where appends go stays.
+        self.0.write_all_at(&unit.repeat(times), offset)
+    }
+
+    fn cut_fill(&mut self, offset: u64) -> io::Result<()> {
+        self.0.set_len(offset)
     }
 
     fn sync(&mut self) -> io::Result<()> {

@@ -1,5 +1,7 @@
 //! Files written and read: whole, damaged, on failing disks, through power cuts, and while commands go on.
 
+mod large;
+
 use super::rdb::{self, Access, Fault, LoadOptions, Loaded, SaveOptions};
 use super::seal::{Key, Keyring};
 use super::sim::SimDisk;

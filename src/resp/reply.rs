@@ -136,6 +136,24 @@ impl<'a> Reply<'a> {
         tail.extend_from_slice(b"\r\n");
     }
 
+    /// A bulk string of two numbers' texts and a dash between them.
+    #[inline]
+    pub fn bulk_parts(&mut self, first: &str, second: &str) {
+        let len = first.len() + 1 + second.len();
+        debug_assert!(len < 100, "numbers are short");
+        let tail = self.out.tail();
+        tail.reserve(len + 7);
+        let (tens, ones) = (b'0' + (len / 10) as u8, b'0' + (len % 10) as u8);
+        match tens {
+            b'0' => tail.extend_from_slice(&[b'$', ones, b'\r', b'\n']),
+            _ => tail.extend_from_slice(&[b'$', tens, ones, b'\r', b'\n']),
+        }
+        tail.extend_from_slice(first.as_bytes());
+        tail.push(b'-');
+        tail.extend_from_slice(second.as_bytes());
+        tail.extend_from_slice(b"\r\n");
+    }
+
     /// A bulk string that is shared with its owner when it is large.
     pub fn bulk_shared(&mut self, bytes: &Bytes) {
         if bytes.len() < SHARE_BYTES {

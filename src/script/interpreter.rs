@@ -16,10 +16,13 @@ use std::rc::Rc;
 
 /// Instructions between two looks at the clock: about a millisecond.
 const INSTRUCTIONS_PER_LOOK: u32 = 100_000;
-/// Runs after which a step of collection is made, beside those that allocation brings.
-const RUNS_PER_COLLECTION: u32 = 50;
-/// With more in use after a run, everything is collected at once.
+/// Runs between two looks at what Lua holds.
+const RUNS_PER_LOOK: u32 = 50;
+/// With more in use at a look, everything is collected at once.
 const LARGE_BYTES: usize = 8 << 20;
+/// A collection by steps begins when Lua holds so many per cent of what the last one left: each walks the libraries, which are
+/// most of it, and at Lua's own 200 that took a twelfth of a small script's time.
+const PAUSE_PERCENT: i32 = 400;
 
 /// What the functions that Lua calls find of the server and of each other.
 pub(super) struct Shared {
@@ -63,6 +66,8 @@ pub(super) struct Interpreter {
     lua: Lua,
     shared: Rc<Shared>,
     runs: Cell<u32>,
+    /// With more bytes in use at a look everything is collected.
+    most_bytes: Cell<usize>,
 }
 
 impl Interpreter {
@@ -87,7 +92,8 @@ impl Interpreter {
         let of = Rc::clone(&shared);
         let calls = doors(&lua, move |args, out| of.call(args, out))?;
         let entries = sandbox::build(&lua, &shared, calls, for_functions)?;
-        let interpreter = Interpreter { entries, lua, shared, runs: Cell::new(0) };
+        let interpreter = Interpreter { entries, lua, shared, runs: Cell::new(0), most_bytes: Cell::new(LARGE_BYTES) };
+        interpreter.lua.gc_set_pause(PAUSE_PERCENT);
         interpreter.watch(false)?;
         interpreter.lua.gc_collect()?;
         Ok(interpreter)
@@ -164,17 +170,14 @@ impl Interpreter {
             self.look_again();
         }
         let runs = self.runs.get() + 1;
-        self.runs.set(runs % RUNS_PER_COLLECTION);
-        let collected = if runs >= RUNS_PER_COLLECTION && self.lua.used_memory() > LARGE_BYTES {
-            self.lua.gc_collect()
-        } else if runs >= RUNS_PER_COLLECTION {
-            self.lua.gc_step().map(|_| ())
-        } else {
-            Ok(())
-        };
-        if let Err(error) = collected {
+        self.runs.set(runs % RUNS_PER_LOOK);
+        if runs < RUNS_PER_LOOK || self.lua.used_memory() <= self.most_bytes.get() {
+            return;
+        }
+        if let Err(error) = self.lua.gc_collect() {
             log::warn!("Lua's collector: {error}");
         }
+        self.most_bytes.set(LARGE_BYTES.max(2 * self.lua.used_memory()));
     }
 
     fn look_again(&self) {

@@ -11,6 +11,7 @@
 //! Invariant: under `always` no byte of a reply leaves before what its client wrote by then is on the disk.
 
 use super::Server;
+use super::commits::Commits;
 use super::rewrite::Rewrite;
 use crate::base::clock::Now;
 use crate::config::AppendFsync;
@@ -69,6 +70,7 @@ pub(super) struct AppendLog {
     pub(super) rewrite: Option<Rewrite>,
     /// When bytes came last, if they have no checksum yet.
     unsummed_since_ms: Option<u64>,
+    commits: Commits,
 }
 
 impl AppendLog {
@@ -92,6 +94,7 @@ impl AppendLog {
             holds: VecDeque::new(),
             rewrite: None,
             unsummed_since_ms: None,
+            commits: Commits::default(),
         })
     }
 
@@ -105,6 +108,16 @@ impl AppendLog {
     /// Whether the log may be written now.
     pub(super) fn is_free(&self) -> bool {
         !self.busy && self.failed_since_ms.is_none()
+    }
+
+    /// Clients whose writes wait for a commit that has not begun; or, with `from` 0, for any.
+    fn waiting_clients(&self, from: u64) -> usize {
+        self.holds.iter().filter(|hold| hold.offset > from).map(|hold| hold.clients.len()).sum()
+    }
+
+    /// Whether the loop must not sleep, for a commit is waited with.
+    pub(super) fn is_gathering(&self) -> bool {
+        self.commits.gathers
     }
 
     /// Up to where replies may leave.
@@ -134,21 +147,45 @@ impl Server {
 
     fn log_turn_on(&mut self, now: Now) {
         self.take_log_news(now);
-        self.hand_over(now);
-        self.tend_failure(now);
-        let policy = self.config.appendfsync;
-        if let Some(log) = &self.append_log {
-            let acknowledged = log.acknowledged(policy);
-            if acknowledged < self.journal.offset() {
-                self.hold_writers(acknowledged);
+        if self.config.appendfsync == AppendFsync::Always {
+            // Who waits is known before a commit begins.
+            self.hold_and_release();
+            if !self.gathers() {
+                self.hand_over(now);
             }
-            self.release_writers(acknowledged);
+            self.tend_failure(now);
+        } else {
+            self.hand_over(now);
+            self.tend_failure(now);
+            self.hold_and_release();
         }
         if self.facts.log.rewrite_wanted {
             self.begin_wanted_rewrite(now);
         }
         self.sync_if_due(now);
         self.wake_log_waiters(now);
+    }
+
+    fn hold_and_release(&mut self) {
+        let Some(log) = &self.append_log else { return };
+        let acknowledged = log.acknowledged(self.config.appendfsync);
+        if acknowledged < self.journal.offset() {
+            self.hold_writers(acknowledged);
+        }
+        if let Some(log) = &mut self.append_log {
+            if log.commits.take_count() {
+                log.commits.expect(log.waiting_clients(0));
+            }
+        }
+        self.release_writers(acknowledged);
+    }
+
+    /// Whether the next commit waits for more clients.
+    fn gathers(&mut self) -> bool {
+        let end = self.journal.offset();
+        let Some(log) = self.append_log.as_mut().filter(|log| log.is_free() && log.handed < end) else { return false };
+        let clients = log.waiting_clients(log.handed);
+        log.commits.must_gather(clients)
     }
 
     /// What the thread has done.
@@ -164,6 +201,7 @@ impl Server {
             News::Synced => log.syncing_since_ms = None,
             News::Committed(result) => {
                 log.busy = false;
+                log.commits.end();
                 drop(result);
             }
             News::Recovered(result) => {
@@ -208,6 +246,7 @@ impl Server {
             log.needs_base = inner.needs_base();
             (figures.bytes, figures.base_bytes) = (inner.bytes(), inner.base_bytes());
             figures.kept_bytes = inner.kept_bytes();
+            figures.replication_offset = inner.replication_offset();
             inner.fault().map(crate::base::text::os_error)
         };
         figures.syncing = log.syncing_since_ms.is_some();
@@ -254,7 +293,9 @@ impl Server {
         log.unsummed_since_ms = Some(now.mono_ms());
         self.stats.persistence.log.buffer_bytes = 0;
         if policy == AppendFsync::Always && !log.unlisted {
-            return log.occupy(Job::Commit(bytes, end, now.unix_secs()));
+            log.commits.begin(now);
+            let fills = log.commits.is_disk_bound;
+            return log.occupy(Job::Commit(bytes, end, now.unix_secs(), fills));
         }
         let figures = &mut self.stats.persistence.log;
         let appended = {
@@ -379,6 +420,7 @@ impl Server {
         let quiet = log.unsummed_since_ms.is_some_and(|since| now.mono_ms().saturating_sub(since) >= QUIET_MS);
         if quiet && log.is_free() {
             log.unsummed_since_ms = None;
+            log.commits.rest();
             // A failure shows at the next look.
             drop(log.keeper.log().sum_up());
         }

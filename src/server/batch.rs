@@ -3,7 +3,7 @@
 use super::{Server, limits};
 use crate::base::clock::Now;
 use crate::base::float::parse_double;
-use crate::command::{Ctx, Row, refuse_protocol};
+use crate::command::{Ctx, Row, refuse_protocol, scrape};
 use crate::keyspace::DbIndex;
 use crate::net::Input;
 use crate::resp::{Argv, Decoded, ProtocolError, RequestLimits, Span};
@@ -159,7 +159,7 @@ impl Server {
     /// Decodes requests of one connection into the batch, finds their rows and hashes their first keys.
     fn fill(&mut self, batch: &mut Batch, cursor: &mut Cursor<'_>, index: u32) -> Filled {
         let Some(session) = self.sessions.get_mut(cursor.conn) else { return Filled::Input };
-        if session.is_closing() || cursor.closed.get() {
+        if session.is(mode::CLOSE_AFTER_REPLY | mode::CLOSE_NOW | mode::METRICS) || cursor.closed.get() {
             return Filled::Input;
         }
         let authenticated = session.authenticated || self.acl.is_open();
@@ -336,13 +336,19 @@ impl Server {
         if session.is_closing() {
             return;
         }
+        if session.is(mode::METRICS) {
+            if let Some(true) = self.with_session(cursor.conn, now, |cx| scrape::answer(cx, cursor.bytes())) {
+                return;
+            }
+        }
+        let Some(session) = self.sessions.get_mut(cursor.conn) else { return };
         match cursor.bytes {
             Source::Own(own) => session.decoder.keep(own, cursor.at),
             Source::Shared(shared) if cursor.at < shared.len() => session.decoder.keep_copy(shared, cursor.at),
             Source::Shared(_) => {}
         }
         let held = session.decoder.held_bytes() + session.waiting_bytes;
-        let is_stranger = !session.authenticated && !self.acl.is_open();
+        let is_stranger = !session.authenticated && !self.acl.is_open() || session.is(mode::METRICS);
         let most = if is_stranger { limits::STRANGER_REQUEST_BYTES } else { self.config.client_query_buffer_limit };
         if cursor.too_long || held > most {
             log::warn!("Closing client that reached max query buffer length: id={} addr={}", session.id, session.peer);

@@ -8,6 +8,7 @@ use crate::base::text;
 use crate::persist::aof::check::{Checked, Form};
 use crate::persist::aof::{self, Manifest, PartKind};
 use crate::persist::rdb::{self, Fault};
+use crate::persist::seal::{self, KEY_FILE};
 use crate::persist::storage::{Disk, Storage};
 use crate::persist::vault::{FileKind, Vault};
 use std::ffi::{OsStr, OsString};
@@ -60,7 +61,11 @@ pub(super) fn rdb_file(words: &[OsString]) -> ExitCode {
 
 /// The door to a file, with the keys that the flags before it name.
 pub(super) fn vault_of(path: &Path, flags: &[OsString]) -> Result<Vault, String> {
-    let mut sources = keys::sources(path.parent().unwrap_or(Path::new("")).to_owned());
+    // Parts of the log are one folder deeper than what else is sealed.
+    let beside = path.parent().unwrap_or(Path::new(""));
+    let above = std::path::absolute(beside).ok().and_then(|beside| beside.parent().map(Path::to_owned));
+    let above = above.filter(|above| !beside.join(KEY_FILE).exists() && above.join(KEY_FILE).exists());
+    let mut sources = keys::sources(above.unwrap_or_else(|| beside.to_owned()));
     for pair in flags.chunks_exact(2) {
         let file = Some(pair[1].clone().into());
         match pair[0].to_str() {
@@ -72,11 +77,12 @@ pub(super) fn vault_of(path: &Path, flags: &[OsString]) -> Result<Vault, String>
     keys::opener(&sources).map_err(|fault| fault.to_string())
 }
 
-const USAGE: &str = "Usage: redis-check-aof [--fix|--truncate-to-timestamp $timestamp] <file.manifest|file.aof>";
+const USAGE: &str = "Usage: redis-check-aof [--encryption-key-file $file] [--encryption-key-file-previous $file] \
+                     [--fix|--truncate-to-timestamp $timestamp] <file.manifest|file.aof>";
 
 /// What the words of the command line ask for.
-#[derive(Default)]
 struct LogCheck {
+    vault: Vault,
     fix: bool,
     until_secs: Option<u64>,
     lines: u64,
@@ -84,7 +90,18 @@ struct LogCheck {
 
 /// Checks the append-only file, or all that a manifest lists.
 pub(super) fn aof_file(words: &[OsString]) -> ExitCode {
-    let mut check = LogCheck::default();
+    let is_key_flag = |word: &OsString| word.to_str().is_some_and(|word| word.starts_with("--encryption-key-file"));
+    let keys = words.chunks(2).take_while(|pair| pair.len() == 2 && is_key_flag(&pair[0])).count() * 2;
+    let (keys, words) = words.split_at(keys);
+    let path = Path::new(words.last().map_or(OsStr::new(""), OsString::as_os_str));
+    let vault = match vault_of(path, keys) {
+        Ok(vault) => vault,
+        Err(fault) => {
+            println!("{fault}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let mut check = LogCheck { vault, fix: false, until_secs: None, lines: 0 };
     let text: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
     let text: Vec<&str> = text.iter().map(AsRef::as_ref).collect();
     match text.as_slice() {
@@ -102,8 +119,7 @@ pub(super) fn aof_file(words: &[OsString]) -> ExitCode {
             return ExitCode::FAILURE;
         }
     }
-    let path = Path::new(words.last().map_or(OsStr::new(""), OsString::as_os_str));
-    let good = match aof::check::form_of(&Disk, path) {
+    let good = match aof::check::form_of(&check.vault, path) {
         Ok(Form::Manifest(Ok(manifest))) => check.parts(path, &manifest),
         Ok(Form::Manifest(Err(fault))) => {
             println!("{}: {fault}", path.display());
@@ -114,7 +130,7 @@ pub(super) fn aof_file(words: &[OsString]) -> ExitCode {
             check.file("AOF", path, true)
         }
         Err(error) => {
-            println!("Cannot open file {}: {}", path.display(), text::os_error(&error));
+            println!("Cannot open file {}: {}", path.display(), cause(&error));
             false
         }
     };
@@ -130,7 +146,7 @@ impl LogCheck {
             let is_last = nth + 1 == count;
             let what = if part.kind == PartKind::Base { "BASE AOF" } else { "INCR AOF" };
             if part.kind == PartKind::Base {
-                let is_snapshot = part.name.ends_with(".rdb") || starts_as_snapshot(&path);
+                let is_snapshot = part.name.ends_with(".rdb") || starts_as_snapshot(&self.vault, &path);
                 println!("Start to check BASE AOF ({} format).", if is_snapshot { "RDB" } else { "RESP" });
             } else if manifest.increments.first().is_some_and(|first| first.seq == part.seq) {
                 println!("Start to check INCR files.");
@@ -147,10 +163,10 @@ impl LogCheck {
     fn file(&mut self, what: &str, path: &Path, is_last: bool) -> bool {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let now = Clock::default().read();
-        let found = match aof::check::check(&Disk, path, self.lines, self.until_secs, now) {
+        let found = match aof::check::check(&self.vault, path, self.lines, self.until_secs, now) {
             Ok(found) => found,
             Err(error) => {
-                println!("Cannot open file {name}: {}", text::os_error(&error));
+                println!("Cannot open file {name}: {}", cause(&error));
                 return false;
             }
         };
@@ -160,7 +176,7 @@ impl LogCheck {
             return true;
         }
         match (&found.fault, found.snapshot) {
-            (Some(fault), None) if starts_as_snapshot(path) => {
+            (Some(fault), None) if starts_as_snapshot(&self.vault, path) => {
                 println!("{fault}\nRDB preamble of AOF file is not sane, aborting.");
                 return false;
             }
@@ -178,7 +194,7 @@ impl LogCheck {
             found.bytes,
             found.ok_up_to,
             found.lines,
-            found.bytes - found.ok_up_to
+            found.bytes.saturating_sub(found.ok_up_to)
         );
         if found.fault.is_none() {
             println!("{what} {name} is valid");
@@ -196,9 +212,14 @@ impl LogCheck {
     }
 }
 
-fn starts_as_snapshot(path: &Path) -> bool {
+/// Why a file can't be read.
+fn cause(error: &io::Error) -> String {
+    seal::fault_of(error).map_or_else(|| text::os_error(error), |fault| fault.to_string())
+}
+
+fn starts_as_snapshot(vault: &Vault, path: &Path) -> bool {
     let mut first = Vec::new();
-    let opened = Disk.open(path).ok().flatten();
+    let opened = vault.open(path, FileKind::Snapshot).or_else(|_| vault.open(path, FileKind::Log)).ok().flatten();
     opened.is_some_and(|file| file.bytes.take(5).read_to_end(&mut first).is_ok() && first == b"REDIS")
 }
 
@@ -218,6 +239,10 @@ fn cut_later(what: &str, path: &Path, name: &str, found: &Checked, secs: u64, is
         );
         return false;
     }
+    if found.is_sealed {
+        println!("AOF {name} is sealed: it can't be cut at a time. Start the server with restore-until instead.");
+        return false;
+    }
     if from == 0 {
         println!("AOF {name} has nothing before timestamp {secs}, aborting...");
         return false;
@@ -230,10 +255,15 @@ fn cut_later(what: &str, path: &Path, name: &str, found: &Checked, secs: u64, is
 }
 
 fn mend(path: &Path, name: &str, found: &Checked) -> bool {
+    let end = if found.is_sealed { found.cut_at } else { Some(found.ok_up_to) };
+    let Some(end) = end else {
+        println!("AOF {name} is sealed and was changed or damaged: nothing is cut off");
+        return false;
+    };
     println!(
         "This will shrink the AOF {name} from {} bytes, with {} bytes, to {} bytes",
         found.bytes,
-        found.bytes - found.ok_up_to,
+        found.bytes.saturating_sub(found.ok_up_to),
         found.ok_up_to
     );
     print!("Continue? [y/N]: ");
@@ -243,7 +273,7 @@ fn mend(path: &Path, name: &str, found: &Checked) -> bool {
         println!("Aborting...");
         return false;
     }
-    match Disk.reopen(path, found.ok_up_to) {
+    match Disk.reopen(path, end) {
         Ok(_) => {
             println!("Successfully truncated AOF {name}");
             true

@@ -46,6 +46,9 @@ impl Server {
         if self.loading.is_some() {
             return Some(Duration::ZERO);
         }
+        if self.append_log.as_ref().is_some_and(|log| log.is_gathering()) {
+            return Some(Duration::ZERO);
+        }
         if let Some(wait) = self.snapshot_wait {
             return Some(wait);
         }

@@ -91,7 +91,15 @@ impl Life {
     }
 
     fn open(&mut self, conn: ConnId) {
-        let peer = Peer { peer: "test".into(), local: "test".into(), unix: false, loopback: true, tls: false, fd: -1 };
+        let peer = Peer {
+            peer: "test".into(),
+            local: "test".into(),
+            unix: false,
+            loopback: true,
+            tls: false,
+            fd: -1,
+            metrics: false,
+        };
         self.server.handle_open(conn, peer, self.now).expect("the client is let in");
     }
 

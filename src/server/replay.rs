@@ -13,7 +13,7 @@ use crate::base::crc::Crc64;
 use crate::command::adopt_libraries;
 use crate::config::Config;
 use crate::net::Input;
-use crate::persist::aof::scan::Crc64Prefix;
+use crate::persist::aof::scan::{Crc64Prefix, is_one_batch};
 use crate::persist::aof::torn::torn_from;
 use crate::persist::aof::{FindFault, Found, Manifest, Part, PartKind, Place, ScanFault, Scanner, Tail};
 use crate::persist::rdb::{self, LoadOptions};
@@ -246,7 +246,7 @@ impl Server {
         let opened = match open(place, part) {
             Err(ReplayFault::Open(_, error)) if is_torn(&error) && options.cut_torn => {
                 log::warn!("AOF {} has not even a beginning: it counts as empty", part.name);
-                return Ok(PartRead { tail: Tail { len: 0, crc: Crc64::default() }, stopped: false, was_torn: true });
+                return Ok(PartRead { tail: Tail::default(), stopped: false, was_torn: true });
             }
             opened => opened,
         };
@@ -274,7 +274,10 @@ impl Server {
         let mut end = self.replay_commands(conn, part, &mut rest, &mut scanner, is_snapshot, now);
         if hole.is_some() {
             end = end.map(|_| End::Torn);
-        } else if options.cut_torn && matches!(end, Ok(End::Torn) | Err(ReplayFault::Damaged(..))) {
+        } else if options.cut_torn
+            && !scanner.sums_each()
+            && matches!(end, Ok(End::Torn) | Err(ReplayFault::Damaged(..)))
+        {
             end = look_for_hole(place, part, &prefix, &scanner, end);
         }
         let end = end?;
@@ -284,11 +287,12 @@ impl Server {
         }
         match end {
             End::Whole => {
-                Ok(PartRead { tail: Tail { len: valid, crc: scanner.sum() }, stopped: false, was_torn: false })
+                let ((len, crc), says_each) = (scanner.end(), scanner.sums_each());
+                Ok(PartRead { tail: Tail { len, crc, says_each }, stopped: false, was_torn: false })
             }
             End::Torn => self.cut_torn(place, part, &scanner, options),
             End::Stopped => {
-                Ok(PartRead { tail: Tail { len: valid, crc: Crc64::default() }, stopped: true, was_torn: false })
+                Ok(PartRead { tail: Tail { len: valid, ..Tail::default() }, stopped: true, was_torn: false })
             }
         }
     }
@@ -339,8 +343,14 @@ impl Server {
                 Ok((_, Found::TooLate)) => return Ok(End::Stopped),
                 Ok((taken, Found::More)) => taken,
                 Err(fault) => {
-                    let from = fault.offset.saturating_sub(begin) as usize;
-                    if is_zero_to_end(bytes.get(from..).unwrap_or_default(), &mut file.bytes) {
+                    let behind = |offset: u64| bytes.get(offset.saturating_sub(begin) as usize..).unwrap_or_default();
+                    let is_torn = if scanner.sums_each() {
+                        is_one_batch(behind(scanner.offset()).chain(&mut file.bytes), scanner.offset())
+                            .map_err(|error| ReplayFault::Open(part.name.clone(), error))?
+                    } else {
+                        is_zero_to_end(behind(fault.offset), &mut file.bytes)
+                    };
+                    if is_torn {
                         return Ok(End::Torn);
                     }
                     return Err(ReplayFault::Damaged(part.name.clone(), fault));
@@ -414,7 +424,7 @@ impl Server {
             "AOF {} loaded anyway because aof-load-truncated is enabled; what was cut off is kept beside it",
             part.name
         );
-        Ok(PartRead { tail: Tail { len: valid, crc }, stopped: false, was_torn: true })
+        Ok(PartRead { tail: Tail { len: valid, crc, says_each: scanner.sums_each() }, stopped: false, was_torn: true })
     }
 }
 

@@ -271,7 +271,8 @@ impl Server {
     fn attach_log(&mut self, now: Now) -> io::Result<()> {
         let place = place(&self.config, &self.facts.vault);
         let found = aof::find::read_manifest(&place).map_err(|fault| io::Error::other(fault.to_string()))?;
-        let log = Log::new(place.clone(), found.unwrap_or_default(), self.journal.offset());
+        let mut log = Log::new(place.clone(), found.unwrap_or_default(), self.journal.offset());
+        log.find_offset(0);
         self.append_log = Some(AppendLog::start(log, place, self.journal.offset(), self.waker())?);
         self.configure_log();
         self.look_at_log(now);
@@ -391,6 +392,7 @@ impl Server {
         }
         let mut log = Log::new(place.clone(), manifest.clone(), self.journal.offset());
         log.set_sizes(replayed.bytes, replayed.bytes);
+        log.find_offset(replayed.tail.as_ref().map_or(0, |tail| tail.len));
         log.open_last(replayed.tail)?;
         if !self.config.aof_disable_auto_gc {
             log.remove_history();

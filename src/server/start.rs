@@ -394,7 +394,11 @@ fn open_sockets(config: &Config) -> Result<Sockets, StartError> {
         let opened = listen::open_all(&config.bind, port, config.tcp_backlog);
         opened.map_err(|error| StartError::Listen(error, kind))
     };
-    Ok(Sockets { clear: open(config.port, "tcp")?, tls: open(config.tls_port, "tls")? })
+    Ok(Sockets {
+        clear: open(config.port, "tcp")?,
+        tls: open(config.tls_port, "tls")?,
+        metrics: open(config.metrics_port, "metrics")?,
+    })
 }
 
 fn open_unix(config: &Config) -> Result<Option<Listener>, StartError> {

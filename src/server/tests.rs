@@ -46,7 +46,15 @@ impl Bench {
         let mut server = Server::new(config, facts(now), FAMILIES, Rng::seeded(7), now);
         server.effects.wanted = true;
         server.keyspace.book.propagate = true;
-        let peer = Peer { peer: "test".into(), local: "test".into(), unix: false, loopback: true, tls: false, fd: -1 };
+        let peer = Peer {
+            peer: "test".into(),
+            local: "test".into(),
+            unix: false,
+            loopback: true,
+            tls: false,
+            metrics: false,
+            fd: -1,
+        };
         server.handle_open(CONN, peer, now).expect("the client is let in");
         Bench { server, now }
     }

@@ -42,6 +42,8 @@ pub mod mode {
     pub const WAIT_OVER: u32 = 1 << 15;
     /// Is no client: its requests are those of the log.
     pub const REPLAYS: u32 = 1 << 16;
+    /// Comes for the metrics, and speaks HTTP.
+    pub const METRICS: u32 = 1 << 17;
     /// Its user may not do everything: each request is checked.
     pub const RESTRICTED: u32 = 1 << 13;
 }

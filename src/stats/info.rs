@@ -399,7 +399,7 @@ const REPLICATION: &[Field] = fields! {
     "master_failover_state" => |_| "no-failover";
     "master_replid" => |s| s.process.replid.to_owned();
     "master_replid2" => |_| "0000000000000000000000000000000000000000";
-    "master_repl_offset" => |_| 0;
+    "master_repl_offset" => |s| s.stats.persistence.log.replication_offset;
     "second_repl_offset" => |_| -1;
     "repl_backlog_active" => |_| 0;
     "repl_backlog_size" => |s| s.config.repl_backlog_size;
@@ -461,6 +461,10 @@ fn listeners(s: &Source<'_>, out: &mut String) {
     }
     if s.config.tls_port != 0 {
         line!(out, "listener{count}:name=tls{},port={}", bind.concat(), s.config.tls_port);
+        count += 1;
+    }
+    if s.config.metrics_port != 0 {
+        line!(out, "listener{count}:name=metrics{},port={}", bind.concat(), s.config.metrics_port);
     }
 }
 

@@ -6,6 +6,7 @@ mod errors;
 pub mod info;
 mod latency;
 mod memory;
+pub mod metrics;
 mod persistence;
 mod rates;
 mod scripts;

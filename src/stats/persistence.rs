@@ -67,6 +67,8 @@ pub struct LogFigures {
     pub syncing: bool,
     /// Syncs that took so long that they were not waited for.
     pub delayed_syncs: u64,
+    /// Where the stream of replication is, as the list of the log's parts told; 0 if it did not.
+    pub replication_offset: u64,
     /// Bytes of memory that the last rewrite needed.
     pub last_extra_bytes: u64,
 }

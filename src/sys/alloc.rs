@@ -10,6 +10,7 @@
 //! Memory may be allocated in one thread and freed in another; only the sum means anything, so each thread that allocates
 //! for the data set must register. One arena: helper threads free what the loop allocated, and the loop's bins stay dense.
 
+use super::thread::{self, Way};
 use std::ffi::{CStr, c_char, c_void};
 use std::io;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -195,28 +196,10 @@ pub fn purge() -> io::Result<()> {
 pub fn set_background_purge(on: bool) -> io::Result<()> {
     // A new thread takes over the priority of the one that makes it.
     let maker = std::thread::Builder::new().name("purge-maker".into()).spawn(move || {
-        give_way()?;
+        thread::give_way(Way::Last)?;
         tikv_jemalloc_ctl::background_thread::write(on).map_err(to_io)
     })?;
     maker.join().unwrap_or_else(|_| Err(io::Error::other("the thread that was to set it up panicked")))
-}
-
-/// The calling thread gets a sixtieth of what others get where they compete for a processor, and lets them in when they wake.
-#[cfg(target_os = "linux")]
-fn give_way() -> io::Result<()> {
-    const LAST: libc::c_int = 19;
-    // SAFETY: a plain call; on Linux, process 0 is the calling thread.
-    if unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, LAST) } == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
-}
-
-/// Elsewhere a thread has no priority of its own to lower.
-#[cfg(not(target_os = "linux"))]
-fn give_way() -> io::Result<()> {
-    Ok(())
 }
 
 /// The allocator's whole account in words (MEMORY MALLOC-STATS): some milliseconds.

@@ -15,15 +15,17 @@ pub struct Sockets {
     pub clear: Vec<TcpListener>,
     /// For clients with it.
     pub tls: Vec<TcpListener>,
+    /// For those who come for the metrics, in HTTP.
+    pub metrics: Vec<TcpListener>,
 }
 
 impl Sockets {
     /// Their descriptors.
     pub fn descriptors(&self) -> Vec<RawFd> {
-        self.clear.iter().chain(&self.tls).map(AsRawFd::as_raw_fd).collect()
+        self.clear.iter().chain(&self.tls).chain(&self.metrics).map(AsRawFd::as_raw_fd).collect()
     }
 
-    /// Whether there is none.
+    /// Whether there is none for clients.
     pub fn is_empty(&self) -> bool {
         self.clear.is_empty() && self.tls.is_empty()
     }

@@ -10,6 +10,7 @@ pub mod logging;
 pub mod lua;
 pub mod process;
 pub mod socket;
+pub mod thread;
 pub mod ticks;
 pub mod title;
 pub mod warm;

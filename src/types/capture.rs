@@ -1,9 +1,14 @@
 //! Large collections handed over as they were at one moment, while they change. Knows no file, no key.
 
+use super::stream::StreamPiece;
 use super::value::Big;
+use super::zset::DatedZSet;
+use crate::ds::array::{SlotTaker, Word};
+use crate::ds::hnsw::NodeRef;
 use crate::ds::quicklist::{NodeTaker, NodeView};
 use crate::ds::record::{Field, Member, Scored};
 use crate::ds::table::{SegmentView, Table, Taker};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// An element of a large collection.
 #[derive(Clone, Copy)]
@@ -16,17 +21,26 @@ pub enum Piece<'a> {
     Field(&'a [u8], &'a [u8], Option<i64>),
     /// Of a set whose members may have deadlines, with its own.
     DatedMember(&'a [u8], Option<i64>),
+    /// Of a sorted set whose members may have deadlines; a deadline comes apart from it, as a `DatedMember`, before or after.
+    MemberOfDated(&'a [u8], f64),
+    /// Of an array: an index and its text.
+    Text(u64, &'a Word),
+    /// Of a stream.
+    Stream(StreamPiece<'a>),
+    /// Of a vector set: a node, with the attributes of its element.
+    Vector(NodeRef<'a>, &'a [u8]),
     /// Of a list: a node as files have it.
     Node(NodeView<'a>),
 }
 
-/// Who receives the elements of one collection, in any order but for lists, whose parts are numbered.
+/// Who receives the elements of one collection, in any order but for streams and vector sets, whose pieces come in order, and
+/// lists, whose parts are numbered.
 pub trait Pieces: Send {
     /// An element.
     fn piece(&mut self, piece: Piece<'_>);
 
-    /// What came since the last pause is a part: of a list the one of this ordinal (1, 2, ...), otherwise 0. A while may pass until
-    /// the next.
+    /// What came since the last pause is a part: of a list the one of this ordinal (1, 2, ...), of a stream the one of this
+    /// ordinal if it is of nodes; otherwise 0. A while may pass until the next.
     fn pause(&mut self, ordinal: u32);
 
     /// All have come.
@@ -83,6 +97,78 @@ impl Taker<Field> for OfDatedSet {
     }
 }
 
+/// A sorted set with deadlines is two tables, whose segments come as they may; after the end of both it has come.
+#[derive(Clone)]
+struct OfDatedZSet(Arc<Mutex<Both>>);
+
+struct Both {
+    to: Box<dyn Pieces>,
+    /// Tables that have not ended.
+    left: u32,
+}
+
+impl OfDatedZSet {
+    fn hand_over(&self, pieces: impl FnOnce(&mut dyn Pieces)) {
+        let mut both = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        pieces(&mut *both.to);
+        both.to.pause(0);
+    }
+
+    fn table_ended(&self) {
+        let mut both = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        both.left -= 1;
+        if both.left == 0 {
+            both.to.end();
+        }
+    }
+
+    fn begin(zset: &DatedZSet, epoch: u32, to: Box<dyn Pieces>) {
+        if zset.soonest().is_none() {
+            return zset.sorted().table().begin_capture(epoch, Box::new(OfTable(to)));
+        }
+        let both = OfDatedZSet(Arc::new(Mutex::new(Both { to, left: 2 })));
+        zset.sorted().table().begin_capture(epoch, Box::new(both.clone()));
+        zset.dates().begin_capture(epoch, Box::new(both));
+    }
+}
+
+impl Taker<Scored> for OfDatedZSet {
+    fn segment(&mut self, items: SegmentView<'_, Scored>) {
+        self.hand_over(|to| items.for_each_fetched(|item| to.piece(Piece::MemberOfDated(item.member(), item.score()))));
+    }
+
+    fn end(&mut self) {
+        self.table_ended();
+    }
+}
+
+impl Taker<Field> for OfDatedZSet {
+    fn segment(&mut self, items: SegmentView<'_, Field>) {
+        self.hand_over(|to| items.for_each_fetched(|item| to.piece(Piece::DatedMember(item.field(), item.deadline()))));
+    }
+
+    fn end(&mut self) {
+        self.table_ended();
+    }
+}
+
+/// Arrays hand over texts.
+struct OfArray(Box<dyn Pieces>);
+
+impl SlotTaker for OfArray {
+    fn text(&mut self, index: u64, text: &Word) {
+        self.0.piece(Piece::Text(index, text));
+    }
+
+    fn pause(&mut self) {
+        self.0.pause(0);
+    }
+
+    fn end(&mut self) {
+        self.0.end();
+    }
+}
+
 /// Lists hand over blocks of nodes.
 struct OfList(Box<dyn Pieces>);
 
@@ -97,63 +183,75 @@ impl NodeTaker for OfList {
     }
 }
 
-/// Does the same to whichever table a collection has.
-macro_rules! with_table {
-    ($big:expr, $table:ident => $what:expr, $nodes:ident => $of_list:expr, $otherwise:expr) => {
+/// Does the same to whatever a collection rests on: `$else` for one that comes whole.
+macro_rules! with_captured {
+    ($big:expr, $one:ident => $what:expr, $dated:ident => $of_dated:expr, $else:expr) => {
         match $big {
-            Big::List($nodes) => $of_list,
-            Big::Set($table) => $what,
-            Big::Hash($table) => $what,
+            Big::Str(_) => $else,
+            Big::List($one) => $what,
+            Big::Set($one) => $what,
+            Big::Hash($one) => $what,
             Big::DatedHash(hash) | Big::DatedSet(hash) => {
-                let $table: &Table<Field> = hash.table();
+                let $one: &Table<Field> = hash.table();
                 $what
             }
             Big::ZSet(sorted) => {
-                let $table = sorted.table();
+                let $one = sorted.table();
                 $what
             }
-            Big::DatedZSet(dated) => {
-                let $table = dated.sorted().table();
-                $what
-            }
-            Big::Str(_) | Big::Stream(_) | Big::Array(_) | Big::Vector(_) => $otherwise,
+            Big::DatedZSet($dated) => $of_dated,
+            Big::Stream($one) => $what,
+            Big::Array($one) => $what,
+            Big::Vector($one) => $what,
         }
     };
 }
 
 impl Big {
-    /// Whether it can be handed over while it changes. Not a sorted set with deadlines, which stand in another table than the
-    /// members; but one that got its first deadline meanwhile is handed over to its end, without it.
+    /// Whether it can be handed over while it changes: every collection can.
     pub fn can_be_captured(&self) -> bool {
-        !matches!(self, Big::DatedZSet(_)) && with_table!(self, _table => true, _nodes => true, false)
+        !matches!(self, Big::Str(_))
     }
 
     /// Begins to hand its present elements over. The epoch differs from that of every capture before.
     pub fn begin_capture(&self, epoch: u32, to: Box<dyn Pieces>) {
-        if let Big::DatedSet(set) = self {
-            return set.table().begin_capture(epoch, Box::new(OfDatedSet(to)));
+        match self {
+            Big::Str(_) => drop(to),
+            Big::List(nodes) => nodes.begin_capture(Box::new(OfList(to))),
+            Big::Set(table) => table.begin_capture(epoch, Box::new(OfTable(to))),
+            Big::Hash(table) => table.begin_capture(epoch, Box::new(OfTable(to))),
+            Big::DatedHash(hash) => hash.table().begin_capture(epoch, Box::new(OfTable(to))),
+            Big::DatedSet(set) => set.table().begin_capture(epoch, Box::new(OfDatedSet(to))),
+            Big::ZSet(sorted) => sorted.table().begin_capture(epoch, Box::new(OfTable(to))),
+            Big::DatedZSet(zset) => OfDatedZSet::begin(zset, epoch, to),
+            Big::Stream(stream) => stream.begin_capture(to),
+            Big::Array(slots) => slots.begin_capture(Box::new(OfArray(to))),
+            Big::Vector(vectors) => vectors.begin_capture(to),
         }
-        with_table!(
-            self,
-            table => table.begin_capture(epoch, Box::new(OfTable(to))),
-            nodes => nodes.begin_capture(Box::new(OfList(to))),
-            drop(to)
-        );
     }
 
     /// Whether it is being handed over.
     pub fn is_captured(&self) -> bool {
-        with_table!(self, table => table.is_captured(), nodes => nodes.is_captured(), false)
+        let both = |zset: &DatedZSet| zset.sorted().table().is_captured() || zset.dates().is_captured();
+        with_captured!(self, one => one.is_captured(), zset => both(zset), false)
     }
 
     /// Hands the next part over; false once that was the last.
     pub fn capture_step(&self) -> bool {
-        with_table!(self, table => table.capture_step(), nodes => nodes.capture_step(), false)
+        let both = |zset: &DatedZSet| {
+            let has_more = zset.sorted().table().capture_step() || zset.dates().capture_step();
+            has_more || zset.dates().is_captured()
+        };
+        with_captured!(self, one => one.capture_step(), zset => both(zset), false)
     }
 
     /// Nobody wants it any more.
     pub fn abandon_capture(&self) {
-        with_table!(self, table => table.abandon_capture(), nodes => nodes.abandon_capture(), ());
+        let both = |zset: &DatedZSet| {
+            zset.sorted().table().abandon_capture();
+            zset.dates().abandon_capture();
+        };
+        with_captured!(self, one => one.abandon_capture(), zset => both(zset), ());
     }
 
     /// Hands over all that is left.

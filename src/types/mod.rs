@@ -27,9 +27,9 @@ pub use list::{End, List, ListMut, ListRef};
 pub use set::{Set, SetMut, SetRef};
 pub use str::{BIG_STRING_BYTES, Encoded, Scratch, Str, StrMut, StrRef, TooLong};
 pub use stream::{
-    Consumer, ConsumerNumber, Deleted, GivenId, Group, GroupBuilder, IdText, Idempotence, Log, LogFacts,
-    MAX_DURATION_S, MAX_LEN, Memory, NodeLimits, Pending, Range, Recorded, References, Stream, StreamData, StreamEntry,
-    StreamId, StreamMut, Threshold, Trim, content_id, fuzz_stream,
+    Consumer, ConsumerFacts, ConsumerNumber, Deleted, Facts, GivenId, Group, GroupBuilder, GroupFacts, IdText,
+    Idempotence, Log, LogFacts, MAX_DURATION_S, MAX_LEN, Memory, NodeLimits, Pending, Range, Recorded, References,
+    Stream, StreamData, StreamEntry, StreamId, StreamMut, StreamPiece, Threshold, Trim, content_id, fuzz_stream,
 };
 pub use value::{
     Big, Elem, Entry, EntryMut, EntryRef, Kind, Limits, Stage, Type, Value, copy_of, count, encoding, is_all_due,

@@ -154,6 +154,7 @@ pub struct StrMut<'a> {
 
 impl StrMut<'_> {
     /// The value as it is.
+    #[inline]
     pub fn view(&self) -> StrRef<'_> {
         view(Kind::of(self.entry.kind()), self.entry.value(), self.entry.big())
     }
@@ -274,6 +275,7 @@ fn extended(bytes: &[u8], new_len: usize) -> BytesMut {
     all
 }
 
+#[inline]
 fn view<'a>(kind: Kind, value: &'a [u8], big: Option<&'a Big>) -> StrRef<'a> {
     match (kind, big) {
         (_, Some(Big::Str(bytes))) => StrRef::Shared(bytes),

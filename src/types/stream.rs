@@ -4,6 +4,7 @@
 //! Files are written from `Log::nodes` and the accessors here, and read back by `Log::from_nodes`, `GroupBuilder` and
 //! `StreamData::from_parts`.
 
+mod capture;
 mod group;
 mod id;
 mod idmp;
@@ -12,6 +13,7 @@ mod node;
 #[cfg(test)]
 mod tests;
 
+pub use capture::{ConsumerFacts, Facts, GroupFacts, StreamPiece};
 pub use group::{Consumer, ConsumerNumber, Group, GroupBuilder, Pending};
 pub use id::{GivenId, IdText, StreamId};
 pub use idmp::{Idempotence, MAX_DURATION_S, MAX_LEN, Memory, Recorded, content_id};
@@ -20,6 +22,7 @@ pub use node::StreamEntry;
 
 use super::value::{Big, Entry, EntryMut, EntryRef, Kind, Limits, Type, Value};
 use crate::ds::blob::Corrupt;
+use crate::ds::overlay::Captured;
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 
@@ -33,6 +36,7 @@ pub struct StreamData {
     groups: BTreeMap<Box<[u8]>, Box<Group>>,
     /// What it knows of producers; nothing as long as none said who it is and the bounds are the usual ones.
     idmp: Option<Box<Idempotence>>,
+    capture: Captured<capture::Capture>,
 }
 
 /// What becomes of the places where groups still refer to an entry that is to be deleted.
@@ -69,7 +73,7 @@ impl StreamData {
         idmp: Option<Idempotence>,
     ) -> Result<StreamData, Corrupt> {
         let idmp = idmp.filter(|idmp| !idmp.is_plain()).map(Box::new);
-        let mut data = StreamData { log, groups: BTreeMap::new(), idmp };
+        let mut data = StreamData { log, groups: BTreeMap::new(), idmp, capture: Captured::default() };
         for (name, group) in groups {
             if data.groups.insert(name, Box::new(group)).is_some() {
                 return Err(Corrupt { offset: 0, what: "stream with a group twice" });
@@ -146,7 +150,9 @@ impl StreamData {
 
     /// Removes a group; whether there was one.
     pub fn remove_group(&mut self, name: &[u8]) -> bool {
-        self.groups.remove(name).is_some()
+        let Some(group) = self.groups.remove(name) else { return false };
+        drop(self.destroyed(name, group));
+        true
     }
 
     /// The place of an id among all entries that ever were: how many had been added when it was. `None` if deletions make
@@ -316,7 +322,9 @@ impl Value for Stream {
         // A stream keeps the bounds that are configured when it is made.
         let is_usual = limits.stream_memory == Memory::default();
         let idmp = (!is_usual).then(|| Box::new(Idempotence::new(limits.stream_memory)));
-        StreamData { idmp, ..StreamData::default() }.into_entry(key, lru, None)
+        let mut stream = StreamData::default();
+        stream.idmp = idmp;
+        stream.into_entry(key, lru, None)
     }
 
     #[inline]

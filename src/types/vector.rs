@@ -8,11 +8,13 @@
 //! Invariant: the attributes are at most as many as the elements, and the one at an id belongs to the element with that id.
 
 mod attr;
+mod capture;
 mod filter;
 mod projection;
 
 use super::value::{Big, Entry, EntryMut, EntryRef, Kind, Limits, Type, Value};
 use crate::ds::hnsw::{Encoded, Filter, Form, Found, Hnsw, Inserted, NodeRef, Quant};
+use crate::ds::overlay::Captured;
 use std::ops::{Deref, DerefMut};
 
 pub use filter::{BadFilter, Expr, fuzz_filter};
@@ -32,6 +34,7 @@ pub struct Vectors {
     attributes: Vec<Option<Box<[u8]>>>,
     attribute_count: usize,
     uid: u64,
+    capture: Captured<capture::Capture>,
 }
 
 /// What a search wants.
@@ -61,12 +64,14 @@ impl Vectors {
     /// from others.
     pub fn new(quant: Quant, dim: usize, m: usize, uid: u64) -> Vectors {
         let graph = Hnsw::new(Form::new(quant, dim), m);
-        Vectors { graph, projection: None, attributes: Vec::new(), attribute_count: 0, uid }
+        let capture = Captured::default();
+        Vectors { graph, projection: None, attributes: Vec::new(), attribute_count: 0, uid, capture }
     }
 
     /// The same, of vectors that are given with more components.
-    pub fn with_projection(self, projection: Projection) -> Vectors {
-        Vectors { projection: Some(projection), ..self }
+    pub fn with_projection(mut self, projection: Projection) -> Vectors {
+        self.projection = Some(projection);
+        self
     }
 
     /// Names, vectors and links.
@@ -123,6 +128,7 @@ impl Vectors {
             }
             self.attributes.resize(index + 1, None);
         }
+        self.preserve(id);
         self.attribute_count -= usize::from(self.attributes[index].is_some());
         self.attribute_count += usize::from(!attributes.is_empty());
         self.attributes[index] = (!attributes.is_empty()).then(|| attributes.into());
@@ -149,6 +155,8 @@ impl Vectors {
     pub fn remove(&mut self, name: &[u8]) -> bool {
         let Some(id) = self.graph.remove(name) else { return false };
         let (index, last) = (id as usize, self.graph.len());
+        self.preserve(id);
+        self.preserve(last as u32);
         self.attribute_count -= usize::from(self.attributes(id).is_some());
         // The last element took its place.
         let moved = if self.attributes.len() > last { self.attributes.pop().flatten() } else { None };

@@ -157,7 +157,7 @@ fn apply(cx: &mut Ctx<'_>, before: &Config, changed: &[&'static str]) -> Result<
         cx.acl.audit = opened.map_err(|error| ("audit-log-file", format!("The file can't be opened: {error}")))?;
     }
     let tls = set_up_tls(cx, changed)?;
-    if let Some(name) = ["port", "tls-port", "bind"].into_iter().find(|name| has(name)) {
+    if let Some(name) = ["port", "tls-port", "metrics-port", "bind"].into_iter().find(|name| has(name)) {
         move_listeners(cx, name)?;
     }
     if let Some(setup) = tls {
@@ -203,10 +203,12 @@ fn raise_limit(maxclients: u32) -> Result<(), Failure> {
 fn move_listeners(cx: &mut Ctx<'_>, named: &'static str) -> Result<(), Failure> {
     let (backlog, old) = (cx.config.tcp_backlog, cx.facts.listening.clone());
     old.iter().for_each(|fd| listen::suspend(*fd));
-    let clear = listen::open_all(&cx.config.bind, cx.config.port, backlog);
-    let both = clear
-        .and_then(|clear| Ok(Sockets { clear, tls: listen::open_all(&cx.config.bind, cx.config.tls_port, backlog)? }));
-    match both {
+    let open = |port| listen::open_all(&cx.config.bind, port, backlog);
+    let all = || -> Result<Sockets, listen::ListenError> {
+        let (clear, tls) = (open(cx.config.port)?, open(cx.config.tls_port)?);
+        Ok(Sockets { clear, tls, metrics: open(cx.config.metrics_port)? })
+    };
+    match all() {
         Ok(opened) => {
             cx.facts.opened = Some(opened);
             Ok(())
@@ -219,7 +221,7 @@ fn move_listeners(cx: &mut Ctx<'_>, named: &'static str) -> Result<(), Failure> 
                 }
             }
             let cause = match named {
-                "port" | "tls-port" => "Unable to listen on this port. Check server logs.",
+                "port" | "tls-port" | "metrics-port" => "Unable to listen on this port. Check server logs.",
                 _ => "Failed to bind to specified addresses.",
             };
             Err((named, cause.into()))

@@ -70,7 +70,7 @@ impl Ctx<'_> {
     }
 
     /// What INFO looks at.
-    fn info_source(&self, memory: Option<MemoryFigures>) -> Source<'_> {
+    pub fn info_source(&self, memory: Option<MemoryFigures>) -> Source<'_> {
         let names = self.table.rows().map(|row| row.command.shown_name());
         Source {
             now: self.now,

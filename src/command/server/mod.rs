@@ -10,6 +10,7 @@ pub(super) mod info;
 pub(super) mod latency;
 pub(super) mod memory;
 pub mod persistence;
+pub mod scrape;
 pub(super) mod slowlog;
 
 use super::table::Command;

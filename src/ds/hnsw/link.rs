@@ -122,11 +122,15 @@ impl Hnsw {
 
     pub(super) fn link(&mut self, level: usize, a: u32, b: u32) {
         debug_assert!(a != b && !self.nodes[a as usize].links(level).contains(&b));
+        self.preserve(a);
+        self.preserve(b);
         self.nodes[a as usize].add_link(level, b);
         self.nodes[b as usize].add_link(level, a);
     }
 
     fn unlink(&mut self, level: usize, a: u32, b: u32) {
+        self.preserve(a);
+        self.preserve(b);
         let mutual = self.nodes[a as usize].remove_link(level, b) && self.nodes[b as usize].remove_link(level, a);
         debug_assert!(mutual, "links are mutual");
     }

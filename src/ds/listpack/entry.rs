@@ -45,6 +45,25 @@ pub const fn back_len_size(body_len: usize) -> usize {
     }
 }
 
+/// Strings with less than so many bytes have one byte of head and one of back length.
+pub(super) const MAX_PLAIN_BYTES: usize = 64;
+
+/// Whether a text is one of most elements: short, and seen at its first byte not to be a number.
+#[inline]
+pub(super) fn is_plain(text: &[u8]) -> bool {
+    text.len() < MAX_PLAIN_BYTES && text.first().is_some_and(|first| !first.is_ascii_digit() && *first != b'-')
+}
+
+/// Offset behind the entry at `at` if it is this string, or the number that it is the text of.
+#[inline]
+pub fn text_at(entries: &[u8], at: usize, text: &[u8]) -> Option<usize> {
+    if !is_plain(text) {
+        return Encoded::new(text).is_at(entries, at).then(|| skip(entries, at))?;
+    }
+    let entry = entries.get(at..at + text.len() + 2)?;
+    (entry[0] == Encoded::plain_head(text) && entry[1..=text.len()] == *text).then_some(at + text.len() + 2)
+}
+
 /// An element in its encoding, without the back length; a string's bytes stay where they are.
 #[derive(Clone, Copy, Debug)]
 pub struct Encoded<'a> {
@@ -66,6 +85,12 @@ impl<'a> Encoded<'a> {
                 None => Self::string(text),
             },
         }
+    }
+
+    /// The head of a string for which `is_plain` holds.
+    #[inline]
+    pub(super) fn plain_head(text: &[u8]) -> u8 {
+        STR6 | text.len() as u8
     }
 
     #[inline]

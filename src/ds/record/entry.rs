@@ -14,6 +14,7 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::{Blob, block};
+use crate::ds::prefetch::prefetch_read;
 use crate::ds::table::Item;
 use crate::sys::alloc::size_class;
 
@@ -162,6 +163,12 @@ impl<B> Record<B> {
         Record { p, owns: PhantomData }
     }
 
+    /// Brings its beginning into the cache.
+    #[inline(always)]
+    pub fn prefetch(&self) {
+        prefetch_read(self.p.as_ptr());
+    }
+
     /// A shared look.
     #[inline(always)]
     pub fn view(&self) -> RecordRef<'_, B> {
@@ -184,6 +191,7 @@ impl<B> Record<B> {
     }
 
     /// The value's box.
+    #[inline]
     pub fn big(&self) -> Option<&B> {
         self.view().big()
     }
@@ -289,6 +297,7 @@ impl<B> Record<B> {
     }
 
     /// The box, to be changed.
+    #[inline]
     pub fn big_mut(&mut self) -> Option<&mut B> {
         let p = self.view().big_ptr()?;
         // SAFETY: a boxed record owns what it points to.
@@ -572,6 +581,7 @@ impl<'a, B> RecordRef<'a, B> {
         self.big_ptr().map(|p| unsafe { &*p.as_ptr() })
     }
 
+    #[inline]
     fn big_ptr(self) -> Option<NonNull<B>> {
         if self.kind() & BOXED == 0 {
             return None;

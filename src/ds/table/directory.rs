@@ -15,6 +15,10 @@ const MAX_BITS: u8 = 32;
 const MAX_SPARSENESS: usize = 64;
 /// Load after a split or growth in percent, at most.
 const SPLIT_LOAD: usize = 85;
+/// Items that each segment of a table is to have whose items are known to come, at most; at least half as many.
+const EXPECTED: usize = 600;
+/// Load of segments that have what they are expected to, in percent.
+const EXPECTED_LOAD: usize = 90;
 /// Load after a segment has shrunk.
 const SHRINK_LOAD: usize = 70;
 /// Segments merge when both together have at most this many items: three quarters of 64 buckets.
@@ -99,7 +103,30 @@ impl<T: Item> Table<T> {
                 return self.split(self.owner(hash));
             }
         }
-        self.resize(self.owner(hash), segment.next_size());
+        let is_first = segment.bucket_count() == 0 && self.first_size > 0;
+        self.resize(self.owner(hash), if is_first { self.first_size } else { segment.next_size() });
+    }
+
+    /// So many items are about to be added, if the table is empty: there will be no segment to split. Takes 16 bytes for some 400
+    /// of them; the rest comes with the items. With 0 nothing is expected any more.
+    pub fn expect(&mut self, count: usize) {
+        self.first_size = 0;
+        if self.len == 0 {
+            self.clear();
+        }
+        let segments = count.div_ceil(EXPECTED);
+        let bits = segments.checked_next_power_of_two().map_or(u32::MAX, usize::trailing_zeros);
+        if self.segments > 0 || count == 0 || bits == 0 || bits >= MAX_BITS.into() {
+            return;
+        }
+        (self.directory, self.bits) = (allocate(bits as u8), bits as u8);
+        (self.segments, self.deepest) = (1 << bits, 1 << bits);
+        for index in 0..self.directory_len() {
+            self.put(index, Segment::empty(bits, 0));
+        }
+        // One deviation more than on average: few segments must grow.
+        let each = count >> bits;
+        self.first_size = size_for(each + each.isqrt(), EXPECTED_LOAD);
     }
 
     fn may_double(&self) -> bool {

@@ -397,3 +397,34 @@ fn hashes_that_share_many_bits_cost_time_but_no_directory() {
     }
     assert_eq!(table.table_bytes(), 0);
 }
+
+#[test]
+fn a_table_that_knows_what_comes_is_like_any_other() {
+    for (expected, items) in [(0, 900), (700, 700), (40_000, 40_000), (40_000, 9), (40_000, 90_000), (usize::MAX, 50)] {
+        let mut table = members();
+        table.expect(expected);
+        table.check();
+        for n in 0..items {
+            add(&mut table, n);
+            if n % 1_000 == 0 {
+                table.check();
+            }
+        }
+        table.check();
+        if expected == items {
+            let bytes = table.table_bytes() / items;
+            assert!(bytes <= 12, "{items} items take {bytes} bytes each");
+        }
+        table.expect(0);
+        assert!(table.len() == items && (0..items).all(|n| has(&table, n)), "{expected} expected");
+        (0..items).for_each(|n| assert!(del(&mut table, n)));
+        table.check();
+        assert_eq!(table.table_bytes(), 0);
+    }
+    let mut disappointed = members();
+    disappointed.expect(10_000);
+    assert!(disappointed.table_bytes() > 0 && disappointed.is_empty() && !has(&disappointed, 1));
+    disappointed.expect(0);
+    disappointed.check();
+    assert_eq!(disappointed.table_bytes(), 0);
+}

@@ -5,7 +5,9 @@ use super::scan::{Crc64Prefix, Found, ScanFault, Scanner};
 use crate::base::clock::Now;
 use crate::base::crc::Crc64;
 use crate::persist::rdb;
-use crate::persist::storage::{ReadFile, Storage};
+use crate::persist::seal::{self, SealFault};
+use crate::persist::storage::ReadFile;
+use crate::persist::vault::{FileKind, Vault};
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -35,17 +37,36 @@ pub struct Checked {
     pub snapshot: Option<u64>,
     /// Where what is later than wanted begins.
     pub later_from: Option<u64>,
+    /// It is sealed.
+    pub is_sealed: bool,
+    /// Of a sealed file: where it must be cut off to be good.
+    pub cut_at: Option<u64>,
+}
+
+/// Opens a file, of whatever kind it is if it is sealed.
+fn open_any(vault: &Vault, path: &Path) -> io::Result<ReadFile> {
+    let mut refused = None;
+    for kind in [FileKind::Log, FileKind::Manifest, FileKind::Snapshot] {
+        match vault.open(path, kind) {
+            Err(error) if seal::fault_of(&error) == Some(SealFault::OtherKind) => refused = Some(error),
+            opened => return opened?.ok_or_else(|| io::Error::from_raw_os_error(libc::ENOENT)),
+        }
+    }
+    Err(refused.unwrap_or_else(|| io::Error::from_raw_os_error(libc::ENOENT)))
 }
 
 /// What kind of file this is.
 ///
 /// # Errors
 /// The system's; there is none of this name.
-pub fn form_of(storage: &dyn Storage, path: &Path) -> io::Result<Form> {
-    let file = storage.open(path)?.ok_or_else(|| io::Error::from_raw_os_error(libc::ENOENT))?;
+pub fn form_of(vault: &Vault, path: &Path) -> io::Result<Form> {
+    let file = open_any(vault, path)?;
     let mut first = Vec::new();
     let mut bytes = file.bytes;
-    bytes.by_ref().take(PIECE_BYTES as u64).read_to_end(&mut first)?;
+    if let Err(error) = bytes.by_ref().take(PIECE_BYTES as u64).read_to_end(&mut first) {
+        // What is wrong with a sealed log is told by who looks through it.
+        return if seal::fault_of(&error).is_some() { Ok(Form::Log) } else { Err(error) };
+    }
     if first.starts_with(b"file ") || path.extension().is_some_and(|extension| extension == "manifest") {
         bytes.read_to_end(&mut first)?;
         return Ok(Form::Manifest(Manifest::parse(&first)));
@@ -57,12 +78,15 @@ pub fn form_of(storage: &dyn Storage, path: &Path) -> io::Result<Form> {
 ///
 /// # Errors
 /// The system's; there is none of this name.
-pub fn check(storage: &dyn Storage, path: &Path, lines: u64, until_secs: Option<u64>, now: Now) -> io::Result<Checked> {
-    let open = || storage.open(path)?.ok_or_else(|| io::Error::from_raw_os_error(libc::ENOENT));
+pub fn check(vault: &Vault, path: &Path, lines: u64, until_secs: Option<u64>, now: Now) -> io::Result<Checked> {
+    let open = || open_any(vault, path);
     let mut file = open()?;
     let mut found = Checked { bytes: file.len, lines: lines.max(1), ..Checked::default() };
+    found.is_sealed = vault.is_sealed(path)?;
     let mut first = Vec::new();
-    file.bytes.by_ref().take(5).read_to_end(&mut first)?;
+    if let Err(error) = file.bytes.by_ref().take(5).read_to_end(&mut first) {
+        return found.with_seal_fault(error);
+    }
     let mut prefix = Crc64Prefix::default();
     if first == b"REDIS" {
         match rdb::check(open()?, now) {
@@ -77,8 +101,23 @@ pub fn check(storage: &dyn Storage, path: &Path, lines: u64, until_secs: Option<
     if let Some(len) = found.snapshot {
         prefix = read_prefix(&mut file, len)?;
     }
-    scan(&mut file, &mut Scanner::new(&prefix, until_secs), &mut found)?;
-    Ok(found)
+    let scanned = scan(&mut file, &mut Scanner::new(&prefix, until_secs), &mut found);
+    match scanned {
+        Ok(()) => Ok(found),
+        Err(error) => found.with_seal_fault(error),
+    }
+}
+
+impl Checked {
+    /// The same, if an error is about the seal: that is what is wrong with the file.
+    fn with_seal_fault(mut self, error: io::Error) -> io::Result<Checked> {
+        let Some(fault) = seal::fault_of(&error) else { return Err(error) };
+        if let SealFault::Torn { offset } = fault {
+            self.cut_at = Some(offset);
+        }
+        self.fault = Some(fault.to_string());
+        Ok(self)
+    }
 }
 
 fn read_prefix(file: &mut ReadFile, len: u64) -> io::Result<Crc64Prefix> {
@@ -97,7 +136,16 @@ fn scan(file: &mut ReadFile, scanner: &mut Scanner, found: &mut Checked) -> io::
     let mut bytes = Vec::new();
     loop {
         let piece = bytes.len().max(PIECE_BYTES) as u64;
-        let read = file.bytes.by_ref().take(piece).read_to_end(&mut bytes)?;
+        let before = bytes.len();
+        let read = file.bytes.by_ref().take(piece).read_to_end(&mut bytes);
+        if found.is_sealed {
+            // The file's own length is another.
+            found.bytes = scanner.offset() + bytes.len() as u64;
+        }
+        let (read, torn) = match read {
+            Ok(read) => (read, None),
+            Err(error) => (bytes.len() - before, Some(error)),
+        };
         let begin = scanner.offset();
         let looked = scanner.look(&bytes);
         found.ok_up_to = scanner.valid_up_to();
@@ -111,6 +159,9 @@ fn scan(file: &mut ReadFile, scanner: &mut Scanner, found: &mut Checked) -> io::
                 return Ok(());
             }
             Ok((taken, Found::More)) => {
+                if let Some(error) = torn {
+                    return Err(error);
+                }
                 let is_end = read == 0;
                 count(if is_end { bytes.len() } else { taken });
                 bytes.drain(..taken);

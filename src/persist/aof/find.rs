@@ -129,7 +129,7 @@ fn adopt(place: &Place, old: &Path, found: Option<Manifest>) -> io::Result<Manif
     let manifest = match found {
         Some(manifest) => manifest,
         None => {
-            let base = Part { name: place.name.clone(), seq: 1, kind: PartKind::Base, len: None };
+            let base = Part::new(place.name.clone(), 1, PartKind::Base);
             let manifest = Manifest { base: Some(base), base_seq: 1, ..Manifest::default() };
             place.write_manifest(&manifest)?;
             manifest

@@ -17,8 +17,8 @@ use std::thread::JoinHandle;
 
 /// What the thread is to do.
 pub enum Job {
-    /// Write these bytes, which end at this offset at this second, and sync.
-    Commit(Vec<u8>, u64, i64),
+    /// Write these bytes, which end at this offset at this second, and sync. Whether the file is made longer ahead.
+    Commit(Vec<u8>, u64, i64, bool),
     /// Sync what was written.
     Sync,
     /// Begin a new increment.
@@ -116,7 +116,7 @@ impl Drop for Keeper {
 fn work(log: &Mutex<Log>, jobs: &Receiver<Job>, teller: &Sender<News>, wake: &dyn Fn()) {
     for job in jobs {
         let news = match job {
-            Job::Commit(bytes, end, secs) => News::Committed(commit(&mut lock(log), bytes, end, secs)),
+            Job::Commit(bytes, end, secs, fills) => News::Committed(lock(log).commit(bytes, end, secs, fills)),
             Job::Sync => {
                 let sync = lock(log).begin_sync();
                 if let Some(mut sync) = sync {
@@ -137,9 +137,4 @@ fn work(log: &Mutex<Log>, jobs: &Receiver<Job>, teller: &Sender<News>, wake: &dy
         }
         wake();
     }
-}
-
-fn commit(log: &mut Log, bytes: Vec<u8>, end: u64, secs: i64) -> io::Result<()> {
-    log.append(bytes, end, secs)?;
-    log.sync()
 }

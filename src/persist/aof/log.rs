@@ -2,7 +2,7 @@
 //! fails. Knows no thread, no command and no clock.
 //!
 //! ```text
-//! bytes -> batch = [#TS] bytes [#CRC]  --one write-->  last increment        kept in memory until a sync succeeds
+//! bytes -> batch  --one write-->  last increment        kept in memory until a sync succeeds
 //! a write or sync fails:  the file is never touched again; what is kept goes into a new increment, which is synced and
 //!                         put into the manifest together with the length up to which the old one counts
 //! ```
@@ -11,17 +11,13 @@
 //! durable, and perhaps some of what came right after it.
 
 use super::manifest::{Manifest, Part};
-use super::scan::{checksum_line, time_line};
+use super::open::{Batch, Open};
 use crate::base::crc::Crc64;
-use crate::persist::storage::{SyncFile, WriteFile};
+use crate::persist::storage::SyncFile;
 use crate::persist::vault::{FileKind, Vault};
 use std::collections::VecDeque;
 use std::io;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
-
-/// Bytes after which a checksum is written.
-const CHECKSUM_EVERY_BYTES: u64 = 4096;
 
 /// Where a log is, and how it is called.
 #[derive(Clone)]
@@ -100,83 +96,9 @@ impl Place {
     }
 }
 
-/// The increment that is written.
-struct Open {
-    file: Box<dyn WriteFile>,
-    len: u64,
-    crc: Crc64,
-    /// Bytes without a checksum behind them.
-    unsummed: u64,
-    /// Whether a checksum stands in it.
-    has_sums: bool,
-    /// Its length before what is kept in memory.
-    clean_len: u64,
-    /// Its length up to which it was synced.
-    synced_len: u64,
-    last_secs: Option<i64>,
-}
-
-impl Open {
-    fn new(file: Box<dyn WriteFile>) -> Open {
-        Open {
-            file,
-            len: 0,
-            crc: Crc64::default(),
-            unsummed: 0,
-            has_sums: false,
-            clean_len: 0,
-            synced_len: 0,
-            last_secs: None,
-        }
-    }
-
-    /// Bytes, and checksums around them if it is time for some; which of them are none.
-    fn batch(&mut self, mut bytes: Vec<u8>, secs: Option<i64>) -> (Vec<u8>, Range<usize>) {
-        if let Some(secs) = secs.filter(|_| !bytes.is_empty() && self.last_secs != secs) {
-            self.last_secs = Some(secs);
-            let mut stamped = time_line(secs);
-            stamped.append(&mut bytes);
-            bytes = stamped;
-        }
-        let mut data_start = 0;
-        if !self.has_sums && bytes.len() as u64 >= CHECKSUM_EVERY_BYTES {
-            // Pages of this batch may be missing after a cut of the power. That its checksum is missing too says something only
-            // in a file that has checksums.
-            let mut summed = Vec::with_capacity(bytes.len() + 64);
-            self.sum_up(&mut summed);
-            data_start = summed.len();
-            summed.append(&mut bytes);
-            bytes = summed;
-        }
-        self.crc.update(&bytes[data_start..]);
-        self.unsummed += (bytes.len() - data_start) as u64;
-        let data = data_start..bytes.len();
-        if self.unsummed >= CHECKSUM_EVERY_BYTES {
-            self.sum_up(&mut bytes);
-        }
-        (bytes, data)
-    }
-
-    fn sum_up(&mut self, bytes: &mut Vec<u8>) {
-        let start = bytes.len();
-        checksum_line(&self.crc, bytes);
-        self.crc.update(&bytes[start..]);
-        self.unsummed = 0;
-        self.has_sums = true;
-    }
-
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.append(bytes)?;
-        self.len += bytes.len() as u64;
-        Ok(())
-    }
-}
-
 /// A batch that is not on the disk for certain.
 struct Kept {
-    bytes: Vec<u8>,
-    /// Which of them are no checksum.
-    data: Range<usize>,
+    batch: Batch,
     /// Offset in the stream behind it.
     end: u64,
 }
@@ -200,11 +122,25 @@ impl Sync {
 }
 
 /// What the last increment is reopened with.
+#[derive(Default)]
 pub struct Tail {
     /// Its length, bytes; what is behind is cut off.
     pub len: u64,
     /// The checksum of those.
     pub crc: Crc64,
+    /// Whether it says that each of its batches has its checksum.
+    pub says_each: bool,
+}
+
+/// Whether a file is made longer before there is something to write.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ahead {
+    /// It ends where what is written ends.
+    Never,
+    /// It stays as it is.
+    Keep,
+    /// It is, if it can be.
+    Fill,
 }
 
 /// A log that is written.
@@ -218,6 +154,8 @@ pub struct Log {
     orphans: Vec<String>,
     /// The increment is not in the list yet: the log is being turned on.
     unlisted: bool,
+    /// Where that began in the stream.
+    unlisted_from: u64,
     /// Why writing has stopped.
     fault: Option<io::Error>,
     /// A sync has failed of bytes that were not kept: only a new base has them for certain.
@@ -230,6 +168,8 @@ pub struct Log {
     pub timestamps: bool,
     written: u64,
     durable: u64,
+    /// What is added to an offset of the stream for it to be one of replication.
+    replication_base: u64,
     /// Bytes of all parts but the open one.
     closed_bytes: u64,
     base_bytes: u64,
@@ -245,6 +185,7 @@ impl Log {
             generation: 0,
             orphans: Vec::new(),
             unlisted: false,
+            unlisted_from: offset,
             fault: None,
             needs_base: false,
             kept: VecDeque::new(),
@@ -253,6 +194,7 @@ impl Log {
             timestamps: false,
             written: offset,
             durable: offset,
+            replication_base: 0,
             closed_bytes: 0,
             base_bytes: 0,
         }
@@ -308,6 +250,24 @@ impl Log {
         (self.closed_bytes, self.base_bytes) = (closed_bytes, base_bytes);
     }
 
+    /// Where the stream of replication is, if the list of parts tells: as it says, or else as long as its last part is.
+    pub fn find_offset(&mut self, last_bytes: u64) -> Option<u64> {
+        let last = self.manifest.increments.last()?;
+        let offset = last.end_offset.or(last.start_offset.map(|start| start.saturating_add(last_bytes)))?;
+        self.replication_base = offset.saturating_sub(self.written);
+        Some(offset)
+    }
+
+    /// Where an offset of the stream is in that of replication, if the list of parts tells such.
+    fn told_offset(&self, offset: u64) -> Option<u64> {
+        self.manifest.tells_offsets().then(|| self.replication_base.saturating_add(offset))
+    }
+
+    /// Up to where the stream of replication is written; 0 if the list of parts does not tell.
+    pub fn replication_offset(&self) -> u64 {
+        self.told_offset(self.written).unwrap_or(0)
+    }
+
     /// Goes on writing the last increment, if that may be; else begins one.
     ///
     /// # Errors
@@ -322,8 +282,12 @@ impl Log {
                 // Of what another process wrote nobody knows whether it is on the disk.
                 file.sync()?;
                 let mut open = Open::new(file);
-                (open.len, open.clean_len, open.synced_len, open.crc) = (tail.len, tail.len, tail.len, tail.crc);
+                let ended = self.manifest.increments.last_mut().and_then(|part| part.end_offset.take());
+                if ended.is_some() {
+                    self.place.write_manifest(&self.manifest)?;
+                }
                 self.closed_bytes = self.closed_bytes.saturating_sub(tail.len);
+                open.go_on(tail);
                 self.open_file(open);
                 Ok(())
             }
@@ -338,7 +302,7 @@ impl Log {
     /// A new increment, empty, on the disk and in the list.
     fn begin_increment(&mut self) -> io::Result<()> {
         let mut manifest = self.manifest.clone();
-        let part = manifest.begin_increment(&self.place.name);
+        let part = manifest.begin_increment(&self.place.name, self.told_offset(self.written));
         let mut file = self.place.vault.create(&self.place.path(&part.name), FileKind::Log)?;
         file.sync()?;
         self.list(manifest, &part)?;
@@ -374,6 +338,7 @@ impl Log {
         let file = self.place.vault.create(&self.place.path(&self.unlisted_name()), FileKind::Log)?;
         self.open_file(Open::new(file));
         self.unlisted = true;
+        self.unlisted_from = self.written;
         Ok(())
     }
 
@@ -386,36 +351,55 @@ impl Log {
     /// # Errors
     /// The system's, now or before; the bytes are kept, and go to the disk with `recover`.
     pub fn append(&mut self, bytes: Vec<u8>, end: u64, secs: i64) -> io::Result<()> {
+        self.write(bytes, end, secs, Ahead::Never)
+    }
+
+    /// The same, and all is on the disk when this returns. `fills`: the disk is what is waited for, and the file is made longer
+    /// ahead.
+    ///
+    /// # Errors
+    /// The system's, now or before; the bytes are kept, and go to the disk with `recover`.
+    pub fn commit(&mut self, bytes: Vec<u8>, end: u64, secs: i64, fills: bool) -> io::Result<()> {
+        self.write(bytes, end, secs, if fills { Ahead::Fill } else { Ahead::Keep })?;
+        self.sync()
+    }
+
+    fn write(&mut self, bytes: Vec<u8>, end: u64, secs: i64, ahead: Ahead) -> io::Result<()> {
         let secs = self.timestamps.then_some(secs);
         let Some(open) = self.open.as_mut().filter(|_| self.fault.is_none()) else {
-            let data = 0..bytes.len();
-            self.keep(bytes, data, end);
+            self.keep(Batch::of(bytes), end);
             return Err(self.fault_again());
         };
-        let (batch, data) = open.batch(bytes, secs);
-        let result = open.append(&batch);
+        let fills = ahead == Ahead::Fill && open.can_fill();
+        let is_even = fills || (ahead == Ahead::Keep && open.says_each());
+        let batch = if is_even { open.even_batch(bytes, secs) } else { open.batch(bytes, secs) };
+        let mut result = if is_even { Ok(()) } else { open.cut_fill() };
+        result = result.and_then(|()| open.append(&batch.bytes));
+        if fills {
+            result = result.and_then(|()| open.refill(batch.bytes.len() as u64));
+        }
         let file_end = open.len;
         match result {
             Ok(()) => {
                 self.written = end;
                 // What was kept before must be followed by all that came after.
                 if !self.unlisted && (self.keeps || !self.kept.is_empty()) {
-                    self.keep(batch, data, end);
+                    self.keep(batch, end);
                 } else if self.kept.is_empty() {
                     open.clean_len = file_end;
                 }
                 Ok(())
             }
             Err(error) => {
-                self.keep(batch, data, end);
+                self.keep(batch, end);
                 Err(self.failed("Error writing to the AOF file", error))
             }
         }
     }
 
-    fn keep(&mut self, bytes: Vec<u8>, data: Range<usize>, end: u64) {
-        self.kept_bytes += bytes.len();
-        self.kept.push_back(Kept { bytes, data, end });
+    fn keep(&mut self, batch: Batch, end: u64) {
+        self.kept_bytes += batch.bytes.len();
+        self.kept.push_back(Kept { batch, end });
     }
 
     fn fault_again(&self) -> io::Error {
@@ -438,7 +422,7 @@ impl Log {
     fn synced(&mut self, end: u64, file_end: u64) {
         self.durable = self.durable.max(end);
         while self.kept.front().is_some_and(|kept| kept.end <= end) {
-            self.kept_bytes -= self.kept.pop_front().map_or(0, |kept| kept.bytes.len());
+            self.kept_bytes -= self.kept.pop_front().map_or(0, |kept| kept.batch.bytes.len());
         }
         if let Some(open) = &mut self.open {
             open.clean_len = open.clean_len.max(file_end);
@@ -492,17 +476,13 @@ impl Log {
         }
     }
 
-    /// Writes the checksum of what has none behind it yet.
+    /// Nothing comes for a while: the file is cut to what is written, and what has no checksum behind it yet gets one.
     ///
     /// # Errors
     /// The system's.
     pub fn sum_up(&mut self) -> io::Result<()> {
-        let Some(open) = self.open.as_mut().filter(|open| self.fault.is_none() && open.unsummed > 0) else {
-            return Ok(());
-        };
-        let mut line = Vec::new();
-        open.sum_up(&mut line);
-        let result = open.append(&line);
+        let Some(open) = self.open.as_mut().filter(|_| self.fault.is_none()) else { return Ok(()) };
+        let result = open.cut_fill().and_then(|()| open.sum_up());
         if result.is_ok() && !self.keeps && self.kept.is_empty() {
             open.clean_len = open.len;
         }
@@ -557,17 +537,15 @@ impl Log {
             part.len = Some(self.open.as_ref().map_or(0, |open| open.clean_len));
             part.clone()
         });
-        let part = manifest.begin_increment(&self.place.name);
+        // What is kept begins where the disk ends.
+        let part = manifest.begin_increment(&self.place.name, self.told_offset(self.durable));
         let path = self.place.path(&part.name);
         let mut open = Open::new(self.place.vault.create(&path, FileKind::Log)?);
         let mut bytes = Vec::with_capacity(self.kept_bytes + 32);
-        self.kept.iter().for_each(|kept| bytes.extend_from_slice(&kept.bytes[kept.data.clone()]));
+        self.kept.iter().for_each(|kept| bytes.extend_from_slice(kept.batch.data()));
         let end = self.kept.back().map_or(self.written, |kept| kept.end);
-        let (mut batch, _) = open.batch(bytes, None);
-        if open.unsummed > 0 {
-            open.sum_up(&mut batch);
-        }
-        if let Err(error) = open.append(&batch).and_then(|()| open.file.sync()) {
+        let batch = open.batch(bytes, None);
+        if let Err(error) = open.append(&batch.bytes).and_then(|()| open.sum_up()).and_then(|()| open.file.sync()) {
             self.place.remove(&part.name);
             return Err(error);
         }
@@ -615,7 +593,7 @@ impl Log {
         let mut first_kept = first_kept;
         let mut first_part = None;
         if self.unlisted {
-            let part = manifest.begin_increment(&self.place.name);
+            let part = manifest.begin_increment(&self.place.name, self.told_offset(self.unlisted_from));
             self.sync()?;
             first_kept = part.seq;
             first_part = Some(part);
@@ -676,7 +654,23 @@ impl Log {
             None => self.end_increment(),
         };
         self.discard_unlisted();
-        closed
+        closed.and_then(|()| self.list_end())
+    }
+
+    /// The list says where the last increment was closed, if it tells such, and how long it is if it is sealed.
+    fn list_end(&mut self) -> io::Result<()> {
+        let (end, offset) = (self.open.as_ref().map(|open| open.len), self.told_offset(self.written));
+        let mut manifest = self.manifest.clone();
+        let Some((last, len)) = manifest.increments.last_mut().zip(end) else { return Ok(()) };
+        if self.place.vault.is_sealing() && !self.place.may_reopen(&last.name) {
+            last.len = Some(len);
+        }
+        last.end_offset = offset;
+        if manifest != self.manifest {
+            self.place.write_manifest(&manifest)?;
+            self.manifest = manifest;
+        }
+        Ok(())
     }
 
     /// Gives up a file that is in no list.

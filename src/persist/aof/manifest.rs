@@ -8,7 +8,9 @@
 //! ```
 //!
 //! A line is pairs of a key and a value; keys that are not known are skipped. A name with blanks or the like is quoted.
-//! `length` is this server's own: a part whose last bytes could not be written or synced, and stand in the next one.
+//! `length` is this server's own: a part whose last bytes could not be written or synced, and stand in the next one; or a sealed one
+//! that was closed in order, so that an older copy in its place is noticed. `startoffset` and `endoffset` are those of Redis 8: where
+//! an increment begins in the stream of replication, and where it was closed in order. They are kept up where they are found.
 
 use crate::base::text;
 use std::fmt;
@@ -38,6 +40,17 @@ pub struct Part {
     pub kind: PartKind,
     /// How many of its bytes count, if not all.
     pub len: Option<u64>,
+    /// Where it begins in the stream of replication, if that is told.
+    pub start_offset: Option<u64>,
+    /// Where it ends there, if it was closed in order.
+    pub end_offset: Option<u64>,
+}
+
+impl Part {
+    /// A part of which all counts.
+    pub fn new(name: String, seq: u64, kind: PartKind) -> Part {
+        Part { name, seq, kind, len: None, start_offset: None, end_offset: None }
+    }
 }
 
 /// The parts.
@@ -142,14 +155,19 @@ impl Manifest {
             if let Some(len) = part.len {
                 out.extend_from_slice(format!(" length {len}").as_bytes());
             }
+            for (key, offset) in [("startoffset", part.start_offset), ("endoffset", part.end_offset)] {
+                if let Some(offset) = offset {
+                    out.extend_from_slice(format!(" {key} {offset}").as_bytes());
+                }
+            }
             out.push(b'\n');
         }
         out
     }
 
-    /// The next increment, which is then the last one.
-    pub fn begin_increment(&mut self, name: &str) -> Part {
-        let part = self.next_increment(name);
+    /// The next increment, which is then the last one. `start_offset`: where it begins in the stream of replication, if that is told.
+    pub fn begin_increment(&mut self, name: &str, start_offset: Option<u64>) -> Part {
+        let part = Part { start_offset, ..self.next_increment(name) };
         self.increment_seq = part.seq;
         self.increments.push(part.clone());
         part
@@ -158,14 +176,14 @@ impl Manifest {
     /// What the next increment will be.
     pub fn next_increment(&self, name: &str) -> Part {
         let seq = self.increment_seq + 1;
-        Part { name: format!("{name}.{seq}.incr.aof"), seq, kind: PartKind::Increment, len: None }
+        Part::new(format!("{name}.{seq}.incr.aof"), seq, PartKind::Increment)
     }
 
     /// What the next base will be.
     pub fn next_base(&self, name: &str, rdb: bool) -> Part {
         let seq = self.base_seq + 1;
         let form = if rdb { "rdb" } else { "aof" };
-        Part { name: format!("{name}.{seq}.base.{form}"), seq, kind: PartKind::Base, len: None }
+        Part::new(format!("{name}.{seq}.base.{form}"), seq, PartKind::Base)
     }
 
     /// A new base takes the place of the old one and of all increments but those from `first_kept` on.
@@ -175,6 +193,11 @@ impl Manifest {
         self.base_seq = base.seq;
         let old = self.base.replace(base).into_iter().chain::<Vec<Part>>(gone);
         self.history.extend(old.map(|part| Part { kind: PartKind::History, ..part }));
+    }
+
+    /// Whether it tells where increments are in the stream of replication.
+    pub fn tells_offsets(&self) -> bool {
+        self.increments.last().is_some_and(|part| part.start_offset.is_some())
     }
 
     /// All parts that make up the data, in order.
@@ -188,7 +211,9 @@ fn parse_line(line: &[u8]) -> Result<Part, &'static str> {
     if words.len() < 6 || words.len() % 2 != 0 {
         return Err(INVALID);
     }
-    let (mut name, mut seq, mut kind, mut len) = (None, None, None, None);
+    let (mut name, mut seq, mut kind) = (None, None, None);
+    let (mut len, mut start_offset, mut end_offset) = (None, None, None);
+    let number = |value: &str| value.parse::<u64>().map(Some).map_err(|_| INVALID);
     for pair in words.chunks_exact(2) {
         let value = std::str::from_utf8(&pair[1]).map_err(|_| INVALID)?;
         match pair[0].to_ascii_lowercase().as_slice() {
@@ -203,13 +228,17 @@ fn parse_line(line: &[u8]) -> Result<Part, &'static str> {
                     _ => return Err("Unknown AOF file type"),
                 });
             }
-            b"length" => len = Some(value.parse::<u64>().map_err(|_| INVALID)?),
+            b"length" => len = number(value)?,
+            b"startoffset" => start_offset = number(value)?,
+            // -1 stands for none there.
+            b"endoffset" if value == "-1" => end_offset = None,
+            b"endoffset" => end_offset = number(value)?,
             _ => {}
         }
     }
     match (name, seq.filter(|seq| *seq > 0), kind) {
         (Some(name), Some(seq), Some(kind)) if !name.is_empty() && name != "." && name != ".." => {
-            Ok(Part { name, seq, kind, len })
+            Ok(Part { len, start_offset, end_offset, ..Part::new(name, seq, kind) })
         }
         _ => Err(INVALID),
     }
@@ -257,6 +286,18 @@ mod tests {
     }
 
     #[test]
+    fn offsets_in_the_stream_are_read_and_kept() {
+        let list = b"file a.1.base.rdb seq 1 type b\nfile a.2.incr.aof seq 2 type i startoffset 224 endoffset 532\n";
+        let mut manifest = Manifest::parse(list).expect("it is good");
+        assert_eq!(manifest.to_text(), list);
+        assert!(manifest.tells_offsets());
+        manifest.increments[0].end_offset = None;
+        assert!(manifest.to_text().ends_with(b"type i startoffset 224\n"));
+        assert!(Manifest::parse(b"file a seq 1 type i startoffset x\n").is_err());
+        assert!(!Manifest::parse(b"file a seq 1 type i\n").expect("it is good").tells_offsets());
+    }
+
+    #[test]
     fn what_is_wrong_with_a_list_is_said() {
         let fault = |text: &str| Manifest::parse(text.as_bytes()).expect_err(text).what;
         assert_eq!(fault(""), "Found an empty AOF manifest");
@@ -277,7 +318,7 @@ mod tests {
     fn a_new_base_makes_what_it_holds_history() {
         let mut manifest =
             Manifest::parse(b"file l.1.base.rdb seq 1 type b\nfile l.1.incr.aof seq 1 type i\n").expect("good");
-        assert_eq!(manifest.begin_increment("l").name, "l.2.incr.aof");
+        assert_eq!(manifest.begin_increment("l", None).name, "l.2.incr.aof");
         let base = manifest.next_base("l", true);
         manifest.replace_base(base, 2);
         let text = String::from_utf8(manifest.to_text()).expect("text");

@@ -5,7 +5,7 @@
 //! manifest   the list of the parts                    scan     where commands begin and end in them
 //! find       which files there are at the start       log      what happens to them while the server runs
 //! keeper     the thread beside the loop               check    the tool that looks for damage
-//! script     a base of commands instead of a snapshot
+//! script     a base of commands instead of a snapshot  open     the increment that is written
 //! torn       where pages are missing that a cut of the power kept from the disk
 //! ```
 
@@ -14,6 +14,7 @@ pub mod find;
 pub mod keeper;
 pub mod log;
 pub mod manifest;
+mod open;
 pub mod scan;
 pub mod script;
 pub mod torn;

@@ -4,6 +4,10 @@
 //! *2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n     a command: an array of bulk strings
 //! #TS:1700000000\r\n                    the time, in Unix seconds, of what follows
 //! #CRC:0123456789abcdef\r\n             checksum (CRC-64) of all bytes of this file before the line
+//! #CRC:0123456789abcdef,4711\r\n        the same, and where the batch begins that it ends
+//! #SUMS:each\r\n                        from here on each batch ends with its checksum: what has none does not count
+//! #SUMS:some\r\n                        no more so
+//! #\n                                  nothing: the file was made longer ahead (see `open`)
 //! #...\r\n                              anything else: skipped
 //! ```
 //!
@@ -15,6 +19,7 @@
 use crate::base::crc::Crc64;
 use crate::base::number;
 use std::fmt;
+use std::io::{self, Read};
 use std::ops::Range;
 
 /// Most words of a command.
@@ -23,6 +28,21 @@ const MAX_WORDS: u64 = 1024 * 1024;
 const MAX_WORD_BYTES: u64 = i64::MAX as u64;
 /// Longest line that is no word.
 const MAX_LINE_BYTES: usize = 64 * 1024;
+
+/// From here on each batch has its checksum.
+pub const EACH_LINE: &[u8] = b"#SUMS:each\r\n";
+/// From here on not every batch has one.
+pub const SOME_LINE: &[u8] = b"#SUMS:some\r\n";
+/// What a file is filled with.
+pub const FILL_LINE: &[u8] = b"#\n";
+/// How a checksum begins, and how many digits it has.
+const SUM_MARK: &[u8] = b"#CRC:";
+const SUM_DIGITS: usize = 16;
+/// Bytes of a line with a checksum, at most.
+const SUM_LINE_BYTES: usize = 64;
+
+/// Bytes looked at once for checksums.
+const LOOK_BYTES: u64 = 1 << 20;
 
 /// What is wrong with a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +93,18 @@ pub struct Scanner {
     /// Ranges of whole commands found by the last look, in the bytes that were looked at.
     pub runs: Vec<Range<usize>>,
     commands: u64,
+    /// What has no checksum behind it does not count: where all is good, to go back to.
+    each: Option<Box<Good>>,
+    /// Where the filling begins at which the scan is, and the checksum of what is before it.
+    filling: Option<(u64, Crc64)>,
+}
+
+/// A place up to which all counts.
+struct Good {
+    offset: u64,
+    crc: Crc64,
+    commands: u64,
+    last_secs: Option<u64>,
 }
 
 impl Scanner {
@@ -89,7 +121,19 @@ impl Scanner {
             until_secs,
             runs: Vec::new(),
             commands: 0,
+            each: None,
+            filling: None,
         }
+    }
+
+    /// Whether what has no checksum behind it does not count here.
+    pub fn sums_each(&self) -> bool {
+        self.each.is_some()
+    }
+
+    /// The end of what counts and its checksum, without what the file is filled with behind it.
+    pub fn end(&self) -> (u64, Crc64) {
+        self.filling.clone().unwrap_or_else(|| (self.offset, self.crc.clone()))
     }
 
     /// Offset of the next byte that was not taken.
@@ -141,6 +185,10 @@ impl Scanner {
             let rest = &bytes[at..];
             let step = match rest.first() {
                 None => break None,
+                Some(b'#') if rest.starts_with(FILL_LINE) => {
+                    at = self.fill(bytes, begin, at);
+                    continue;
+                }
                 Some(b'#') => self.annotation(bytes, begin, at),
                 Some(_) => self.command(rest, begin + at as u64),
             };
@@ -158,6 +206,10 @@ impl Scanner {
                     }
                     at += len;
                     self.offset = begin + at as u64;
+                    self.filling = None;
+                    if self.each.is_some() && self.verified_up_to == self.offset {
+                        self.good_here(bytes, begin, at);
+                    }
                     if !self.in_multi {
                         self.valid_up_to = self.offset;
                     }
@@ -166,9 +218,60 @@ impl Scanner {
                 Err(fault) => break Some(fault),
             }
         };
-        self.crc.update(&bytes[(self.summed - begin) as usize..at]);
-        self.summed = self.offset;
+        match self.each.as_ref().filter(|good| good.offset < self.offset) {
+            Some(good) => at = self.go_back(good.offset, begin),
+            None => {
+                self.crc.update(&bytes[(self.summed - begin) as usize..at]);
+                self.summed = self.offset;
+            }
+        }
         fault.map_or(Ok((at, found)), Err)
+    }
+
+    /// What a file was filled with: up to where it goes.
+    fn fill(&mut self, bytes: &[u8], begin: u64, at: usize) -> usize {
+        if self.filling.is_none() {
+            self.sum_to(bytes, begin, at);
+            self.filling = Some((self.summed, self.crc.clone()));
+        }
+        let lines = bytes[at..].chunks_exact(FILL_LINE.len()).take_while(|line| *line == FILL_LINE);
+        let end = at + lines.count() * FILL_LINE.len();
+        let follows_good = self.each.as_ref().is_some_and(|good| good.offset == self.offset);
+        self.offset = begin + end as u64;
+        if follows_good {
+            self.good_here(bytes, begin, end);
+        }
+        if !self.in_multi {
+            self.valid_up_to = self.offset;
+        }
+        end
+    }
+
+    fn sum_to(&mut self, bytes: &[u8], begin: u64, at: usize) {
+        self.crc.update(&bytes[(self.summed - begin) as usize..at]);
+        self.summed = begin + at as u64;
+    }
+
+    fn good_here(&mut self, bytes: &[u8], begin: u64, at: usize) {
+        self.sum_to(bytes, begin, at);
+        self.each = Some(Box::new(Good {
+            offset: self.summed,
+            crc: self.crc.clone(),
+            commands: self.commands,
+            last_secs: self.last_secs,
+        }));
+    }
+
+    /// What has come since has no checksum: it is looked at again with more bytes, or does not count. Where that is in the bytes.
+    fn go_back(&mut self, offset: u64, begin: u64) -> usize {
+        let at = (offset - begin) as usize;
+        if let Some(good) = &self.each {
+            (self.crc, self.commands, self.last_secs) = (good.crc.clone(), good.commands, good.last_secs);
+        }
+        (self.summed, self.offset, self.valid_up_to) = (offset, offset, offset);
+        (self.in_multi, self.filling) = (false, None);
+        self.runs.retain(|run| run.end <= at);
+        at
     }
 
     /// A line that is no command: its length, 0 if what follows it is not wanted; `None` if it is not whole.
@@ -179,17 +282,20 @@ impl Scanner {
             return if rest.len() > MAX_LINE_BYTES { Err(fault("a line that does not end")) } else { Ok(None) };
         };
         let line = rest[..end].strip_suffix(b"\r").unwrap_or(&rest[..end]);
-        if let Some(secs) = line.strip_prefix(b"#TS:") {
+        if line == EACH_LINE.trim_ascii_end() && self.each.is_none() {
+            self.good_here(bytes, begin, at + end + 1);
+        } else if line == SOME_LINE.trim_ascii_end() {
+            self.each = self.each.take().filter(|good| good.offset != begin + at as u64);
+        } else if let Some(secs) = line.strip_prefix(b"#TS:") {
             let secs = number::parse_i64(secs).and_then(|secs| u64::try_from(secs).ok());
             self.last_secs = Some(secs.ok_or(fault("a time that is none"))?);
             if !self.in_multi && self.until_secs.is_some_and(|until| secs > Some(until)) {
                 return Ok(Some((0, false)));
             }
-        } else if let Some(sum) = line.strip_prefix(b"#CRC:") {
-            let digits = sum.get(..16).and_then(|digits| std::str::from_utf8(digits).ok());
+        } else if let Some(sum) = line.strip_prefix(SUM_MARK) {
+            let digits = sum.get(..SUM_DIGITS).and_then(|digits| std::str::from_utf8(digits).ok());
             let stored = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
-            self.crc.update(&bytes[(self.summed - begin) as usize..at]);
-            self.summed = begin + at as u64;
+            self.sum_to(bytes, begin, at);
             if stored != Some(self.crc.value()) {
                 return Err(fault(OTHER_SUM));
             }
@@ -278,9 +384,41 @@ fn header(bytes: &[u8], mark: u8) -> Result<Option<(u64, usize)>, &'static str> 
 #[derive(Clone, Default)]
 pub struct Crc64Prefix(pub Crc64, pub u64);
 
-/// The line with the checksum of all before it.
-pub fn checksum_line(crc: &Crc64, out: &mut Vec<u8>) {
-    out.extend_from_slice(format!("#CRC:{:016x}\r\n", crc.value()).as_bytes());
+/// Whether these bytes, which begin at `offset` behind all that counts, hold no more than one batch: one that was being written
+/// when the power went. The next batch is only begun when the last one is on the disk, so a checksum of a batch that begins later
+/// means that one that counted was changed.
+///
+/// # Errors
+/// The system's.
+pub fn is_one_batch(mut rest: impl Read, offset: u64) -> io::Result<bool> {
+    let mut bytes = Vec::new();
+    loop {
+        let read = rest.by_ref().take(LOOK_BYTES).read_to_end(&mut bytes)?;
+        if memchr::memmem::find_iter(&bytes, SUM_MARK).any(|at| batch_begin(&bytes[at..]).is_some_and(|at| at > offset))
+        {
+            return Ok(false);
+        }
+        if read == 0 {
+            return Ok(true);
+        }
+        // One that goes over the end is found with the next piece.
+        bytes.drain(..bytes.len().saturating_sub(SUM_LINE_BYTES));
+    }
+}
+
+/// Where the batch begins that this line with a checksum ends; `None` if it is no such line, or does not tell.
+fn batch_begin(line: &[u8]) -> Option<u64> {
+    let (digits, rest) = line.strip_prefix(SUM_MARK)?.split_at_checked(SUM_DIGITS)?;
+    let rest = rest.strip_prefix(b",").filter(|_| digits.iter().all(u8::is_ascii_hexdigit))?;
+    let end = rest.iter().position(|byte| !byte.is_ascii_digit())?;
+    let begin = number::parse_i64(&rest[..end]).filter(|_| matches!(rest[end], b'\r' | b'\n'))?;
+    u64::try_from(begin).ok()
+}
+
+/// The line with the checksum of all before it. `begin`: where in the file the batch begins that it ends.
+pub fn checksum_line(crc: &Crc64, begin: Option<u64>, out: &mut Vec<u8>) {
+    let begin = begin.map(|begin| format!(",{begin}")).unwrap_or_default();
+    out.extend_from_slice(format!("#CRC:{:016x}{begin}\r\n", crc.value()).as_bytes());
 }
 
 /// The line that says the time of what follows.
@@ -344,7 +482,7 @@ mod tests {
         for _ in 0..3 {
             let mut crc = Crc64::default();
             crc.update(&log);
-            checksum_line(&crc, &mut log);
+            checksum_line(&crc, None, &mut log);
             log.extend_from_slice(SET);
         }
         let last = log.len() - SET.len();

@@ -252,7 +252,7 @@ impl<'f> ScriptWriter<'f> {
             self.flush();
         }
         if self.error.is_none() && self.written > 0 {
-            super::scan::checksum_line(&self.crc, &mut self.buf);
+            super::scan::checksum_line(&self.crc, None, &mut self.buf);
             self.flush();
         }
         self.error.map_or(Ok(self.written), Err)

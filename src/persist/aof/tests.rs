@@ -88,7 +88,11 @@ fn read(disk: &SimDisk) -> Result<(u64, Manifest, Option<Tail>), String> {
                 listed.len = Some(scanner.valid_up_to());
             }
         }
-        tail = (part.kind == PartKind::Increment).then(|| Tail { len: scanner.valid_up_to(), crc: scanner.sum() });
+        tail = (part.kind == PartKind::Increment).then(|| Tail {
+            len: scanner.valid_up_to(),
+            crc: scanner.sum(),
+            says_each: scanner.sums_each(),
+        });
     }
     match all.iter().enumerate().find(|(nth, number)| *nth as u64 != **number) {
         Some((nth, number)) => Err(format!("{number} stands where {nth} should")),

@@ -148,7 +148,7 @@ mod tests {
         let sum = |bytes: &mut Vec<u8>| {
             let mut crc = Crc64::default();
             crc.update(bytes);
-            checksum_line(&crc, bytes);
+            checksum_line(&crc, None, bytes);
         };
         (0..3).for_each(|_| {
             bytes.extend(set(10, b'a'));

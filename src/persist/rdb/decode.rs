@@ -66,6 +66,7 @@ impl<I: Input> Decoder<'_, '_, I> {
             code::SET_LISTPACK => self.set_packed(),
             code::SET_DATED => self.set_dated(),
             code::ZSET_DATED => self.zset_dated(),
+            code::ZSET_DATED_PARTS => self.zset_dated_parts(),
             code::ZSET | code::ZSET_2 => self.zset(code == code::ZSET),
             code::ZSET_ZIPLIST | code::ZSET_LISTPACK => self.zset_packed(code == code::ZSET_ZIPLIST),
             code::HASH => self.hash(),
@@ -87,6 +88,9 @@ impl<I: Input> Decoder<'_, '_, I> {
                 self.big_entry(Kind::BigVector, Big::Vector(Box::new(vectors)))
             }
             code::MODULE | code::MODULE_2 => Err(self.unsupported("a value of a module, which this server has not")),
+            code::ARRAY_OF_8_8 => {
+                Err(self.unsupported("a value of type 28, an array in the form of Redis 8.8 or newer"))
+            }
             code => Err(self.unsupported(format!("a value of the unknown type {code}"))),
         }
     }
@@ -298,6 +302,40 @@ impl<I: Input> Decoder<'_, '_, I> {
             zset.set_deadline(&member, deadline);
         }
         if count == 0 { Err(Fault::Empty) } else { Ok(entry) }
+    }
+
+    /// Members and deadlines as they come: a deadline may come before its member.
+    fn zset_dated_parts(&mut self) -> Result<Entry, Fault> {
+        let soonest = self.soonest()?;
+        let (mut members, mut dates) = (self.reader.length()?, self.reader.length()?);
+        if members == 0 {
+            return Err(Fault::Empty);
+        }
+        let mut entry = ZSet::create(self.key, self.how.limits, self.how.access);
+        let mut zset = ZSetMut::of(&mut entry, self.how.limits);
+        zset.prepare(usize::try_from(members).unwrap_or(usize::MAX), 0);
+        let (mut member, mut deadlines) = (Vec::new(), Vec::new());
+        while members > 0 || dates > 0 {
+            let deadline = self.deadline(Some(soonest))?;
+            self.reader.string_into(&mut member)?;
+            let left = if deadline.is_some() { &mut dates } else { &mut members };
+            *left =
+                left.checked_sub(1).ok_or_else(|| self.reader.corrupt("more members or deadlines than were told"))?;
+            match deadline {
+                Some(at) => deadlines.push((member.clone().into_boxed_slice(), at)),
+                None => {
+                    if !matches!(zset.add(&member, self.reader.double()?, AddOptions::default()), Added::New(_)) {
+                        return Err(self.reader.corrupt("a member that is there twice"));
+                    }
+                }
+            }
+        }
+        for (member, at) in deadlines {
+            if !zset.set_deadline(&member, Some(at)) {
+                return Err(self.reader.corrupt("a deadline of a member that is not there"));
+            }
+        }
+        Ok(entry)
     }
 
     fn zset(&mut self, scores_as_text: bool) -> Result<Entry, Fault> {

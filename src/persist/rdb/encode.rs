@@ -30,8 +30,6 @@ use crate::types::{self, Big, DatedHash, DatedZSet, EntryRef, Hash, Kind, Piece,
 const COMPRESS_FROM_BYTES: usize = 20;
 /// What compressing must save, bytes.
 const SAVED_BYTES: usize = 4;
-/// Members of a sorted set that are a part.
-const PART_ELEMENTS: usize = 1024;
 /// Longest text of a number that is written as one.
 const INT_TEXT_MAX: usize = 11;
 
@@ -173,11 +171,11 @@ impl<S: Sink> Encoder<S> {
             }
             Some(Big::ZSet(tree)) => {
                 self.length(tree.len() as u64);
-                self.members(tree, 0, usize::MAX);
+                self.members(tree);
             }
             Some(Big::DatedZSet(dated)) => {
                 self.dated_zset_head(dated);
-                self.dated_members(dated, 0, usize::MAX);
+                self.dated_members(dated);
             }
             Some(Big::Stream(stream)) => self.stream(stream),
             Some(Big::Array(slots)) => self.array(slots),
@@ -187,26 +185,7 @@ impl<S: Sink> Encoder<S> {
         }
     }
 
-    /// A part of the value of a long stream or dated sorted set, from a place on that this gave before (0: the first part); nothing once that
-    /// was the last. All parts behind each other are the value.
-    pub fn value_part(&mut self, entry: EntryRef<'_>, from: u64) -> Option<u64> {
-        match entry.big() {
-            Some(Big::DatedZSet(dated)) => {
-                if from == 0 {
-                    self.dated_zset_head(dated);
-                }
-                self.dated_members(dated, from as usize, PART_ELEMENTS);
-                (from as usize + PART_ELEMENTS < dated.sorted().len()).then_some(from + PART_ELEMENTS as u64)
-            }
-            Some(Big::Stream(stream)) => self.stream_part(stream, from),
-            _ => {
-                self.value(entry);
-                None
-            }
-        }
-    }
-
-    /// What stands before the elements of a large set, hash, sorted set or list.
+    /// What stands before the elements of a large collection that comes in pieces.
     pub fn value_head(&mut self, entry: EntryRef<'_>) {
         match entry.big() {
             Some(Big::DatedHash(hash) | Big::DatedSet(hash)) => self.dated_head(hash),
@@ -214,7 +193,16 @@ impl<S: Sink> Encoder<S> {
             Some(Big::Hash(table)) => self.length(table.len() as u64),
             Some(Big::ZSet(sorted)) => self.length(sorted.len() as u64),
             Some(Big::List(nodes)) => self.length(nodes.node_count() as u64),
-            _ => {}
+            Some(Big::DatedZSet(dated)) => {
+                self.dated_zset_head(dated);
+                if dated.soonest().is_some() {
+                    self.length(dated.dated() as u64);
+                }
+            }
+            Some(Big::Stream(stream)) => self.length(stream.log().node_count() as u64),
+            Some(Big::Array(slots)) => self.array_head(slots),
+            Some(Big::Vector(vectors)) => self.vectors_head(vectors),
+            Some(Big::Str(_)) | None => {}
         }
     }
 
@@ -228,6 +216,17 @@ impl<S: Sink> Encoder<S> {
                 self.string(member);
                 self.sink.put(&score.to_le_bytes());
             }
+            Piece::MemberOfDated(member, score) => {
+                self.length(0);
+                self.string(member);
+                self.sink.put(&score.to_le_bytes());
+            }
+            Piece::Text(index, word) => {
+                self.length(index);
+                word.read(|text| self.string(text.text(&mut itoa::Buffer::new())));
+            }
+            Piece::Stream(piece) => self.stream_piece(piece),
+            Piece::Vector(node, attributes) => self.node_of(node, attributes),
             Piece::Field(field, value, deadline) => {
                 self.distance(soonest, deadline);
                 self.string(field);
@@ -241,14 +240,16 @@ impl<S: Sink> Encoder<S> {
     }
 
     fn array(&mut self, slots: &Array) {
-        self.length(slots.last_insert.map_or(0, |last| last.saturating_add(1)));
-        self.length(slots.count());
-        let mut digits = itoa::Buffer::new();
+        self.array_head(slots);
         slots.walk(0, u64::MAX, false, |index, word| {
-            self.length(index);
-            word.read(|text| self.string(text.text(&mut digits)));
+            self.element(Piece::Text(index, word), None);
             true
         });
+    }
+
+    fn array_head(&mut self, slots: &Array) {
+        self.length(slots.last_insert.map_or(0, |last| last.saturating_add(1)));
+        self.length(slots.count());
     }
 
     fn node(&mut self, node: NodeView<'_>) {
@@ -286,17 +287,17 @@ impl<S: Sink> Encoder<S> {
         self.length(dated.sorted().len() as u64);
     }
 
-    /// Members of a sorted set from the greatest down, behind so many of them.
-    fn members(&mut self, tree: &Sorted, done: usize, most: usize) {
-        for (member, score) in tree.range(tree.len().saturating_sub(done + 1), true).take(most) {
+    /// Members of a sorted set from the greatest down.
+    fn members(&mut self, tree: &Sorted) {
+        for (member, score) in tree.range(tree.len().saturating_sub(1), true) {
             self.string(member);
             self.sink.put(&score.to_le_bytes());
         }
     }
 
-    fn dated_members(&mut self, dated: &DatedZSet, done: usize, most: usize) {
+    fn dated_members(&mut self, dated: &DatedZSet) {
         let (tree, soonest) = (dated.sorted(), dated.soonest());
-        for (member, score) in tree.range(tree.len().saturating_sub(done + 1), true).take(most) {
+        for (member, score) in tree.range(tree.len().saturating_sub(1), true) {
             self.distance(soonest, dated.deadline(member));
             self.string(member);
             self.sink.put(&score.to_le_bytes());
@@ -330,6 +331,14 @@ fn put_length(sink: &mut impl Sink, length: u64) {
     } else {
         sink.put(&[form::BITS_64]);
         sink.put(&length.to_be_bytes());
+    }
+}
+
+/// The code of the type that a large collection is written as that comes in pieces.
+pub fn code_of_parts(entry: EntryRef<'_>) -> u8 {
+    match code_of(entry) {
+        code::ZSET_DATED => code::ZSET_DATED_PARTS,
+        code => code,
     }
 }
 

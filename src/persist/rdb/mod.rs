@@ -23,11 +23,11 @@ mod vector;
 mod write;
 
 pub use decode::{Decode, decode_value, fuzz_value};
-pub use encode::{Encoder, Sink, code_of};
+pub use encode::{Encoder, Sink, code_of, code_of_parts};
 pub use input::{Fault, Input, Reader, Slice};
 pub use payload::{PayloadError, dump, fuzz_payload, restore};
 pub use read::{KeyDelay, LoadBudget, LoadOptions, Loaded, Loader, check, fuzz_file, load};
-pub use transcode::{transcode, transcode_elements};
+pub use transcode::{transcode, transcode_part};
 pub use write::{Access, SaveOptions, Writer, save, temporary_name};
 
 /// The version that is written unless a value needs a newer one.
@@ -65,6 +65,8 @@ pub mod code {
     pub const HASH_LISTPACK_EX: u8 = 25;
     pub const STREAM_LISTPACKS_4: u8 = 26;
     pub const STREAM_LISTPACKS_5: u8 = 27;
+    /// Known by its number only: it is refused.
+    pub const ARRAY_OF_8_8: u8 = 28;
     /// Arrays: this server's own, for no published version of Redis has a number for them.
     pub const ARRAY: u8 = 200;
     /// Vector sets, this server's own as well.
@@ -73,6 +75,8 @@ pub mod code {
     pub const SET_DATED: u8 = 202;
     /// Sorted sets whose members have deadlines, this server's own.
     pub const ZSET_DATED: u8 = 203;
+    /// The same, its members and their deadlines apart, as they come while it changes.
+    pub const ZSET_DATED_PARTS: u8 = 204;
 }
 
 /// The first version whose readers know a type.

@@ -32,6 +32,10 @@ const BATCH: usize = 256;
 const BATCHES: usize = 16;
 /// From this size on a thread is worth its start, bytes.
 const THREAD_FROM_BYTES: u64 = 1 << 20;
+/// An entry is not shorter in a file.
+const MIN_ENTRY_BYTES: u64 = 4;
+/// Entries that are fetched ahead: another processor has just made them.
+const FETCHED: usize = 8;
 /// Longest key, bytes: what a request may bear.
 const MAX_KEY_BYTES: usize = 512 << 20;
 
@@ -148,6 +152,8 @@ struct Batch {
     entries: Vec<(u64, Entry)>,
     /// How far the file was read.
     offset: u64,
+    /// Before the first of a database: how many keys it will have, as the file says.
+    expected: u64,
 }
 
 /// What stands before a key.
@@ -219,7 +225,7 @@ impl<I: Input> Parser<I> {
                     })?;
                 }
                 opcode::RESIZE_DB => {
-                    self.reader.length()?;
+                    self.batch.expected = self.reader.length()?;
                     self.reader.length()?;
                 }
                 opcode::SLOT_INFO => {
@@ -248,10 +254,14 @@ impl<I: Input> Parser<I> {
     }
 
     fn hand_over(&mut self, full: &mut dyn FnMut(Batch) -> Result<(), Fault>) -> Result<(), Fault> {
-        let next = Batch { db: self.batch.db, entries: Vec::with_capacity(BATCH), offset: 0 };
+        let next = Batch { db: self.batch.db, entries: Vec::with_capacity(BATCH), offset: 0, expected: 0 };
         let mut batch = std::mem::replace(&mut self.batch, next);
         batch.offset = self.reader.input.offset();
-        if batch.entries.is_empty() { Ok(()) } else { full(batch) }
+        if batch.entries.is_empty() {
+            self.batch.expected = batch.expected;
+            return Ok(());
+        }
+        full(batch)
     }
 
     fn aux(&mut self) -> Result<(), Fault> {
@@ -374,7 +384,7 @@ pub fn check(file: ReadFile, now: Now) -> Result<Loaded, Fault> {
         loaded: Loaded::default(),
         read_keys: 0,
         key: Vec::new(),
-        batch: Batch { db: 0, entries: Vec::new(), offset: 0 },
+        batch: Batch { db: 0, entries: Vec::new(), offset: 0, expected: 0 },
     };
     let mut keys = 0;
     let loaded = parser.file(&mut |batch| {
@@ -429,6 +439,8 @@ pub struct Loader {
     entries: std::vec::IntoIter<(u64, Entry)>,
     offset: u64,
     keys: u64,
+    /// Keys that can be in the file, at most.
+    keys_max: u64,
 }
 
 impl Loader {
@@ -437,6 +449,7 @@ impl Loader {
     /// # Errors
     /// The system's, if no thread can be had.
     pub fn begin(space: &Keyspace, file: ReadFile, options: LoadOptions) -> io::Result<Loader> {
+        let keys_max = file.len / MIN_ENTRY_BYTES;
         let parser = parser(space, file, options);
         let (to_owner, batches): (SyncSender<Batch>, Receiver<Batch>) = sync_channel(BATCHES);
         let thread = std::thread::Builder::new().name("rdb-reader".into()).spawn(move || {
@@ -445,7 +458,8 @@ impl Loader {
             parser.file(&mut |batch| to_owner.send(batch).map_err(|_| Fault::Empty))
         })?;
         let entries = Vec::new().into_iter();
-        Ok(Loader { options, batches, thread: Some(thread), db: DbIndex(0), entries, offset: 0, keys: 0 })
+        let db = DbIndex(0);
+        Ok(Loader { options, batches, thread: Some(thread), db, entries, offset: 0, keys: 0, keys_max })
     }
 
     /// Puts entries in for a while; what came out of the file once that was all.
@@ -461,11 +475,15 @@ impl Loader {
                         self.offset = batch.offset;
                         self.db = DbIndex(batch.db);
                         let hashes = batch.entries.iter().map(|(hash, _)| *hash);
-                        space.view(self.db, self.options.now).prefetch(hashes);
+                        let mut view = space.view(self.db, self.options.now);
+                        if batch.expected > 0 {
+                            view.expect(usize::try_from(batch.expected.min(self.keys_max)).unwrap_or(0));
+                        }
+                        view.prefetch(hashes);
                         self.entries = batch.entries.into_iter();
                     }
                     Err(RecvTimeoutError::Timeout) => return Ok(None),
-                    Err(RecvTimeoutError::Disconnected) => return self.end().map(Some),
+                    Err(RecvTimeoutError::Disconnected) => return self.end(space).map(Some),
                 }
             }
             self.settle(space, budget, begun)?;
@@ -485,7 +503,10 @@ impl Loader {
         self.keys
     }
 
-    fn end(&mut self) -> Result<Loaded, Fault> {
+    fn end(&mut self, space: &mut Keyspace) -> Result<Loaded, Fault> {
+        for index in 0..space.dbs.len() {
+            space.view(DbIndex(index as u32), self.options.now).expect(0);
+        }
         let thread = self.thread.take().expect("a load ends once");
         let loaded = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         Ok(Loaded { keys: self.keys, ..loaded })
@@ -494,7 +515,11 @@ impl Loader {
     /// Puts the batch in, or a part of it.
     fn settle(&mut self, space: &mut Keyspace, budget: LoadBudget, begun: Instant) -> Result<(), Fault> {
         let mut view = space.view(self.db, self.options.now);
-        for (hash, entry) in self.entries.by_ref() {
+        self.entries.as_slice().iter().take(FETCHED).for_each(|(_, entry)| entry.prefetch());
+        while let Some((hash, entry)) = self.entries.next() {
+            if let Some((_, ahead)) = self.entries.as_slice().get(FETCHED - 1) {
+                ahead.prefetch();
+            }
             if !view.settle(hash, entry, self.options.merge) {
                 return Err(Fault::Corrupt { offset: self.offset, what: TWICE });
             }
@@ -522,7 +547,7 @@ fn parser(space: &Keyspace, file: ReadFile, options: LoadOptions) -> Parser<File
         loaded: Loaded::default(),
         read_keys: 0,
         key: Vec::new(),
-        batch: Batch { db: 0, entries: Vec::new(), offset: 0 },
+        batch: Batch { db: 0, entries: Vec::new(), offset: 0, expected: 0 },
     }
 }
 

@@ -24,12 +24,10 @@ use super::input::{Fault, Input, Reader};
 use crate::ds::blob::Corrupt;
 use crate::ds::listpack;
 use crate::types::{
-    ConsumerNumber, Group, GroupBuilder, Idempotence, Log, LogFacts, MAX_DURATION_S, MAX_LEN, Memory, Pending,
-    StreamData, StreamId,
+    ConsumerNumber, Facts, Group, GroupBuilder, GroupFacts, Idempotence, Log, LogFacts, MAX_DURATION_S, MAX_LEN,
+    Memory, Pending, StreamData, StreamId, StreamPiece,
 };
 
-/// Nodes that are a part.
-const PART_NODES: usize = 32;
 /// Most nodes that room is made for before any has come.
 const TRUSTED_NODES: usize = 1024;
 
@@ -45,30 +43,21 @@ pub(super) fn code_of(stream: &StreamData) -> u8 {
 }
 
 impl<S: Sink> Encoder<S> {
-    /// A part of a stream, as `value_part`: some nodes, or all that stands behind them.
-    pub(super) fn stream_part(&mut self, stream: &StreamData, from: u64) -> Option<u64> {
+    /// A stream.
+    pub(super) fn stream(&mut self, stream: &StreamData) {
         let log = stream.log();
-        if from == 0 {
-            self.length(log.node_count() as u64);
-        }
-        for (id, pack) in log.nodes().skip(from as usize).take(PART_NODES) {
-            self.string(&id.to_be_bytes());
-            self.string(&listpack::to_wire(pack));
-        }
-        let next = from + PART_NODES as u64;
-        if next < log.node_count() as u64 {
-            return Some(next);
-        }
-        self.length(log.len());
-        for id in [log.last_id(), log.first_id(), log.max_deleted_id()] {
-            self.id(id);
-        }
-        self.length(log.entries_added());
-        self.length(stream.group_count() as u64);
+        self.length(log.node_count() as u64);
+        log.nodes().for_each(|(id, pack)| self.stream_piece(StreamPiece::Node(id, pack)));
+        self.stream_piece(StreamPiece::Facts(&Facts::of(stream), stream.group_count()));
         let code = code_of(stream);
         for (name, group) in stream.groups() {
-            self.string(name);
-            self.group(group);
+            let (last_id, entries_read) = (group.last_id, group.entries_read);
+            let facts = GroupFacts { name: name.into(), last_id, entries_read, pending: group.pending_len() };
+            self.stream_piece(StreamPiece::Group(&facts));
+            for (id, pending) in group.pending_from(StreamId::MIN) {
+                self.stream_piece(StreamPiece::Pending(id, pending.delivered_ms, pending.deliveries));
+            }
+            self.consumers(group);
             if code == code::STREAM_LISTPACKS_5 {
                 self.length(group.nacked() as u64);
                 let nacked = |pending: &Pending| pending.consumer == ConsumerNumber::NOBODY;
@@ -79,14 +68,38 @@ impl<S: Sink> Encoder<S> {
         if code != code::STREAM_LISTPACKS_3 {
             self.idmp(stream.idmp().unwrap_or(&Idempotence::default()));
         }
-        None
     }
 
-    /// A stream.
-    pub(super) fn stream(&mut self, stream: &StreamData) {
-        let mut from = 0;
-        while let Some(next) = self.stream_part(stream, from) {
-            from = next;
+    /// A piece of a stream. All in their order, behind the number of nodes, are the stream.
+    pub(super) fn stream_piece(&mut self, piece: StreamPiece<'_>) {
+        match piece {
+            StreamPiece::Node(id, pack) => {
+                self.string(&id.to_be_bytes());
+                self.string(&listpack::to_wire(pack));
+            }
+            StreamPiece::Facts(facts, groups) => {
+                self.length(facts.len);
+                for id in [facts.last_id, facts.first_id, facts.max_deleted_id] {
+                    self.id(id);
+                }
+                self.length(facts.entries_added);
+                self.length(groups as u64);
+            }
+            StreamPiece::Group(facts) => {
+                self.string(&facts.name);
+                self.id(facts.last_id);
+                self.length(facts.entries_read.unwrap_or(-1) as u64);
+                self.length(facts.pending as u64);
+            }
+            StreamPiece::Pending(id, delivered_ms, deliveries) => {
+                self.sink.put(&id.to_be_bytes());
+                self.sink.put(&delivered_ms.to_le_bytes());
+                self.length(deliveries);
+            }
+            StreamPiece::Count(count) => self.length(count as u64),
+            StreamPiece::Consumer(facts) => self.consumer(&facts.name, facts.seen_ms, facts.active_ms, facts.ids.len()),
+            StreamPiece::Id(id) => self.sink.put(&id.to_be_bytes()),
+            StreamPiece::Producers(idmp) => self.idmp(idmp),
         }
     }
 
@@ -111,25 +124,19 @@ impl<S: Sink> Encoder<S> {
         self.length(id.seq());
     }
 
-    fn group(&mut self, group: &Group) {
-        self.id(group.last_id);
-        self.length(group.entries_read.unwrap_or(-1) as u64);
-        self.length(group.pending_len() as u64);
-        for (id, pending) in group.pending_from(StreamId::MIN) {
-            self.sink.put(&id.to_be_bytes());
-            self.sink.put(&pending.delivered_ms.to_le_bytes());
-            self.length(pending.deliveries);
-        }
+    fn consumers(&mut self, group: &Group) {
         self.length(group.consumer_count() as u64);
         for (_, consumer) in group.consumers() {
-            self.string(consumer.name());
-            self.sink.put(&consumer.seen_ms.to_le_bytes());
-            self.sink.put(&consumer.active_ms.to_le_bytes());
-            self.length(consumer.pending_len() as u64);
-            for id in consumer.pending_from(StreamId::MIN) {
-                self.sink.put(&id.to_be_bytes());
-            }
+            self.consumer(consumer.name(), consumer.seen_ms, consumer.active_ms, consumer.pending_len());
+            consumer.pending_from(StreamId::MIN).for_each(|id| self.sink.put(&id.to_be_bytes()));
         }
+    }
+
+    fn consumer(&mut self, name: &[u8], seen_ms: i64, active_ms: i64, pending: usize) {
+        self.string(name);
+        self.sink.put(&seen_ms.to_le_bytes());
+        self.sink.put(&active_ms.to_le_bytes());
+        self.length(pending as u64);
     }
 }
 

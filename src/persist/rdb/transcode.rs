@@ -24,31 +24,54 @@ pub fn transcode<S: Sink>(code: u8, raw: &[u8], encoder: &mut Encoder<S>) -> Res
         encoder.sink.put(&reader.array::<{ size_of::<i64>() }>()?);
     }
     encoder.length(reader.length()?);
+    if code == code::ZSET_DATED_PARTS {
+        encoder.length(reader.length()?);
+    }
     elements(code, &mut reader, encoder)
 }
 
 /// Whether a deadline stands before each element.
 fn is_dated(code: u8) -> bool {
-    matches!(code, code::HASH_METADATA | code::SET_DATED | code::ZSET_DATED)
+    matches!(code, code::HASH_METADATA | code::SET_DATED | code::ZSET_DATED | code::ZSET_DATED_PARTS)
 }
 
-/// Writes elements of a set, hash or sorted set, or nodes of a list, which `raw` holds without compression, into `encoder`.
+/// Writes a part of a large collection, which `raw` holds without compression, into `encoder`: elements, or nodes of a list. Of
+/// a stream the parts with an ordinal are nodes.
 ///
 /// # Errors
 /// If `raw` is something else.
-pub fn transcode_elements<S: Sink>(code: u8, raw: &[u8], encoder: &mut Encoder<S>) -> Result<(), Fault> {
-    elements(code, &mut Reader::new(Slice::of(raw)), encoder)
+pub fn transcode_part<S: Sink>(code: u8, ordinal: u32, raw: &[u8], encoder: &mut Encoder<S>) -> Result<(), Fault> {
+    let mut reader = Reader::new(Slice::of(raw));
+    match code {
+        code::STREAM_LISTPACKS_3 | code::STREAM_LISTPACKS_4 | code::STREAM_LISTPACKS_5 if ordinal > 0 => {
+            while reader.input.left() > 0 {
+                encoder.string(reader.string()?);
+            }
+            Ok(())
+        }
+        code::LIST_QUICKLIST_2 | code::SET | code::HASH | code::ZSET_2 => elements(code, &mut reader, encoder),
+        code if is_dated(code) => elements(code, &mut reader, encoder),
+        _ => {
+            encoder.sink.put(raw);
+            Ok(())
+        }
+    }
 }
 
 fn elements<S: Sink>(code: u8, reader: &mut Reader<Slice<'_>>, encoder: &mut Encoder<S>) -> Result<(), Fault> {
     while reader.input.left() > 0 {
+        let mut before = 0;
         if is_dated(code) || code == code::LIST_QUICKLIST_2 {
-            encoder.length(reader.length()?);
+            before = reader.length()?;
+            encoder.length(before);
         }
         encoder.string(reader.string()?);
         match code {
             code::HASH | code::HASH_METADATA => encoder.string(reader.string()?),
-            code::ZSET_2 | code::ZSET_DATED => encoder.sink.put(reader.input.take(size_of::<f64>())?),
+            code::ZSET_DATED_PARTS if before > 0 => {}
+            code::ZSET_2 | code::ZSET_DATED | code::ZSET_DATED_PARTS => {
+                encoder.sink.put(reader.input.take(size_of::<f64>())?)
+            }
             _ => {}
         }
     }

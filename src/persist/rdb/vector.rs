@@ -25,6 +25,14 @@ const FREE_ROOM_BYTES: u64 = 1 << 20;
 impl<S: Sink> Encoder<S> {
     /// A vector set.
     pub(super) fn vectors(&mut self, vectors: &Vectors) {
+        self.vectors_head(vectors);
+        for (node, attributes) in vectors.iter() {
+            self.node_of(node, attributes.unwrap_or_default());
+        }
+    }
+
+    /// What stands before the nodes.
+    pub(super) fn vectors_head(&mut self, vectors: &Vectors) {
         let graph = vectors.graph();
         let quant = QUANTS.iter().position(|quant| *quant == graph.form().quant).unwrap_or(0);
         for number in [quant as u64, vectors.dim() as u64, graph.m() as u64, vectors.uid()] {
@@ -35,12 +43,10 @@ impl<S: Sink> Encoder<S> {
             self.sink.put(&row.to_le_bytes());
         }
         self.length(vectors.len() as u64);
-        for node in (0..vectors.len() as u32).filter_map(|id| graph.node(id)) {
-            self.node_of(node, vectors.attributes(node.id()).unwrap_or_default());
-        }
     }
 
-    fn node_of(&mut self, node: NodeRef<'_>, attributes: &[u8]) {
+    /// A node; they come by id.
+    pub(super) fn node_of(&mut self, node: NodeRef<'_>, attributes: &[u8]) {
         self.string(node.name());
         self.string(&node.bytes());
         self.sink.put(&node.norm().to_le_bytes());

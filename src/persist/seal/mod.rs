@@ -36,8 +36,7 @@ pub use read::{Opened, fuzz_sealed, open};
 pub use write::SealedWriter;
 
 use super::vault::FileKind;
-use aes_gcm::aead::inout::InOutBuf;
-use aes_gcm::{AeadInOut, Aes256Gcm, KeyInit, Tag};
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use siphasher::sip::SipHasher24;
 use std::fmt;
 use std::io;
@@ -165,7 +164,8 @@ fn is_begun(whole: &[u8]) -> bool {
 
 /// One file's keys.
 struct Cipher {
-    gcm: Aes256Gcm,
+    /// The library wipes it when it goes.
+    gcm: LessSafeKey,
     sums: SipHasher24,
     kind: u8,
 }
@@ -174,7 +174,8 @@ impl Cipher {
     fn new(okm: &[u8; 48], kind: u8) -> Cipher {
         let (cipher_key, rest) = okm.split_first_chunk::<32>().expect("32 of 48 bytes");
         let sum_key = rest.first_chunk::<16>().expect("the other 16");
-        Cipher { gcm: Aes256Gcm::new(&(*cipher_key).into()), sums: SipHasher24::new_with_key(sum_key), kind }
+        let key = UnboundKey::new(&AES_256_GCM, cipher_key).expect("32 bytes are a key of this cipher");
+        Cipher { gcm: LessSafeKey::new(key), sums: SipHasher24::new_with_key(sum_key), kind }
     }
 
     fn sum(&self, bytes: &[u8]) -> [u8; SUM_BYTES] {
@@ -200,27 +201,24 @@ impl Cipher {
         out.extend_from_slice(&self.head_sum(number, word));
         let from = out.len();
         out.extend_from_slice(content);
-        let buffer = InOutBuf::from(&mut out[from..]);
-        let associated = self.associated(number, word);
-        let tag = self.gcm.encrypt_inout_detached(&nonce(number).into(), &associated, buffer);
-        out.extend_from_slice(&tag.map_err(|_| io::Error::other("a record can't be sealed"))?);
+        let associated = Aad::from(self.associated(number, word));
+        let tag = self.gcm.seal_in_place_separate_tag(nonce(number), associated, &mut out[from..]);
+        out.extend_from_slice(tag.map_err(|_| io::Error::other("a record can't be sealed"))?.as_ref());
         Ok(())
     }
 
     /// Opens a record in place: ciphertext and tag become the content. False if they are not what was sealed.
     fn open(&self, number: u64, word: u32, record: &mut Vec<u8>) -> bool {
         let Some(len) = record.len().checked_sub(TAG_BYTES) else { return false };
-        let (content, tag) = record.split_at_mut(len);
-        let Ok(tag) = Tag::try_from(&*tag) else { return false };
-        let associated = self.associated(number, word);
-        let opened = self.gcm.decrypt_inout_detached(&nonce(number).into(), &associated, InOutBuf::from(content), &tag);
-        record.truncate(if opened.is_ok() { len } else { 0 });
-        opened.is_ok()
+        let associated = Aad::from(self.associated(number, word));
+        let is_good = self.gcm.open_in_place(nonce(number), associated, record).is_ok();
+        record.truncate(if is_good { len } else { 0 });
+        is_good
     }
 }
 
-fn nonce(number: u64) -> [u8; 12] {
+fn nonce(number: u64) -> Nonce {
     let mut nonce = [0; 12];
     nonce[4..].copy_from_slice(&number.to_be_bytes());
-    nonce
+    Nonce::assume_unique_for_key(nonce)
 }

@@ -13,6 +13,7 @@ use super::id::StreamId;
 use super::log::Log;
 use crate::ds::blob::Corrupt;
 use crate::ds::idtree::IdTree;
+use crate::ds::overlay::{Captured, Overlay};
 use slab::Slab;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -29,7 +30,7 @@ pub struct Pending {
 }
 
 /// A consumer within its group; numbers are used anew.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ConsumerNumber(u32);
 
 impl ConsumerNumber {
@@ -57,6 +58,11 @@ impl Consumer {
         &self.name
     }
 
+    /// Its name, to keep.
+    pub fn shared_name(&self) -> Arc<[u8]> {
+        Arc::clone(&self.name)
+    }
+
     /// Number of its pending entries.
     pub fn pending_len(&self) -> usize {
         self.pending.len()
@@ -82,6 +88,8 @@ pub struct Group {
     by_time: Option<BTreeSet<(i64, StreamId)>>,
     consumers: Slab<Consumer>,
     names: BTreeMap<Arc<[u8]>, u32>,
+    /// Its pending entries as they were when their capture began.
+    capture: Captured<Overlay<Pending>>,
 }
 
 impl Group {
@@ -134,6 +142,7 @@ impl Group {
         let number = self.names.remove(name)?;
         let consumer = self.consumers.try_remove(number as usize)?;
         for (id, ()) in consumer.pending.iter() {
+            self.preserve(StreamId(id));
             let pending = self.pending.remove(id);
             forget_time(&mut self.by_time, StreamId(id), pending);
         }
@@ -174,6 +183,7 @@ impl Group {
 
     /// An entry is pending of a consumer now, whoever had it before.
     pub fn deliver(&mut self, id: StreamId, pending: Pending) {
+        self.preserve(id);
         let old = self.pending.insert(id.0, pending);
         forget_time(&mut self.by_time, id, old);
         if let Some(times) = &mut self.by_time {
@@ -195,6 +205,7 @@ impl Group {
 
     /// A pending entry was delivered once more to the consumer that has it.
     pub fn deliver_again(&mut self, id: StreamId, now_ms: i64) {
+        self.preserve(id);
         if let Some(pending) = self.pending.get_mut(id.0) {
             forget_time(&mut self.by_time, id, Some(*pending));
             if let Some(times) = &mut self.by_time {
@@ -207,6 +218,7 @@ impl Group {
 
     /// An entry is pending no more; whether it was.
     pub fn acknowledge(&mut self, id: StreamId) -> bool {
+        self.preserve(id);
         let Some(pending) = self.pending.remove(id.0) else { return false };
         forget_time(&mut self.by_time, id, Some(pending));
         self.nacked -= usize::from(pending.consumer == ConsumerNumber::NOBODY);
@@ -241,6 +253,41 @@ impl Group {
     /// Whether this group may still deliver an entry, or waits for it to be acknowledged.
     pub fn refers_to(&self, id: StreamId) -> bool {
         id > self.last_id || self.pending.contains(id.0)
+    }
+
+    // ---- As it was ----
+
+    /// Begins to hand the present pending entries over.
+    pub(super) fn begin_capture(&self) {
+        self.capture.begin(Overlay::new(self.pending.last().map(|(id, _)| id)));
+    }
+
+    /// Whether they are being handed over.
+    pub(super) fn is_captured(&self) -> bool {
+        self.capture.is_some()
+    }
+
+    /// Hands the next one over as it was; false once there is none left.
+    pub(super) fn capture_step(&self, each: impl FnOnce(StreamId, Pending)) -> bool {
+        let Some(mut capture) = self.capture.take() else { return false };
+        let has_come = capture.step(&self.pending, |id, pending| each(StreamId(id), *pending));
+        if has_come {
+            self.capture.put(capture);
+        }
+        has_come
+    }
+
+    /// Nobody wants them any more.
+    pub(super) fn abandon_capture(&self) {
+        drop(self.capture.take());
+    }
+
+    /// A pending entry is about to change, to come or to go: how it is now is kept if it is still wanted.
+    #[inline(always)]
+    fn preserve(&mut self, id: StreamId) {
+        if let Some(capture) = self.capture.get_mut().filter(|capture| capture.wants(id.0)) {
+            capture.keep(id.0, self.pending.get(id.0).copied());
+        }
     }
 
     /// Heap bytes.

@@ -13,6 +13,7 @@ use super::node::{self, Head, StreamEntry};
 use crate::ds::blob::Corrupt;
 use crate::ds::idtree::IdTree;
 use crate::ds::listpack::WIRE_OVERHEAD_BYTES;
+use crate::ds::overlay::{Captured, Overlay};
 use crate::sys::alloc;
 use std::cmp::Ordering;
 
@@ -60,11 +61,15 @@ pub struct Log {
     sealed: IdTree<Vec<u8>>,
     tail_id: StreamId,
     tail: Vec<u8>,
+    /// The tail's head, if it is known: XADD need not read it.
+    head: Option<Head>,
     len: u64,
     entries_added: u64,
     first_id: StreamId,
     last_id: StreamId,
     max_deleted_id: StreamId,
+    /// Its nodes as they were when their capture began.
+    capture: Captured<Overlay<Vec<u8>>>,
 }
 
 // ---- Reading ----
@@ -135,7 +140,9 @@ impl Log {
     }
 
     fn pack_mut(&mut self, master: StreamId) -> Option<&mut Vec<u8>> {
+        self.preserve(master);
         if master == self.tail_id && !self.tail.is_empty() {
+            self.head = None;
             return Some(&mut self.tail);
         }
         self.sealed.get_mut(master.0)
@@ -233,15 +240,18 @@ impl Log {
         limits: NodeLimits,
     ) {
         debug_assert!(id > self.last_id, "ids ascend");
-        let head = match Head::read(&self.tail).filter(|head| !self.is_tail_full(head, bytes, limits)) {
-            Some(head) => head,
-            None => {
+        let known = self.head.take().or_else(|| Head::read(&self.tail));
+        debug_assert_eq!(known, Head::read(&self.tail), "what is known of the tail is what it says");
+        let mut head = match known {
+            Some(head) if !self.is_tail_full(&head, bytes, limits) => head,
+            _ => {
                 self.seal();
                 self.tail_id = id;
                 node::begin(&mut self.tail, pairs, word)
             }
         };
-        node::push(&mut self.tail, &head, self.tail_id, id, pairs, bytes, word);
+        node::push(&mut self.tail, &mut head, (self.tail_id, id), pairs, bytes, word);
+        self.head = Some(head);
         self.len += 1;
         self.entries_added += 1;
         self.last_id = id;
@@ -271,11 +281,17 @@ impl Log {
 
     fn remove_node(&mut self, master: StreamId) {
         if master != self.tail_id || self.tail.is_empty() {
-            self.sealed.remove(master.0);
+            let pack = self.sealed.remove(master.0);
+            if let Some(capture) = self.capture.get_mut().filter(|capture| capture.wants(master.0)) {
+                capture.keep(master.0, pack);
+            }
             return;
         }
+        self.preserve(master);
         self.tail = Vec::new();
+        self.head = None;
         if let Some((last, _)) = self.sealed.last() {
+            self.preserve(StreamId(last));
             self.tail = self.sealed.remove(last).unwrap_or_default();
             self.tail_id = StreamId(last);
         }
@@ -425,6 +441,52 @@ impl Log {
         self.last_id = last_id;
         self.entries_added = entries_added.unwrap_or(self.entries_added);
         self.max_deleted_id = max_deleted_id.unwrap_or(self.max_deleted_id);
+    }
+}
+
+// ---- As it was ----
+
+impl Log {
+    /// Begins to hand the present nodes over.
+    pub(super) fn begin_capture(&self) {
+        let last = if self.tail.is_empty() { self.sealed.last().map(|(id, _)| id) } else { Some(self.tail_id.0) };
+        let mut capture = Overlay::new(last);
+        if !self.tail.is_empty() {
+            // It may grow at any moment, and is no longer than a request.
+            capture.keep(self.tail_id.0, Some(self.tail.clone()));
+        }
+        self.capture.begin(capture);
+    }
+
+    /// Hands the next node over as it was; false once there is none left.
+    pub(super) fn capture_step(&self, each: impl FnOnce(StreamId, &[u8])) -> bool {
+        let Some(mut capture) = self.capture.take() else { return false };
+        let has_come = capture.step(&self.sealed, |id, pack| each(StreamId(id), pack));
+        if has_come {
+            self.capture.put(capture);
+        }
+        has_come
+    }
+
+    /// Nobody wants them any more.
+    pub(super) fn abandon_capture(&self) {
+        drop(self.capture.take());
+    }
+
+    /// A node is about to change: it is kept if it is still wanted as it is.
+    #[inline(always)]
+    fn preserve(&mut self, master: StreamId) {
+        if self.capture.get_mut().is_some() {
+            self.preserve_node(master);
+        }
+    }
+
+    #[cold]
+    fn preserve_node(&mut self, master: StreamId) {
+        let Some(capture) = self.capture.get_mut().filter(|capture| capture.wants(master.0)) else { return };
+        let is_tail = master == self.tail_id && !self.tail.is_empty();
+        let pack = if is_tail { Some(&self.tail) } else { self.sealed.get(master.0) };
+        capture.keep(master.0, pack.cloned());
     }
 }
 

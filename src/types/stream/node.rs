@@ -13,17 +13,17 @@
 
 use super::id::StreamId;
 use crate::ds::blob::Corrupt;
-use crate::ds::listpack::{self, Encoded, HEADER_BYTES, Value};
+use crate::ds::listpack::{self, ELEMENT_OVERHEAD_BYTES, Encoded, HEADER_BYTES, Pen, Value};
 
 const DELETED: i64 = 1;
 const SAME_FIELDS: i64 = 2;
 /// Flags and the two parts of the id.
 const FIXED: usize = 3;
-/// More than an element takes besides its bytes: five of head, five of back length.
-const ELEMENT_OVERHEAD_BYTES: usize = 10;
+/// Entries of so many bytes are written at once into room made for them; it is cleared first, which costs longer ones more.
+const SHORT_BYTES: usize = 256;
 
 /// What stands before a node's entries.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Head {
     /// Entries that are not deleted.
     pub live: u64,
@@ -75,20 +75,11 @@ impl Head {
         skip_n(pack, self.fields_at, self.fields.checked_add(1)?)
     }
 
-    /// Offset of the first entry if these are the master fields.
+    /// Whether these are the master fields.
     #[inline]
-    fn matches<'w>(&self, pack: &[u8], pairs: usize, word: &impl Fn(usize) -> &'w [u8]) -> Option<usize> {
-        if self.fields != pairs {
-            return None;
-        }
-        let mut at = self.fields_at;
-        for pair in 0..pairs {
-            if !Encoded::new(word(2 * pair)).is_at(pack, at) {
-                return None;
-            }
-            at = listpack::skip(pack, at)?;
-        }
-        listpack::skip(pack, at)
+    fn matches<'w>(&self, pack: &[u8], pairs: usize, word: &impl Fn(usize) -> &'w [u8]) -> bool {
+        let behind = |at, pair: usize| listpack::text_at(pack, at, word(2 * pair));
+        self.fields == pairs && (0..pairs).try_fold(self.fields_at, behind).is_some()
     }
 }
 
@@ -116,41 +107,78 @@ pub fn begin<'w>(pack: &mut Vec<u8>, pairs: usize, word: &impl Fn(usize) -> &'w 
     Head::read(pack).expect("the head was just written")
 }
 
-/// Adds an entry behind all others of a node with this head; `bytes`: those of all its words.
+/// Adds an entry behind all others of a node with this head, which it keeps true; `bytes`: those of all its words.
+#[inline]
 pub fn push<'w>(
     pack: &mut Vec<u8>,
-    head: &Head,
-    master: StreamId,
-    id: StreamId,
+    head: &mut Head,
+    id: (StreamId, StreamId),
     pairs: usize,
     bytes: usize,
     word: &impl Fn(usize) -> &'w [u8],
 ) {
-    let same = head.matches(pack, pairs, word).is_some();
-    let room = bytes + (2 * pairs + FIXED + 2) * ELEMENT_OVERHEAD_BYTES;
-    // The shortcut of `append_to` for short elements wants a little room left.
-    pack.reserve(room + 128);
-    listpack::append_int(pack, if same { SAME_FIELDS } else { 0 });
-    listpack::append_int(pack, id.ms().wrapping_sub(master.ms()) as i64);
-    listpack::append_int(pack, id.seq().wrapping_sub(master.seq()) as i64);
-    let elements = if same {
-        for pair in 0..pairs {
-            Encoded::new(word(2 * pair + 1)).append_to(pack);
-        }
-        FIXED + pairs
+    let same = head.matches(pack, pairs, word);
+    let elements = if same { FIXED + pairs } else { FIXED + 1 + 2 * pairs };
+    let room = bytes + (elements + 1) * ELEMENT_OVERHEAD_BYTES;
+    if room <= SHORT_BYTES {
+        let end = pack.len();
+        pack.resize(end + room, 0);
+        let mut pen = Pen::new(&mut pack[end..]);
+        write_short(&mut pen, same, id, pairs, word);
+        pen.int(elements as i64);
+        let len = pen.len();
+        pack.truncate(end + len);
     } else {
-        listpack::append_int(pack, pairs as i64);
-        for index in 0..2 * pairs {
-            Encoded::new(word(index)).append_to(pack);
-        }
-        FIXED + 1 + 2 * pairs
-    };
-    listpack::append_int(pack, elements as i64);
+        // The shortcut of `append_to` for short elements wants a little room left.
+        pack.reserve(room + 128);
+        append_long(pack, same, id, pairs, word);
+        listpack::append_int(pack, elements as i64);
+    }
     listpack::count_appended(pack, elements + 1);
-    let live = head.live + 1;
+    head.live += 1;
+    let (live, old_len) = (head.live, pack.len());
     if !u8::try_from(live).is_ok_and(|live| listpack::replace_small(pack, HEADER_BYTES, live)) {
         // Last, for it may move all bytes when the count gets wider.
         listpack::replace(pack, HEADER_BYTES, live as i64);
+        head.fields_at = head.fields_at + pack.len() - old_len;
+    }
+}
+
+#[inline]
+fn write_short<'w>(
+    pen: &mut Pen<'_>,
+    same: bool,
+    (master, id): (StreamId, StreamId),
+    pairs: usize,
+    word: &impl Fn(usize) -> &'w [u8],
+) {
+    pen.int(if same { SAME_FIELDS } else { 0 });
+    pen.int(id.ms().wrapping_sub(master.ms()) as i64);
+    pen.int(id.seq().wrapping_sub(master.seq()) as i64);
+    if same {
+        (0..pairs).for_each(|pair| pen.text(word(2 * pair + 1)));
+    } else {
+        pen.int(pairs as i64);
+        (0..2 * pairs).for_each(|index| pen.text(word(index)));
+    }
+}
+
+#[inline(never)]
+fn append_long<'w>(
+    pack: &mut Vec<u8>,
+    same: bool,
+    (master, id): (StreamId, StreamId),
+    pairs: usize,
+    word: &impl Fn(usize) -> &'w [u8],
+) {
+    listpack::append_int(pack, if same { SAME_FIELDS } else { 0 });
+    listpack::append_int(pack, id.ms().wrapping_sub(master.ms()) as i64);
+    listpack::append_int(pack, id.seq().wrapping_sub(master.seq()) as i64);
+    if same {
+        (0..pairs).for_each(|pair| Encoded::new(word(2 * pair + 1)).append_to(pack));
+    } else {
+        listpack::append_int(pack, pairs as i64);
+        (0..2 * pairs).for_each(|index| Encoded::new(word(index)).append_to(pack));
     }
 }
 

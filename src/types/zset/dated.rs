@@ -4,6 +4,7 @@
 //! Invariant: each dated member is one of the tree's.
 
 use crate::base::hash::Hasher;
+use crate::ds::record::Field;
 use crate::ds::sorted::Sorted;
 use crate::ds::table::Table;
 use crate::types::hash::DatedHash;
@@ -42,6 +43,17 @@ impl DatedZSet {
     /// The deadline of a member.
     pub fn deadline(&self, member: &[u8]) -> Option<i64> {
         self.dates.get(member)?.deadline()
+    }
+
+    /// The members that have a deadline.
+    #[inline]
+    pub(in crate::types) fn dates(&self) -> &Table<Field> {
+        self.dates.table()
+    }
+
+    /// How many members have a deadline.
+    pub fn dated(&self) -> usize {
+        self.dates.table().len()
     }
 
     /// Whether every member was due by `now_ms`.
