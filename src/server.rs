@@ -13,10 +13,14 @@ mod busy;
 mod check;
 mod commits;
 mod cron;
+#[cfg(test)]
+mod damage;
 mod keys;
 mod limits;
 mod log_options;
 mod persistence;
+#[cfg(test)]
+mod power;
 mod reconfigure;
 mod replay;
 mod rewrite;

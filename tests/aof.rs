@@ -1,9 +1,5 @@
-//! The append-only log against the real binaries: what is acknowledged survives a kill, what is damaged is refused or cut off as
-//! it should be, the reference's logs are read and ours by the reference, and both write the same commands.
-//!
-//! ```text
-//! REDSTART_CRASH_CYCLES  how often the server is killed under each policy (4); `scripts/crash` asks for 200
-//! ```
+//! The append-only log against the real binaries: what is damaged is refused or cut off as it should be, the reference's logs are
+//! read and ours by the reference, and both write the same commands. What a kill leaves is in `crash.rs`.
 
 mod support;
 
@@ -77,28 +73,6 @@ fn commands(path: &Path) -> Vec<String> {
         all.push(words.join(" "));
     }
     all
-}
-
-#[test]
-fn what_was_acknowledged_is_there_after_a_kill_whatever_the_policy() {
-    for policy in ["always", "everysec", "no"] {
-        let folder = Folder::new("aof-kill");
-        let mut counted = 0;
-        for cycle in 0..support::env_number("REDSTART_CRASH_CYCLES", 4) {
-            let mut server = ours(&folder, &["--appendfsync", policy]);
-            let mut client = server.client();
-            let found = ask(&mut client, "GET n").string().parse::<i64>().unwrap_or(0);
-            assert!(found >= counted, "{policy}, cycle {cycle}: {found} found, {counted} acknowledged");
-            let until = found + 150;
-            while counted < until {
-                counted = ask(&mut client, "INCR n").int().expect("it counts");
-                if counted % 50 == 20 {
-                    ask(&mut client, "BGREWRITEAOF");
-                }
-            }
-            kill(&mut server);
-        }
-    }
 }
 
 /// Many clients, each of which waits for every write; until the file is longer than what is written in it. What each has counted.

@@ -9,6 +9,6 @@ pub mod storage;
 pub mod vault;
 
 #[cfg(test)]
-mod sim;
+pub(crate) mod sim;
 #[cfg(test)]
 mod tests;

@@ -114,7 +114,7 @@ pub trait Storage: Send + Sync {
     /// The system's.
     fn list(&self, folder: &Path) -> io::Result<Option<Vec<OsString>>>;
 
-    /// Makes a folder, if it is not there.
+    /// Makes a folder, if it is not there; its name is on the disk when this returns.
     ///
     /// # Errors
     /// The system's.
@@ -224,7 +224,10 @@ impl Storage for Disk {
     fn make_folder(&self, folder: &Path) -> io::Result<()> {
         match fs::DirBuilder::new().mode(0o755).create(folder) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
-            made => made,
+            Err(error) => Err(error),
+            Ok(()) => {
+                self.sync_folder(folder.parent().filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new(".")))
+            }
         }
     }
 

@@ -64,6 +64,8 @@ pub(super) struct AppendLog {
     durable: u64,
     /// Its first base is being written.
     pub(super) unlisted: bool,
+    /// It can only go on with a new base.
+    needs_base: bool,
     holds: VecDeque<Hold>,
     pub(super) rewrite: Option<Rewrite>,
     /// When bytes came last, if they have no checksum yet.
@@ -88,6 +90,7 @@ impl AppendLog {
             written: offset,
             durable: offset,
             unlisted: false,
+            needs_base: false,
             holds: VecDeque::new(),
             rewrite: None,
             unsummed_since_ms: None,
@@ -240,12 +243,14 @@ impl Server {
             let inner = log.keeper.log();
             log.written = inner.written();
             log.durable = inner.durable();
+            log.needs_base = inner.needs_base();
             (figures.bytes, figures.base_bytes) = (inner.bytes(), inner.base_bytes());
             figures.kept_bytes = inner.kept_bytes();
             figures.replication_offset = inner.replication_offset();
             inner.fault().map(crate::base::text::os_error)
         };
         figures.syncing = log.syncing_since_ms.is_some();
+        figures.unlisted = log.unlisted;
         match (&fault, log.failed_since_ms) {
             (Some(_), None) => {
                 log.failed_since_ms = Some(now.mono_ms());
@@ -310,7 +315,7 @@ impl Server {
         let Some(log) = &mut self.append_log else { return };
         let Some(since_ms) = log.failed_since_ms else { return };
         if !log.busy && now.mono_ms() >= log.retry_at_ms {
-            if log.unlisted {
+            if log.unlisted || log.needs_base {
                 log.failed_since_ms = None;
                 return self.restart_first_base(now);
             }
@@ -379,7 +384,10 @@ impl Server {
         let Some(log) = &mut self.append_log else { return };
         let many = self.stats.persistence.log.kept_bytes >= SYNC_AT_BYTES;
         let due = many || now.mono_ms().saturating_sub(log.last_sync_ms) >= SYNC_EVERY_MS;
-        if policy != AppendFsync::Everysec || spared || !due || !log.is_free() || log.syncing_since_ms.is_some() {
+        // Without syncs nothing is kept; what was before is synced once.
+        let syncs =
+            policy == AppendFsync::Everysec || (policy == AppendFsync::No && self.stats.persistence.log.kept_bytes > 0);
+        if !syncs || spared || !due || !log.is_free() || log.syncing_since_ms.is_some() {
             return;
         }
         if log.durable < log.written {

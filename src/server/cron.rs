@@ -188,6 +188,12 @@ impl Server {
         let flags = if is_int { self.config.shutdown_on_sigint } else { self.config.shutdown_on_sigterm };
         let save = if flags.save { Some(true) } else { flags.nosave.then_some(false) };
         let how = Shutdown { save, now: flags.now, force: flags.force };
+        if self.stats.persistence.log.must_wait(how.force) {
+            log::warn!(
+                "{name} received but errors trying to shut down the server, check the logs for more information"
+            );
+            return;
+        }
         if self.ending.is_none() && how.saves(&self.config) && self.save_snapshot(now).is_err() && !how.force {
             log::warn!("Error trying to save the DB, can't exit.");
             log::warn!(

@@ -16,6 +16,7 @@ use crate::command::adopt_libraries;
 use crate::config::Config;
 use crate::net::Input;
 use crate::persist::aof::scan::{Crc64Prefix, is_one_batch};
+use crate::persist::aof::torn::torn_from;
 use crate::persist::aof::{FindFault, Found, Manifest, Part, PartKind, Place, ScanFault, Scanner, Tail};
 use crate::persist::rdb::{self, KeyDelay, LoadBudget, LoadOptions, Loaded, Loader};
 use crate::persist::seal::{self, SealFault};
@@ -61,6 +62,17 @@ pub enum ReplayFault {
     Library(String),
     /// A file can't be cut or kept.
     Cut(String, io::Error),
+    /// Pages of a part are missing from an offset on, and what follows has been run: it is read once more, up to there.
+    Again(Hole),
+}
+
+/// Where pages of an increment are missing that were never written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hole {
+    /// The increment's number.
+    seq: u64,
+    /// The end of what counts of it.
+    offset: u64,
 }
 
 impl fmt::Display for ReplayFault {
@@ -92,6 +104,7 @@ impl fmt::Display for ReplayFault {
             }
             ReplayFault::Library(why) => write!(f, "A library of functions can't be loaded: {why}"),
             ReplayFault::Cut(file, error) => write!(f, "Error truncating the AOF file {file}: {error}"),
+            ReplayFault::Again(hole) => write!(f, "The log's increment {} is torn at {}", hole.seq, hole.offset),
         }
     }
 }
@@ -134,11 +147,13 @@ impl Commands {
         options: ReplayOptions,
         has_preamble: bool,
     ) -> Box<Commands> {
-        if let Some(len) = part.len {
+        let hole = options.hole.filter(|hole| part.kind == PartKind::Increment && hole.seq == part.seq);
+        if let Some(len) = part.len.or(hole.map(|hole| hole.offset)) {
             file.bytes = Box::new(file.bytes.take(len.saturating_sub(prefix.1)));
         }
         let scanner = Scanner::new(prefix, options.until_secs);
-        Box::new(Commands { file, scanner, bytes: Vec::new(), has_preamble })
+        let (prefix, ends_torn) = (prefix.clone(), hole.is_some());
+        Box::new(Commands { file, scanner, bytes: Vec::new(), has_preamble, prefix, ends_torn })
     }
 }
 
@@ -158,11 +173,13 @@ pub(super) struct ReplayOptions {
     pub cut_torn: bool,
     /// The last second that is wanted.
     pub until_secs: Option<u64>,
+    /// Where a first attempt found that pages are missing.
+    pub hole: Option<Hole>,
 }
 
 impl ReplayOptions {
     pub(super) fn of(config: &Config) -> ReplayOptions {
-        ReplayOptions { cut_torn: config.aof_load_truncated, until_secs: None }
+        ReplayOptions { cut_torn: config.aof_load_truncated, until_secs: None, hole: None }
     }
 }
 
@@ -194,6 +211,31 @@ struct Reading {
     stage: Stage,
 }
 
+impl Reading {
+    /// The end of a part is torn or damaged: perhaps because pages were never written.
+    fn look_for_hole(&self, place: &Place, end: Result<End, ReplayFault>) -> Result<End, ReplayFault> {
+        let Stage::Commands(commands) = &self.stage else { return end };
+        let (scanner, prefix) = (&commands.scanner, &commands.prefix);
+        let may_be = matches!(end, Ok(End::Torn) | Err(ReplayFault::Damaged(..)));
+        if !may_be || !self.cut_torn || scanner.sums_each() {
+            return end;
+        }
+        let part = &self.part;
+        let found = torn_from(place, part, prefix).map_err(|error| ReplayFault::Open(part.name.clone(), error))?;
+        match found {
+            None => end,
+            Some(offset) if offset == scanner.valid_up_to() => Ok(End::Torn),
+            Some(offset) => {
+                log::warn!(
+                    "Pages of the AOF {} behind offset {offset} were never written: it is read once more",
+                    part.name
+                );
+                Err(ReplayFault::Again(Hole { seq: part.seq, offset }))
+            }
+        }
+    }
+}
+
 /// How far it is.
 enum Stage {
     /// It is a snapshot, or begins with one.
@@ -207,6 +249,10 @@ struct Commands {
     scanner: Scanner,
     bytes: Vec<u8>,
     has_preamble: bool,
+    /// What stands before them.
+    prefix: Crc64Prefix,
+    /// They are read up to where pages are missing.
+    ends_torn: bool,
 }
 
 /// How far a step goes.
@@ -320,7 +366,13 @@ impl Server {
         self.sessions.insert(*session);
         // Its commands are what is loaded: they are not told to wait for it.
         let status = self.stats.persistence.loading.take();
-        let stepped = self.replay_parts(replay, budget, now);
+        let mut stepped = self.replay_parts(replay, budget, now);
+        if let Err(ReplayFault::Again(hole)) = stepped {
+            if replay.options.hole.is_none() {
+                self.begin_again(replay, hole);
+                stepped = Ok(false);
+            }
+        }
         self.stats.persistence.loading = status;
         replay.session = self.sessions.remove(replay.conn);
         self.outputs.retain(|output| *output != replay.conn);
@@ -334,6 +386,19 @@ impl Server {
                 Ok(Some(std::mem::take(&mut replay.replayed)))
             }
         }
+    }
+
+    /// All that was run is forgotten, and the log is read from its beginning.
+    fn begin_again(&mut self, replay: &mut Replay, hole: Hole) {
+        self.keyspace.flush(None, false);
+        self.scripts.flush_libraries();
+        self.stats.persistence.libraries.clear();
+        if let Some(session) = self.sessions.get_mut(replay.conn) {
+            (session.multi, session.db) = (None, crate::keyspace::DbIndex(0));
+        }
+        replay.options.hole = Some(hole);
+        (replay.next, replay.reading, replay.done_bytes) = (0, None, 0);
+        replay.replayed = Replayed::default();
     }
 
     /// The replay is over, or given up.
@@ -414,7 +479,11 @@ impl Server {
         let mut file = opened?;
         let read_fault = |error| ReplayFault::Open(part.name.clone(), error);
         let mut first = Vec::new();
-        file.bytes.by_ref().take(SIGNATURE.len() as u64).read_to_end(&mut first).map_err(read_fault)?;
+        match file.bytes.by_ref().take(SIGNATURE.len() as u64).read_to_end(&mut first) {
+            // The first batch of a sealed part: the replay finds the same again.
+            Err(error) if !is_torn(&error) => return Err(read_fault(error)),
+            _ => {}
+        }
         let is_snapshot = first == SIGNATURE;
         let rest = ReadFile { bytes: Box::new(io::Cursor::new(first).chain(file.bytes)), len: file.len };
         let stage = if is_snapshot {
@@ -457,7 +526,14 @@ impl Server {
             }
             Stage::Commands(commands) => commands,
         };
-        let Some(end) = self.step_commands(replay.conn, part, commands, budget, now)? else { return Ok(None) };
+        let end = match self.step_commands(replay.conn, part, commands, budget, now) {
+            Ok(None) => return Ok(None),
+            Ok(Some(_)) if commands.ends_torn => End::Torn,
+            Ok(Some(End::Torn)) => reading.look_for_hole(&replay.place, Ok(End::Torn))?,
+            Ok(Some(end)) => end,
+            Err(fault) => reading.look_for_hole(&replay.place, Err(fault))?,
+        };
+        let Stage::Commands(commands) = &reading.stage else { return Ok(None) };
         let scanner = &commands.scanner;
         let valid = scanner.valid_up_to();
         if let Some(len) = part.len.filter(|len| valid < *len) {
@@ -505,7 +581,7 @@ impl Server {
             ReplayBudget { delay, .. } if delay.0 > 0 => SLOW_PIECE_BYTES,
             _ => SERVED_PIECE_BYTES,
         };
-        let Commands { file, scanner, bytes, has_preamble } = commands;
+        let Commands { file, scanner, bytes, has_preamble, .. } = commands;
         // A long word is not looked at again for each of its pieces.
         let piece = bytes.len().max(least) as u64;
         let (read, is_torn) = match file.bytes.by_ref().take(piece).read_to_end(bytes) {

@@ -306,6 +306,7 @@ impl Server {
             log.unlisted = true;
         }
         self.stats.persistence.log.is_on = true;
+        self.stats.persistence.log.unlisted = true;
         if self.facts.saving.is_some() {
             log::info!(
                 "AOF was enabled but there is already another background operation. A rewrite was scheduled to start when possible."
@@ -324,7 +325,7 @@ impl Server {
         self.effects.wanted = false;
         self.keyspace.book.propagate = false;
         let figures = &mut self.stats.persistence.log;
-        figures.is_on = false;
+        (figures.is_on, figures.unlisted) = (false, false);
         (figures.rewrite_scheduled, figures.fault) = (false, None);
         (figures.buffer_bytes, figures.kept_bytes, figures.syncing) = (0, 0, false);
     }
@@ -333,6 +334,8 @@ impl Server {
     pub(super) fn restart_first_base(&mut self, now: Now) {
         self.end_rewrite(now);
         self.effects.wanted = false;
+        // What has happened so far will be in the base: it must not happen twice.
+        drop(self.journal.take(Vec::new()));
         self.append_log = None;
         let attached = self.attach_log(now);
         if let Some(log) = &mut self.append_log {
@@ -417,10 +420,12 @@ impl Server {
         for (name, len) in &replayed.cut {
             // A file that can't be cut is listed with what counts of it.
             let torn = manifest.increments.iter_mut().find(|part| part.name == *name);
+            place.sync_part(name)?;
             torn.into_iter().filter(|part| !place.may_reopen(&part.name)).for_each(|part| part.len = Some(*len));
         }
         if let (Some(last), Some(tail)) = (manifest.increments.last_mut(), &replayed.tail) {
             if !place.may_reopen(&last.name) {
+                place.sync_part(&last.name)?;
                 last.len = Some(tail.len);
             }
         }
@@ -479,7 +484,7 @@ impl Server {
         self.keyspace.book.vanished.clear();
         self.scripts.flush_libraries();
         self.stats.persistence.libraries.clear();
-        self.replay(&place, &manifest, ReplayOptions { cut_torn: false, until_secs: None }, now)?;
+        self.replay(&place, &manifest, ReplayOptions { cut_torn: false, until_secs: None, hole: None }, now)?;
         log::info!("Append Only File loaded by DEBUG LOADAOF");
         Ok(())
     }

@@ -15,7 +15,7 @@ pub(super) struct Bench {
     now: Now,
 }
 
-fn facts(now: Now) -> Facts {
+pub(super) fn facts(now: Now) -> Facts {
     Facts {
         run_id: String::new(),
         replid: String::new(),

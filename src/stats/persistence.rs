@@ -39,6 +39,8 @@ pub struct Persistence {
 pub struct LogFigures {
     /// Whether it is written.
     pub is_on: bool,
+    /// Whether its first base is being written: nothing of it counts yet.
+    pub unlisted: bool,
     /// Why nothing can be written to it, while that is so.
     pub fault: Option<String>,
     /// When the running rewrite began, Unix seconds.
@@ -96,6 +98,17 @@ impl Loading {
         }
         let rest = self.total_bytes.saturating_sub(self.done_bytes) as f64;
         (elapsed as f64 * rest / self.done_bytes as f64) as i64
+    }
+}
+
+impl LogFigures {
+    /// Whether the server may not end yet, which is logged: its first base is being written, and without it the log is none.
+    pub fn must_wait(&self, force: bool) -> bool {
+        if !self.unlisted || self.rewriting_since_secs.is_none() {
+            return false;
+        }
+        log::warn!("Writing initial AOF{}", if force { ". Exit anyway." } else { ", can't exit" });
+        !force
     }
 }
 

@@ -19,7 +19,7 @@ use super::{
 use sha1::{Digest as _, Sha1};
 
 /// 160 bits.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Digest(pub [u8; 20]);
 
 impl Digest {

@@ -193,6 +193,10 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        // Its number may be another's by now.
+        if matches!(self.child.try_wait(), Ok(Some(_))) {
+            return;
+        }
         let asked = Command::new("kill").arg(self.pid().to_string()).status().is_ok_and(|s| s.success());
         let begin = Instant::now();
         while asked && begin.elapsed() < END_LIMIT {

@@ -137,6 +137,9 @@ fn shutdown(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
         // Half of the data must not take the place of the whole.
         how.save = Some(false);
     }
+    if cx.stats.persistence.log.must_wait(how.force) {
+        return Err(CmdError::text("ERR Errors trying to SHUTDOWN. Check logs."));
+    }
     let failed = how.saves(cx.config) && cx.save_snapshot().is_err();
     if failed && !how.force {
         log::warn!("Error trying to save the DB, can't exit.");

@@ -170,9 +170,11 @@ fn scan(file: &mut ReadFile, scanner: &mut Scanner, found: &mut Checked) -> io::
                     return Ok(());
                 }
             }
-            Err(ScanFault { offset, what }) => {
+            Err(fault) => {
+                let is_checksum = fault.is_checksum();
+                let ScanFault { offset, what } = fault;
                 count(offset.saturating_sub(begin) as usize);
-                if what.starts_with("the checksum") {
+                if is_checksum {
                     // What is damaged stands somewhere before the sum.
                     found.ok_up_to = scanner.verified_up_to();
                 }

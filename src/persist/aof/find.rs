@@ -3,6 +3,7 @@
 
 use super::log::Place;
 use super::manifest::{Manifest, ManifestFault, Part, PartKind, is_part_name};
+use crate::persist::seal::{self, SealFault};
 use crate::persist::vault::FileKind;
 use std::fmt;
 use std::io::{self, Read};
@@ -66,11 +67,51 @@ pub fn find(place: &Place, old: &Path) -> Result<Manifest, FindFault> {
         return adopt(place, old, found).map_err(io(old));
     }
     if let Some(manifest) = found {
+        if let Some(part) = manifest.increments.last().filter(|part| waits_for_name(place, part)) {
+            place.name_listed(part).map_err(io(&place.path(&part.name)))?;
+        }
         return Ok(manifest);
     }
     let names = storage.list(&place.folder).map_err(io(&place.folder))?.unwrap_or_default();
-    let part = names.iter().filter_map(|name| name.to_str()).find(|name| is_part_name(name, &place.name));
-    part.map_or(Ok(Manifest::default()), |part| Err(FindFault::Lost(place.manifest_name(), part.to_owned())))
+    let mut parts: Vec<&str> = names.iter().filter_map(|name| name.to_str()).collect();
+    parts.retain(|name| is_part_name(name, &place.name));
+    if !parts.is_empty() && parts.iter().all(|part| is_of_first_attempt(place, part)) {
+        set_aside(place, &parts).map_err(io(&place.folder))?;
+        parts.clear();
+    }
+    parts
+        .first()
+        .map_or(Ok(Manifest::default()), |part| Err(FindFault::Lost(place.manifest_name(), (*part).to_owned())))
+}
+
+/// Whether the list tells of an increment whose file still has its first name.
+fn waits_for_name(place: &Place, part: &Part) -> bool {
+    let storage = place.vault.storage();
+    let is_there = |name: &str| storage.open(&place.path(name)).is_ok_and(|file| file.is_some());
+    !is_there(&part.name) && is_there(&place.unlisted_name(part.seq))
+}
+
+/// Whether a part may be of a log that was begun and never came to its first list: a first base, or a first increment with
+/// nothing in it. The data that the base was made of are where they were.
+fn is_of_first_attempt(place: &Place, part: &str) -> bool {
+    let is = |form: &str| part == format!("{}.1.{form}", place.name);
+    let is_empty = || match place.vault.open(&place.path(part), FileKind::Log) {
+        Ok(file) => file.is_some_and(|file| file.len == 0),
+        Err(error) => matches!(seal::fault_of(&error), Some(SealFault::Torn { .. })),
+    };
+    is("base.rdb") || is("base.aof") || (is("incr.aof") && is_empty())
+}
+
+/// Gives the parts of a log that was never listed other names: nothing is lost if somebody wants them.
+fn set_aside(place: &Place, parts: &[&str]) -> io::Result<()> {
+    for part in parts {
+        log::warn!(
+            "{part} is in no list of parts: a log was begun and not listed before the server ended. It is kept as \
+             {part}.unlisted, and a new log is begun."
+        );
+        place.vault.storage().rename(&place.path(part), &place.path(&format!("{part}.unlisted")))?;
+    }
+    place.vault.storage().sync_folder(&place.folder)
 }
 
 /// Whether the only part is the old file, which has not been moved into the folder yet.

@@ -51,8 +51,34 @@ impl Place {
         let mut file = self.vault.create(&temporary, FileKind::Manifest)?;
         file.append(&manifest.to_text())?;
         file.sync()?;
+        // The names of the files that the list tells of are on the disk before the list is.
+        self.vault.storage().sync_folder(&self.folder)?;
         self.vault.storage().rename(&temporary, &target)?;
         self.vault.storage().sync_folder(&self.folder)
+    }
+
+    /// The name of an increment of this number before the list tells of it.
+    pub fn unlisted_name(&self, seq: u64) -> String {
+        format!("temp-{}.{seq}.incr", self.name)
+    }
+
+    /// Gives the first increment its name, which the list tells of already.
+    ///
+    /// # Errors
+    /// The system's; [`find`](super::find) goes on with it.
+    pub fn name_listed(&self, part: &Part) -> io::Result<()> {
+        self.vault.storage().rename(&self.path(&self.unlisted_name(part.seq)), &self.path(&part.name))?;
+        self.vault.storage().sync_folder(&self.folder)
+    }
+
+    /// Puts on the disk what another process wrote to a part, before a list promises it.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn sync_part(&self, name: &str) -> io::Result<()> {
+        let path = self.path(name);
+        let Some(file) = self.vault.storage().open(&path)? else { return Ok(()) };
+        self.vault.storage().reopen(&path, file.len)?.sync()
     }
 
     /// Whether a file that was closed may be written on, or cut. A sealed one never is.
@@ -132,6 +158,8 @@ pub struct Log {
     unlisted_from: u64,
     /// Why writing has stopped.
     fault: Option<io::Error>,
+    /// A sync has failed of bytes that were not kept: only a new base has them for certain.
+    needs_base: bool,
     kept: VecDeque<Kept>,
     kept_bytes: usize,
     /// Whether what was written is kept until it is synced.
@@ -159,6 +187,7 @@ impl Log {
             unlisted: false,
             unlisted_from: offset,
             fault: None,
+            needs_base: false,
             kept: VecDeque::new(),
             kept_bytes: 0,
             keeps: true,
@@ -184,6 +213,11 @@ impl Log {
     /// Why writing has stopped.
     pub fn fault(&self) -> Option<&io::Error> {
         self.fault.as_ref()
+    }
+
+    /// Whether writing can only go on with a new base: what a failed sync has lost was not kept.
+    pub fn needs_base(&self) -> bool {
+        self.needs_base
     }
 
     /// The parts.
@@ -309,7 +343,7 @@ impl Log {
     }
 
     fn unlisted_name(&self) -> String {
-        format!("temp-{}.incr", self.place.name)
+        self.place.unlisted_name(self.manifest.increment_seq + 1)
     }
 
     /// Writes the stream's next bytes, which end at the offset `end`. Only whole units. `secs` is the time, Unix seconds.
@@ -348,7 +382,8 @@ impl Log {
         match result {
             Ok(()) => {
                 self.written = end;
-                if self.keeps && !self.unlisted {
+                // What was kept before must be followed by all that came after.
+                if !self.unlisted && (self.keeps || !self.kept.is_empty()) {
                     self.keep(batch, end);
                 } else if self.kept.is_empty() {
                     open.clean_len = file_end;
@@ -391,6 +426,7 @@ impl Log {
         }
         if let Some(open) = &mut self.open {
             open.clean_len = open.clean_len.max(file_end);
+            open.synced_len = open.synced_len.max(file_end);
         }
     }
 
@@ -406,8 +442,14 @@ impl Log {
                 self.synced(self.written, file_end);
                 Ok(())
             }
-            Err(error) => Err(self.failed("Fail to fsync the AOF file", error)),
+            Err(error) => Err(self.sync_failed(error)),
         }
+    }
+
+    #[cold]
+    fn sync_failed(&mut self, error: io::Error) -> io::Error {
+        self.needs_base |= self.open.as_ref().is_some_and(|open| open.clean_len > open.synced_len);
+        self.failed("Fail to fsync the AOF file", error)
     }
 
     /// A sync to be done while writing goes on; `None` if there is nothing to sync.
@@ -430,9 +472,7 @@ impl Log {
         }
         match run {
             Ok(()) => self.synced(sync.end, sync.file_end),
-            Err(error) => {
-                self.failed("Fail to fsync the AOF file", error);
-            }
+            Err(error) => drop(self.sync_failed(error)),
         }
     }
 
@@ -443,7 +483,7 @@ impl Log {
     pub fn sum_up(&mut self) -> io::Result<()> {
         let Some(open) = self.open.as_mut().filter(|_| self.fault.is_none()) else { return Ok(()) };
         let result = open.cut_fill().and_then(|()| open.sum_up());
-        if result.is_ok() && !self.keeps {
+        if result.is_ok() && !self.keeps && self.kept.is_empty() {
             open.clean_len = open.len;
         }
         result.map_err(|error| self.failed("Error writing to the AOF file", error))
@@ -480,6 +520,17 @@ impl Log {
     pub fn recover(&mut self) -> io::Result<()> {
         if self.fault.is_none() {
             return Ok(());
+        }
+        if self.needs_base {
+            return Err(io::Error::other("what was lost was not kept: a new base is needed"));
+        }
+        if let Some(open) = self.open.as_mut().filter(|open| open.clean_len > open.synced_len) {
+            // Without a policy that syncs nothing was kept: the list must not promise more than the disk has.
+            if let Err(error) = open.file.syncer().and_then(|mut file| file.sync()) {
+                self.needs_base = true;
+                return Err(error);
+            }
+            open.synced_len = open.clean_len;
         }
         let mut manifest = self.manifest.clone();
         let old = manifest.increments.last_mut().map(|part| {
@@ -540,17 +591,23 @@ impl Log {
     pub fn install_base(&mut self, base: Part, bytes: u64, first_kept: u64, keep_history: bool) -> io::Result<()> {
         let mut manifest = self.manifest.clone();
         let mut first_kept = first_kept;
+        let mut first_part = None;
         if self.unlisted {
             let part = manifest.begin_increment(&self.place.name, self.told_offset(self.unlisted_from));
             self.sync()?;
-            let storage = self.place.vault.storage();
-            storage.rename(&self.place.path(&self.unlisted_name()), &self.place.path(&part.name))?;
             first_kept = part.seq;
+            first_part = Some(part);
         }
         manifest.replace_base(base, first_kept);
-        // If writing fails the new list may be there all the same: the next base must not take this one's name.
+        // If writing fails the new list may be there all the same: what comes next must not take these names.
         self.manifest.base_seq += 1;
-        self.place.write_manifest(&manifest)?;
+        let listed = self.place.write_manifest(&manifest);
+        // The list comes first, the increment's name after: whatever interrupts this, the next start goes on with it.
+        let named = listed.and_then(|()| first_part.as_ref().map_or(Ok(()), |part| self.place.name_listed(part)));
+        if let Err(error) = named {
+            self.discard_names();
+            return Err(error);
+        }
         self.manifest = manifest;
         self.unlisted = false;
         self.closed_bytes = bytes;
@@ -564,6 +621,13 @@ impl Log {
             self.remove_history();
         }
         Ok(())
+    }
+
+    /// A first increment whose list was perhaps written keeps its name: the next attempt begins another.
+    fn discard_names(&mut self) {
+        if self.unlisted {
+            self.manifest.increment_seq += 1;
+        }
     }
 
     /// Removes the files that are no part any more, and takes them out of the list.

@@ -261,6 +261,20 @@ pub fn is_part_name(file: &str, name: &str) -> bool {
         && words.next().is_none()
 }
 
+/// Reads arbitrary bytes as a list: what is accepted must be written so that it is read again as the same.
+pub fn fuzz_manifest(data: &[u8]) {
+    let Ok(manifest) = Manifest::parse(data) else { return };
+    let again = Manifest::parse(&manifest.to_text());
+    let parts = |manifest: &Manifest| {
+        let kinds = (manifest.base.clone(), manifest.history.clone(), manifest.increments.clone());
+        (kinds, manifest.increment_seq)
+    };
+    // A name may become too long for a line with its quotes.
+    if let Ok(again) = again {
+        assert_eq!(parts(&again), parts(&manifest), "a list is another when it is read again");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

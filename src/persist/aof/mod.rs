@@ -6,6 +6,7 @@
 //! find       which files there are at the start       log      what happens to them while the server runs
 //! keeper     the thread beside the loop               check    the tool that looks for damage
 //! script     a base of commands instead of a snapshot  open     the increment that is written
+//! torn       where pages are missing that a cut of the power kept from the disk
 //! ```
 
 pub mod check;
@@ -16,6 +17,7 @@ pub mod manifest;
 mod open;
 pub mod scan;
 pub mod script;
+pub mod torn;
 
 #[cfg(test)]
 mod tests;
@@ -23,5 +25,5 @@ mod tests;
 pub use find::{FindFault, find};
 pub use keeper::{Job, Keeper, News};
 pub use log::{Log, Place, Sync, Tail};
-pub use manifest::{Manifest, Part, PartKind};
+pub use manifest::{Manifest, Part, PartKind, fuzz_manifest};
 pub use scan::{Found, ScanFault, Scanner, fuzz_log};

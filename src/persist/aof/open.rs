@@ -59,6 +59,10 @@ pub(super) struct Open {
     unsummed: u64,
     /// Its length before what is kept in memory.
     pub clean_len: u64,
+    /// Its length up to which it was synced.
+    pub synced_len: u64,
+    /// Whether a checksum stands in it.
+    has_sums: bool,
     last_secs: Option<i64>,
     /// Up to where it is filled, if that is behind `len`.
     filled: u64,
@@ -76,6 +80,8 @@ impl Open {
             crc: Crc64::default(),
             unsummed: 0,
             clean_len: 0,
+            synced_len: 0,
+            has_sums: false,
             last_secs: None,
             filled: 0,
             is_full: false,
@@ -85,7 +91,8 @@ impl Open {
 
     /// It has this in it already.
     pub fn go_on(&mut self, tail: Tail) {
-        (self.len, self.clean_len, self.crc, self.says_each) = (tail.len, tail.len, tail.crc, tail.says_each);
+        (self.len, self.clean_len, self.synced_len) = (tail.len, tail.len, tail.len);
+        (self.crc, self.says_each) = (tail.crc, tail.says_each);
     }
 
     /// Whether the file says that each batch has its checksum.
@@ -117,6 +124,12 @@ impl Open {
 
     fn unsummed_batch(&mut self, bytes: Vec<u8>, secs: Option<i64>, each: bool) -> Batch {
         let mut before = Vec::new();
+        if !self.has_sums && bytes.len() as u64 >= CHECKSUM_EVERY_BYTES {
+            // Pages of this batch may be missing after a cut of the power. That its checksum is missing too says something only
+            // in a file that has checksums.
+            checksum_line(&self.crc, None, &mut before);
+            self.has_sums = true;
+        }
         if self.says_each != each {
             self.says_each = each;
             before.extend_from_slice(if each { EACH_LINE } else { SOME_LINE });
@@ -144,6 +157,7 @@ impl Open {
         }
         self.crc.update(&bytes[start..]);
         self.unsummed = 0;
+        self.has_sums = true;
     }
 
     /// Writes the checksum of what has none behind it yet.

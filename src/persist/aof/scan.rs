@@ -53,6 +53,16 @@ pub struct ScanFault {
     pub what: &'static str,
 }
 
+/// What is said of a checksum that does not fit.
+const OTHER_SUM: &str = "the checksum of what stands before it is another: the file was changed or damaged";
+
+impl ScanFault {
+    /// Whether a checksum does not fit: what is damaged stands somewhere before it.
+    pub fn is_checksum(&self) -> bool {
+        self.what == OTHER_SUM
+    }
+}
+
 impl fmt::Display for ScanFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "offset {}: {}", self.offset, self.what)
@@ -287,7 +297,7 @@ impl Scanner {
             let stored = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
             self.sum_to(bytes, begin, at);
             if stored != Some(self.crc.value()) {
-                return Err(fault("the checksum of what stands before it is another: the file was changed or damaged"));
+                return Err(fault(OTHER_SUM));
             }
             // What follows the sum is only covered by the next one: if it is wrong, that one would seem to be.
             if self.each.as_ref().is_some_and(|good| !tells_begin(sum, good.offset)) {

@@ -112,6 +112,10 @@ impl<'f> ScriptWriter<'f> {
     pub fn entry(&mut self, entry: EntryRef<'_>) {
         let key = entry.key();
         match Kind::of(entry.kind()).type_of() {
+            // Deadlines of members come with the value.
+            _ if matches!(Kind::of(entry.kind()), Kind::BigSetDated | Kind::BigZSetDated) => {
+                self.say(&[b"RESTORE", key, b"0", &rdb::dump(entry, true)]);
+            }
             Type::String => self.say(&[b"SET", key, Str::view(entry).bytes(&mut Scratch::default())]),
             Type::List => {
                 let mut all = Gathered::new(&[b"RPUSH", key]);

@@ -5,6 +5,7 @@ use super::find::read_manifest;
 use super::log::{Log, Place, Tail};
 use super::manifest::{Manifest, PartKind};
 use super::scan::{Crc64Prefix, Scanner};
+use super::torn::torn_from;
 use crate::base::rng::Rng;
 use crate::persist::sim::SimDisk;
 use crate::persist::storage::{Storage, WriteFile};
@@ -59,7 +60,17 @@ fn read(disk: &SimDisk) -> Result<(u64, Manifest, Option<Tail>), String> {
             bytes.truncate(len as usize);
         }
         let mut scanner = Scanner::new(&Crc64Prefix::default(), None);
-        scanner.look(&bytes).map_err(|fault| format!("{}: {fault}", part.name))?;
+        let looked = scanner.look(&bytes);
+        if looked.is_err() || scanner.valid_up_to() < bytes.len() as u64 {
+            // Pages that were never written, as the server finds them.
+            let torn = torn_from(&place, part, &Crc64Prefix::default()).map_err(|error| error.to_string())?;
+            let torn = torn.or(looked.is_ok().then_some(scanner.valid_up_to()));
+            let zeros = bytes.len() - bytes.iter().rev().take_while(|byte| **byte == 0).count();
+            let torn = torn.or((zeros as u64 <= scanner.valid_up_to()).then_some(scanner.valid_up_to()));
+            let torn = torn.ok_or_else(|| format!("{}: {looked:?}", part.name))?;
+            scanner = Scanner::new(&Crc64Prefix::default(), None);
+            scanner.look(&bytes[..torn as usize]).map_err(|fault| format!("{}: {fault}", part.name))?;
+        }
         for run in &scanner.runs {
             all.extend(numbers(&bytes[run.clone()]));
         }

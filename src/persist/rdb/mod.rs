@@ -25,8 +25,8 @@ mod write;
 pub use decode::{Decode, decode_value, fuzz_value};
 pub use encode::{Encoder, Sink, code_of, code_of_parts};
 pub use input::{Fault, Input, Reader, Slice};
-pub use payload::{PayloadError, dump, restore};
-pub use read::{KeyDelay, LoadBudget, LoadOptions, Loaded, Loader, check, load};
+pub use payload::{PayloadError, dump, fuzz_payload, restore};
+pub use read::{KeyDelay, LoadBudget, LoadOptions, Loaded, Loader, check, fuzz_file, load};
 pub use transcode::{transcode, transcode_part};
 pub use write::{Access, SaveOptions, Writer, save, temporary_name};
 

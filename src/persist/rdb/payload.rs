@@ -61,3 +61,21 @@ pub fn restore(payload: &[u8], key: &[u8], how: &Decode<'_>, check_sum: bool) ->
         _ => Err(PayloadError::Value(reader.corrupt("bytes behind the value"))),
     }
 }
+
+/// Restores arbitrary bytes, behind a footer of their own and behind one that fits: what is accepted must be dumped and restored
+/// as the same value.
+pub fn fuzz_payload(data: &[u8]) {
+    use crate::base::hash::Hasher;
+    use crate::types::{Limits, digest};
+    let limits = Limits::new(Hasher::seeded([1, 2, 3, 4]));
+    let mut fitting = data[..data.len().saturating_sub(FOOTER_BYTES)].to_vec();
+    fitting.extend_from_slice(&NEWEST_VERSION.to_le_bytes());
+    let sum = crc64(&fitting);
+    fitting.extend_from_slice(&sum.to_le_bytes());
+    for (payload, check_sum) in [(data, true), (data, false), (&fitting[..], true)] {
+        let how = Decode { limits: &limits, deep: true, access: 0 };
+        let Ok(entry) = restore(payload, b"key", &how, check_sum) else { continue };
+        let again = restore(&dump(entry.view(), true), b"key", &how, true).expect("what was dumped is restored");
+        assert_eq!(digest(again.view()), digest(entry.view()));
+    }
+}

@@ -573,3 +573,17 @@ pub fn load(space: &mut Keyspace, file: ReadFile, options: LoadOptions) -> Resul
         }
     }
 }
+
+/// Reads arbitrary bytes as a file, with no checksum to protect from them, and once more behind a header that is right.
+pub fn fuzz_file(data: &[u8]) {
+    use crate::base::rng::Rng;
+    let headed = [b"REDIS0011", data].concat();
+    for bytes in [data.to_vec(), headed] {
+        let mut space = Keyspace::new(4, Hasher::seeded([1, 2, 3, 4]), Rng::seeded(1));
+        let file = ReadFile { len: bytes.len() as u64, bytes: Box::new(io::Cursor::new(bytes)) };
+        let options = LoadOptions { now: Now::at_unix_ms(1_000_000), checksum: false, deep: true, merge: true };
+        if let Ok(loaded) = load(&mut space, file, options) {
+            assert!(loaded.bytes <= data.len() as u64 + 9, "more was read than there is");
+        }
+    }
+}

@@ -14,12 +14,18 @@ const TRUST_BYTES: u64 = 1 << 20;
 
 /// What a disk writes whole or not at all.
 const SECTOR_BYTES: u64 = 512;
+/// Bytes that a file system writes at once.
+const PAGE_BYTES: u64 = 4096;
+/// Bytes at a log's end that may not have been synced when the power went.
+const WINDOW_BYTES: u64 = 64 << 20;
 
 /// The content of a sealed file.
 pub struct SealedReader {
     file: BufReader<Box<dyn Read + Send>>,
     cipher: Cipher,
     kind: FileKind,
+    /// Its length.
+    file_len: u64,
     /// The next record's.
     number: u64,
     /// Where it begins in the file.
@@ -67,6 +73,7 @@ pub fn open(file: ReadFile, keys: Option<&Keyring>, kind: FileKind) -> io::Resul
         file: BufReader::with_capacity(BUFFER_BYTES, bytes),
         cipher,
         kind,
+        file_len: len,
         number: 0,
         offset: HEADER_BYTES as u64,
         batch: None,
@@ -107,6 +114,13 @@ fn zeros_behind(bytes: &[u8]) -> usize {
     bytes.iter().rev().take_while(|byte| **byte == 0).count()
 }
 
+/// Whether some page, as far as it holds these bytes, is nothing but zeros. Sealed bytes never are.
+fn has_zero_page(offset: u64, bytes: &[u8]) -> bool {
+    let (first, rest) = bytes.split_at(bytes.len().min((PAGE_BYTES - offset % PAGE_BYTES) as usize));
+    let is_zero = |page: &[u8]| !page.is_empty() && page.iter().all(|byte| *byte == 0);
+    is_zero(first) || rest.chunks(PAGE_BYTES as usize).any(is_zero)
+}
+
 impl SealedReader {
     fn damaged(&self) -> SealFault {
         SealFault::Damaged { offset: self.offset }
@@ -121,8 +135,12 @@ impl SealedReader {
     }
 
     /// A record that is not what was sealed; it was read up to `read_to`, and the last `zeros` bytes of that are zeros. In a log,
-    /// one that is nothing but zeros from the start of some sector up to the file's end never reached the disk whole.
-    fn misfit(&mut self, read_to: u64, zeros: usize) -> io::Result<SealFault> {
+    /// one that is nothing but zeros from the start of some sector up to the file's end never reached the disk whole. Nor did one
+    /// with a page of zeros (`has_hole`), near the file's end: pages are written in any order, and what follows was not synced.
+    fn misfit(&mut self, read_to: u64, zeros: usize, has_hole: bool) -> io::Result<SealFault> {
+        if self.kind == FileKind::Log && has_hole && self.file_len.saturating_sub(self.offset) <= WINDOW_BYTES {
+            return Ok(self.cut_off());
+        }
         let mut end = read_to;
         let mut rest = [0; 4096];
         while self.kind == FileKind::Log && zeros > 0 {
@@ -133,6 +151,15 @@ impl SealedReader {
             }
         }
         Ok(self.damaged())
+    }
+
+    /// A record whose head is not what was written: how long it is nobody knows.
+    fn head_misfit(&mut self, head: &[u8]) -> io::Result<SealFault> {
+        let mut bytes = head.to_vec();
+        let head_end = self.offset + head.len() as u64;
+        self.file.by_ref().take(head_end.next_multiple_of(PAGE_BYTES) - head_end).read_to_end(&mut bytes)?;
+        let has_hole = has_zero_page(self.offset, &bytes);
+        self.misfit(self.offset + bytes.len() as u64, zeros_behind(&bytes), has_hole)
     }
 
     /// Reads the next record; false at the end.
@@ -148,7 +175,7 @@ impl SealedReader {
         let (word, sum) = head.split_first_chunk().expect("a head begins with a word");
         let word = u32::from_le_bytes(*word);
         if !bool::from(self.cipher.head_sum(self.number, word).ct_eq(sum)) {
-            return Err(self.misfit(self.offset + HEAD_BYTES as u64, zeros_behind(&head))?.into());
+            return Err(self.head_misfit(&head)?.into());
         }
         let len = u64::from(word & LENGTH) + TAG_BYTES as u64;
         let mut record = std::mem::take(&mut self.content);
@@ -159,8 +186,9 @@ impl SealedReader {
             return Err(self.cut_off().into());
         }
         let zeros = zeros_behind(&record);
+        let has_hole = self.kind == FileKind::Log && has_zero_page(self.offset + HEAD_BYTES as u64, &record);
         if !self.cipher.open(self.number, word, &mut record) {
-            return Err(self.misfit(self.offset + HEAD_BYTES as u64 + len, zeros)?.into());
+            return Err(self.misfit(self.offset + HEAD_BYTES as u64 + len, zeros, has_hole)?.into());
         }
         let begun = self.batch.unwrap_or(self.offset);
         self.batch = (word & MORE != 0).then_some(begun);

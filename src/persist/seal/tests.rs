@@ -115,8 +115,17 @@ fn a_log_whose_end_is_zeros_is_torn_and_one_damaged_before_it_is_not() {
         zeroed.extend(vec![0; 512 + rng.below(9_000) as usize]);
         let (_, ended) = read(&zeroed, ring(1, None), FileKind::Log);
         assert!(matches!(fault(&ended), Some(SealFault::Torn { offset }) if offset as usize <= from), "{ended:?}");
-        zeroed.push(1);
-        let (_, ended) = read(&zeroed, ring(1, None), FileKind::Log);
+        // A page that was never written, and others behind it that were.
+        let mut hole = bytes.clone();
+        hole.extend_from_slice(&bytes[HEADER_BYTES..]);
+        let page = 4096 * (1 + rng.below(bytes.len() as u64 / 4096) as usize);
+        hole[page..page + 4096].fill(0);
+        let (_, ended) = read(&hole, ring(1, None), FileKind::Log);
+        assert!(matches!(fault(&ended), Some(SealFault::Torn { offset }) if offset as usize <= page), "{ended:?}");
+        // Zeros in the middle of a page were not left by a cut of the power.
+        let mut damaged = bytes.clone();
+        damaged[5_000..5_100].fill(0);
+        let (_, ended) = read(&damaged, ring(1, None), FileKind::Log);
         assert!(matches!(fault(&ended), Some(SealFault::Damaged { .. })), "{ended:?}");
     }
 }
