@@ -52,8 +52,15 @@ fn server(clock: &Clock) -> Server {
         startup_used_bytes: 0,
     };
     let mut server = Server::new(Config::default(), facts, FAMILIES, Rng::seeded(1), clock.read());
-    let peer =
-        Peer { peer: "bench:0".into(), local: "bench:0".into(), unix: false, loopback: true, tls: false, fd: -1 };
+    let peer = Peer {
+        peer: "bench:0".into(),
+        local: "bench:0".into(),
+        unix: false,
+        loopback: true,
+        tls: false,
+        metrics: false,
+        fd: -1,
+    };
     server.handle_open(CONN, peer, clock.read()).expect("the first client is let in");
     server
 }
