@@ -301,8 +301,13 @@ fn live(seed: u64) -> Result<(), String> {
             life.end_in_order();
         }
         let (durable, end) = (life.durable, life.states.len() - 1);
-        // Sometimes only the process is killed: what the kernel has is there, synced or not.
-        disk = if rng.below(4) == 0 { life.disk.clone() } else { life.disk.after_power_cut(&mut rng) };
+        // Sometimes only the process is killed: what the kernel has is there, synced or not. What a failed sync has lost can still
+        // be read then, and no later process can know that it is not on the disk.
+        disk = if rng.below(4) == 0 && !life.disk.has_lost() {
+            life.disk.clone()
+        } else {
+            life.disk.after_power_cut(&mut rng)
+        };
         let listing = disk.listing();
         (style, ms) = (life.style, life.now.unix_ms.0 + 1_000);
         let mut states = std::mem::take(&mut life.states);
