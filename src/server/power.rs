@@ -2,7 +2,7 @@
 //! existed, and holds all that was reported as durable. Without sockets.
 //!
 //! ```text
-//! REDSTART_POWER_SEEDS   how many histories (200)
+//! REDSTART_POWER_SEEDS   how many histories (100)
 //! REDSTART_POWER_FIRST   the seed of the first one (0); a failure prints its seed
 //! ```
 //!
@@ -361,7 +361,7 @@ fn number(name: &str, default: u64) -> u64 {
 fn after_any_cut_of_the_power_the_state_is_one_that_existed_and_holds_what_was_durable() {
     let first = number("REDSTART_POWER_FIRST", 0);
     let mut failures = Vec::new();
-    for seed in first..first + number("REDSTART_POWER_SEEDS", 200) {
+    for seed in first..first + number("REDSTART_POWER_SEEDS", 100) {
         if let Err(what) = live(seed) {
             failures.push(format!("seed {seed}: {what}"));
             if failures.len() >= 5 {
