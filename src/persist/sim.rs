@@ -189,6 +189,11 @@ impl SimDisk {
         self.state().names.len()
     }
 
+    /// Whether a failed sync has lost bytes that can still be read.
+    pub fn has_lost(&self) -> bool {
+        self.state().inodes.iter().any(|inode| inode.lost.iter().any(|range| !range.is_empty()))
+    }
+
     /// The names of the files with their lengths: for the report of a failure.
     pub fn listing(&self) -> Vec<(PathBuf, usize)> {
         let state = self.state();

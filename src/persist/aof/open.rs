@@ -124,7 +124,7 @@ impl Open {
 
     fn unsummed_batch(&mut self, bytes: Vec<u8>, secs: Option<i64>, each: bool) -> Batch {
         let mut before = Vec::new();
-        if !self.has_sums && bytes.len() as u64 >= CHECKSUM_EVERY_BYTES {
+        if !each && !self.has_sums && bytes.len() as u64 >= CHECKSUM_EVERY_BYTES {
             // Pages of this batch may be missing after a cut of the power. That its checksum is missing too says something only
             // in a file that has checksums.
             checksum_line(&self.crc, None, &mut before);
