@@ -436,7 +436,8 @@ fn a_scraper_finds_the_metrics() {
     let head = http(port, &["HEAD /metrics HTTP/1.1\r\n\r\n"]);
     assert!(head.starts_with("HTTP/1.1 200 ") && head.ends_with("\r\n\r\n"), "{head}");
     assert_eq!(client.ask("get key").string(), "value");
-    client.ask(&format!("config set metrics-port {other}"));
-    assert!(http(other, &["GET /metrics HTTP/1.1\r\n\r\n"]).starts_with("HTTP/1.1 200 "));
+    assert_eq!(client.ask(&format!("config set metrics-port {other}")).string(), "OK");
+    let answer = http(other, &["GET /metrics HTTP/1.1\r\n\r\n"]);
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     wait_for("the old port to be closed", || TcpStream::connect(("127.0.0.1", port)).is_err());
 }
