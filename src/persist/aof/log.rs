@@ -65,7 +65,7 @@ impl Place {
     /// Gives the first increment its name, which the list tells of already.
     ///
     /// # Errors
-    /// The system's; [`find`](super::find) goes on with it.
+    /// The system's; [`find`](mod@super::find) goes on with it.
     pub fn name_listed(&self, part: &Part) -> io::Result<()> {
         self.vault.storage().rename(&self.path(&self.unlisted_name(part.seq)), &self.path(&part.name))?;
         self.vault.storage().sync_folder(&self.folder)
