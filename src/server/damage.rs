@@ -74,16 +74,7 @@ impl Bench {
         let started =
             if is_log { server.start_log(None, now).map_err(StartError::Log) } else { server.load_data_now(now) };
         started.map_err(|error| error.to_string())?;
-        let peer = Peer {
-            peer: "test".into(),
-            local: "test".into(),
-            unix: false,
-            loopback: true,
-            tls: false,
-            fd: -1,
-            metrics: false,
-        };
-        server.handle_open(CONN, peer, now).expect("the client is let in");
+        server.handle_open(CONN, super::tests::peer(), now).expect("the client is let in");
         Ok(Bench { server, states: HashSet::new() })
     }
 

@@ -91,16 +91,7 @@ impl Life {
     }
 
     fn open(&mut self, conn: ConnId) {
-        let peer = Peer {
-            peer: "test".into(),
-            local: "test".into(),
-            unix: false,
-            loopback: true,
-            tls: false,
-            fd: -1,
-            metrics: false,
-        };
-        self.server.handle_open(conn, peer, self.now).expect("the client is let in");
+        self.server.handle_open(conn, super::tests::peer(), self.now).expect("the client is let in");
     }
 
     /// Executes lines of one client, without the turn's end.

@@ -15,6 +15,11 @@ pub(super) struct Bench {
     now: Now,
 }
 
+/// Somebody on this machine.
+pub(super) fn peer() -> Peer {
+    Peer { peer: "test".into(), local: "test".into(), unix: false, loopback: true, tls: false, metrics: false, fd: -1 }
+}
+
 pub(super) fn facts(now: Now) -> Facts {
     Facts {
         run_id: String::new(),
@@ -46,16 +51,7 @@ impl Bench {
         let mut server = Server::new(config, facts(now), FAMILIES, Rng::seeded(7), now);
         server.effects.wanted = true;
         server.keyspace.book.propagate = true;
-        let peer = Peer {
-            peer: "test".into(),
-            local: "test".into(),
-            unix: false,
-            loopback: true,
-            tls: false,
-            metrics: false,
-            fd: -1,
-        };
-        server.handle_open(CONN, peer, now).expect("the client is let in");
+        server.handle_open(CONN, peer(), now).expect("the client is let in");
         Bench { server, now }
     }
 
