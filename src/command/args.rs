@@ -84,7 +84,7 @@ impl<'a> Args<'a> {
     ///
     /// # Errors
     /// `SYNTAX` if there is none.
-    #[inline]
+    #[inline(always)]
     pub fn key(&mut self) -> Result<Key<'a>, CmdError> {
         let index = self.next;
         let bytes = self.bytes()?;

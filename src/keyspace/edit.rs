@@ -39,7 +39,7 @@ pub struct Edit<'a, T: Value> {
 }
 
 impl<'a, T: Value> Edit<'a, T> {
-    #[inline]
+    #[inline(always)]
     pub(super) fn new(
         place: Occupied<'a, Entry>,
         dates: Dates<'a>,
@@ -97,13 +97,13 @@ impl<'a, T: Value> Edit<'a, T> {
     }
 
     /// The value changed once: counted and announced. If nothing is left of it the key goes.
-    #[inline]
+    #[inline(always)]
     pub fn finish(self, event: Event) {
         self.finish_with(1, event);
     }
 
     /// As `finish`, for `changes` changes.
-    #[inline]
+    #[inline(always)]
     pub fn finish_with(mut self, changes: u64, event: Event) {
         self.note_soonest();
         let Some(place) = self.place.take() else { return };
@@ -114,9 +114,10 @@ impl<'a, T: Value> Edit<'a, T> {
         }
     }
 
-    /// What few edits need: the change is announced, a value of which nothing is left goes.
+    /// What few edits need: the change is announced, a value of which nothing is left goes. Takes the edit away with it: one that
+    /// is never pointed to stays in registers.
     #[inline(never)]
-    fn tell(&mut self, place: Occupied<'a, Entry>, emptied: bool, event: Event) {
+    fn tell(self, place: Occupied<'a, Entry>, emptied: bool, event: Event) {
         if self.book.interest != 0 {
             let key = place.get().key();
             if self.created && !emptied {
@@ -128,7 +129,8 @@ impl<'a, T: Value> Edit<'a, T> {
             }
         }
         if emptied {
-            self.remove(place);
+            debug_assert_eq!(self.soonest, None, "the database knows of no element that is due");
+            remove(place, self.dates.volatile, self.book);
         }
     }
 
@@ -142,23 +144,25 @@ impl<'a, T: Value> Edit<'a, T> {
             self.soonest = soonest;
         }
     }
+}
 
-    fn remove(&mut self, place: Occupied<'a, Entry>) {
-        let entry = place.remove();
-        if entry.deadline().is_some() {
-            *self.dates.volatile -= 1;
-        }
-        debug_assert_eq!(self.soonest, None, "the database knows of no element that is due");
-        self.book.free(entry, false);
+/// A value of which nothing is left goes, and its key.
+#[inline(never)]
+fn remove(place: Occupied<'_, Entry>, volatile: &mut usize, book: &mut Book) {
+    let entry = place.remove();
+    if entry.deadline().is_some() {
+        *volatile -= 1;
     }
+    book.free(entry, false);
 }
 
 impl<T: Value> Drop for Edit<'_, T> {
+    #[inline(always)]
     fn drop(&mut self) {
         if let Some(place) = self.place.take() {
             // Not finished means untouched: what was made for it must not stay, whatever its type.
             if self.created {
-                self.remove(place);
+                remove(place, self.dates.volatile, self.book);
             }
         }
     }

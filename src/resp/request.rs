@@ -18,6 +18,8 @@ use std::fmt;
 pub const BIG_BULK_BYTES: usize = 32 * 1024;
 /// Most arguments of one request.
 const MAX_ARGS: i64 = 1024 * 1024;
+/// Most arguments of a request of a client that has not logged in.
+const STRANGERS_ARGS: usize = 10;
 /// Longest line: inline request or header.
 const MAX_LINE_BYTES: usize = 64 * 1024;
 /// First room given to a big bulk; it doubles as bytes arrive.
@@ -281,6 +283,20 @@ fn header(buf: &[u8], at: usize) -> Line {
     header_slow(buf, at)
 }
 
+/// A header of one or two digits, as almost all are: its number and what follows it. `None`: `header` is to look at it.
+#[inline(always)]
+fn short_header(buf: &[u8], at: usize, kind: u8) -> Option<(usize, usize)> {
+    let &[first, tens, ones, cr, lf] = buf.get(at..)?.first_chunk()?;
+    let (high, low) = (tens.wrapping_sub(b'0'), ones.wrapping_sub(b'0'));
+    if first != kind || high > 9 {
+        return None;
+    }
+    if ones == b'\r' && cr == b'\n' {
+        return Some((usize::from(high), at + 4));
+    }
+    (high > 0 && low <= 9 && cr == b'\r' && lf == b'\n').then(|| (usize::from(high * 10 + low), at + 5))
+}
+
 #[cold]
 fn header_slow(buf: &[u8], at: usize) -> Line {
     let (window, without_end) = line_window(buf, at);
@@ -393,22 +409,29 @@ impl Decoder {
         if self.partial.is_some() {
             return self.resume(buf, at, limits, spans, bigs);
         }
-        match buf.get(at) {
-            Some(b'*') => {}
-            Some(_) => return inline(buf, at, spans, bigs),
-            None => return Decoded::Incomplete,
-        }
-        let (argc, mut pos) = match count(buf, at, limits) {
-            Ok(Some((argc, next))) => (argc, next),
-            Ok(None) => return Decoded::Incomplete,
-            Err(error) => return Decoded::Error(error),
+        let (argc, mut pos) = match short_header(buf, at, b'*') {
+            Some((argc, next)) if argc <= STRANGERS_ARGS => (argc, next),
+            _ => match buf.get(at) {
+                Some(b'*') => match count(buf, at, limits) {
+                    Ok(Some((argc, next))) => (argc, next),
+                    Ok(None) => return Decoded::Incomplete,
+                    Err(error) => return Decoded::Error(error),
+                },
+                Some(_) => return inline(buf, at, spans, bigs),
+                None => return Decoded::Incomplete,
+            },
         };
         if argc == 0 {
             return Decoded::Skip(pos);
         }
         let first = spans.len();
         for done in 0..argc {
-            match bulk_header(buf, pos, limits) {
+            // No limit is below two digits.
+            let bulk = match short_header(buf, pos, b'$') {
+                Some(bulk) => Ok(Some(bulk)),
+                None => bulk_header(buf, pos, limits),
+            };
+            match bulk {
                 Ok(Some((len, start))) if start + len + 2 <= buf.len() => {
                     spans.push(Span { start: start as u32, len: len as u32 });
                     pos = start + len + 2;
@@ -535,7 +558,9 @@ impl Partial {
 fn count(buf: &[u8], at: usize, limits: RequestLimits) -> Result<Option<(usize, usize)>, ProtocolError> {
     match header(buf, at) {
         Line::Number(n, _) if n > MAX_ARGS => Err(ProtocolError::MultibulkLength),
-        Line::Number(n, _) if n > 10 && !limits.authenticated => Err(ProtocolError::UnauthenticatedMultibulk),
+        Line::Number(n, _) if n > STRANGERS_ARGS as i64 && !limits.authenticated => {
+            Err(ProtocolError::UnauthenticatedMultibulk)
+        }
         Line::Number(n, next) => Ok(Some((n.max(0) as usize, next))),
         Line::Bad => Err(ProtocolError::MultibulkLength),
         Line::Long => Err(ProtocolError::BigCount),

@@ -29,6 +29,8 @@ struct Request {
     argc: u32,
     /// Word index of its first key; 0 if it has none that is fixed.
     key_word: u32,
+    /// Its first key has to be brought into the cache: the request before it did not name the same.
+    is_new_key: bool,
     /// Database it will look in.
     db: DbIndex,
     /// Its row; `None` for an unknown name.
@@ -189,6 +191,7 @@ impl Server {
                         first: first as u32,
                         argc: argc as u32,
                         key_word: 0,
+                        is_new_key: false,
                         db: session.db,
                         row,
                         hash: 0,
@@ -199,6 +202,8 @@ impl Server {
                         if let Some(key) = argv.get(key_word) {
                             request.key_word = key_word as u32;
                             request.hash = hasher.hash(key);
+                            // Two keys of one hash in a row only cost a miss.
+                            request.is_new_key = batch.requests.last().is_none_or(|last| last.hash != request.hash);
                         }
                         let member = row.map_or(0, |row| row.command.member);
                         if member > 0 {
@@ -227,7 +232,7 @@ impl Server {
 
     /// Passes, each bringing in what the next one reads: directory entry, bucket, entry; then the same within large values.
     fn prefetch(&self, batch: &Batch) {
-        let keyed = || batch.requests.iter().filter(|r| r.key_word > 0);
+        let keyed = || batch.requests.iter().filter(|r| r.is_new_key);
         if batch.requests.len() < 2 {
             return;
         }
@@ -236,7 +241,7 @@ impl Server {
         keyed().for_each(|r| table(r).prefetch_bucket(r.hash));
         // One bit for each request whose item was pushed out of its home bucket: these need a step more.
         let mut pushed_out = 0u64;
-        for (nth, r) in batch.requests.iter().enumerate().filter(|(_, r)| r.key_word > 0) {
+        for (nth, r) in batch.requests.iter().enumerate().filter(|(_, r)| r.is_new_key) {
             pushed_out |= u64::from(!table(r).prefetch_item(r.hash)) << (nth as u32 % u64::BITS);
         }
         while pushed_out != 0 {

@@ -392,7 +392,7 @@ pub(super) fn zrandmember(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
 /// `wanted` distinct members, at most all.
 fn pick<'a>(zset: ZSetRef<'a>, wanted: usize, random: &mut impl FnMut() -> u64) -> Vec<(Elem<'a>, f64)> {
     let len = zset.len();
-    if wanted * 3 < len {
+    if wanted < len / 3 {
         let mut ranks = std::collections::HashSet::with_capacity(wanted);
         let mut picked = Vec::with_capacity(wanted);
         while picked.len() < wanted {
