@@ -1,5 +1,6 @@
 //! Frees large values on a thread of its own. It receives owned values; the loop reads only two counters.
 
+use super::expire::Deadlines;
 use crate::ds::table::Table;
 use crate::sys::alloc;
 use crate::types::Entry;
@@ -11,6 +12,8 @@ use std::sync::mpsc::{Sender, channel};
 enum Garbage {
     Entry(Entry),
     Table(Table<Entry>),
+    /// Of a database that was emptied: an index of many keys takes its time, too.
+    Indexes([Deadlines; 2]),
 }
 
 /// The way to the thread.
@@ -43,6 +46,10 @@ impl LazyFree {
                         drop(table);
                         objects
                     }
+                    Garbage::Indexes(indexes) => {
+                        drop(indexes);
+                        0
+                    }
                 };
                 count.fetch_add(objects, Ordering::Release);
             }
@@ -60,6 +67,11 @@ impl LazyFree {
     pub fn table(&mut self, table: Table<Entry>) {
         self.given += table.len() as u64;
         self.send(Garbage::Table(table));
+    }
+
+    /// Gives indexes of deadlines away.
+    pub fn indexes(&mut self, indexes: [Deadlines; 2]) {
+        self.send(Garbage::Indexes(indexes));
     }
 
     fn send(&mut self, garbage: Garbage) {
