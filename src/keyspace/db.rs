@@ -82,6 +82,8 @@ pub struct Counters {
     pub expired_subkeys: u64,
     /// Keys evicted for memory.
     pub evicted: u64,
+    /// Keys that a flush freed without the thread, as there were few.
+    pub freed_at_once: u64,
     /// Expiry steps that ran out of budget.
     pub expired_time_cap_reached: u64,
 }

@@ -79,6 +79,16 @@ impl LazyFree {
         drop(self.to_thread.send(garbage));
     }
 
+    /// Values given away so far.
+    pub fn given(&self) -> u64 {
+        self.given
+    }
+
+    /// Whether the first so many values that were given away are freed.
+    pub fn has_freed(&self, given: u64) -> bool {
+        self.freed.load(Ordering::Acquire) >= given
+    }
+
     /// Values that wait to be freed.
     pub fn pending(&self) -> u64 {
         self.given - self.freed.load(Ordering::Acquire)

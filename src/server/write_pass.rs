@@ -252,7 +252,7 @@ mod tests {
             server.gather_news(now());
             let written = pass(&mut server);
             assert_eq!(written.first(), Some(&(1000 + passes)));
-            assert!(written.len() > 4 && written.iter().all(|conn| seen.insert(*conn)), "told twice: {written:?}");
+            assert!(written.iter().all(|conn| seen.insert(*conn)), "told twice: {written:?}");
         }
         assert!(passes > 10 && passes < 100, "{passes} passes");
         assert_eq!(seen.len(), 1000 + passes);

@@ -165,6 +165,8 @@ pub struct Session {
     pub caching: Option<Box<Caching>>,
     /// Its number among those that cache; kept when it turns tracking off.
     pub caching_number: Option<u32>,
+    /// It emptied databases and is replied when so many values that were given away are freed.
+    pub awaits_freed: Option<u64>,
     /// HIMPORT PREPARE.
     pub fieldsets: Option<Box<Fieldsets>>,
     /// Number of keys it watches.
@@ -237,6 +239,7 @@ impl Session {
             subscribed_bytes: 0,
             caching: None,
             caching_number: None,
+            awaits_freed: None,
             fieldsets: None,
             watching: 0,
             watch_bytes: 0,
