@@ -96,6 +96,12 @@ pub const KNOWN: &[Known] = &[
         why: "since 7.2 ZRANK and ZREVRANK may have more words",
     },
     Known {
+        command: "eval*",
+        theirs: "*:-9223372036854775808*",
+        ours: "*:9223372036854775807*",
+        why: "2^63, which a script's double makes of the greatest integer, is none: the reference leaves it to the processor",
+    },
+    Known {
         command: "eval* *",
         theirs: "-ERR Error compiling script (new function): user_script:1: unexpected symbol near*",
         ours: "-ERR Error compiling script (new function): user_script:1: unexpected symbol near*",

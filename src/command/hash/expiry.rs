@@ -172,7 +172,13 @@ impl Condition {
     }
 
     fn word(self) -> Option<&'static [u8]> {
-        Self::WORDS.iter().find(|(_, condition)| *condition == self).map(|(word, _)| word.as_bytes())
+        match self {
+            Condition::Always => None,
+            Condition::Nx => Some(b"NX"),
+            Condition::Xx => Some(b"XX"),
+            Condition::Gt => Some(b"GT"),
+            Condition::Lt => Some(b"LT"),
+        }
     }
 }
 
