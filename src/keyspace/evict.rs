@@ -389,6 +389,21 @@ mod tests {
     }
 
     #[test]
+    fn names_of_whom_somebody_is_still_to_be_told_do_not_count() {
+        let mut space = space();
+        (space.book.interest, space.book.propagate) = (class::CHANGED, true);
+        (0..20).for_each(|i| set(&mut space, 0, &format!("{i:02}{}", "x".repeat(998)), at(0), None));
+        let mut untold = Untold::of(&space.book);
+        assert_eq!(untold.name_bytes(&space.book), 0);
+        let wish = Wish { policy: Some(ALLKEYS_LRU), samples: 5, limit_bytes: 0, budget_us: 1 << 40, lazy: false };
+        for evicted in 1..=5 {
+            assert!(evict_one(&mut space, at(1), ALLKEYS_LRU, wish));
+            // One to be told, one to be propagated.
+            assert_eq!(untold.name_bytes(&space.book), 2 * 1000 * evicted);
+        }
+    }
+
+    #[test]
     fn the_least_often_used_go_first() {
         let mut space = space();
         space.book.touch = Touch::Lfu { log_factor: 10, decay_minutes: 1 };
