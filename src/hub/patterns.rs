@@ -7,11 +7,13 @@
 use crate::base::glob::glob_match;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// What a pattern begins with, and the pattern.
+type Pattern = (Box<[u8]>, Box<[u8]>);
+
 /// Distinct patterns.
 #[derive(Default)]
 pub struct PatternIndex {
-    /// What a pattern begins with, and the pattern.
-    patterns: BTreeSet<(Box<[u8]>, Box<[u8]>)>,
+    patterns: BTreeSet<Pattern>,
     lens: BTreeMap<usize, usize>,
 }
 

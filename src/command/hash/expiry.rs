@@ -409,7 +409,7 @@ mod tests {
         assert!(Lt.holds(None, 5) && Lt.holds(Some(6), 5) && !Lt.holds(Some(5), 5));
         assert!(Nx.holds(None, 5) && !Nx.holds(Some(1), 5));
         assert!(!Xx.holds(None, 5) && Xx.holds(Some(1), 5));
-        assert_eq!((Gt.word(), Always.word()), (Some(&b"gt"[..]), None));
+        assert_eq!((Gt.word(), Always.word()), (Some(&b"GT"[..]), None));
     }
 
     #[test]
