@@ -49,7 +49,7 @@ use crate::net::{Doors, Input, LentReactor, Peer, Service};
 use crate::persist::aof::Manifest;
 use crate::resp::{Argv, Outbox, Reply};
 use crate::script::Scripts;
-use crate::session::{ConnId, Session, Sessions, mode};
+use crate::session::{ConnId, Owed, Session, Sessions, mode};
 use crate::stats::{Hidden, Stats};
 use crate::sys::loan::Loan;
 use crate::sys::logging::Logging;
@@ -255,8 +255,8 @@ impl Server {
         if empty {
             let buffer = session.outbox.take_buffer();
             self.keep_buffer(buffer);
-        } else if !session.queued_for_write {
-            session.queued_for_write = true;
+        } else if session.owed != Owed::Reply {
+            session.owed = Owed::Reply;
             self.outputs.push(conn);
         }
         if session.is(mode::CLOSE_NOW) || (empty && session.is(mode::CLOSE_AFTER_REPLY)) {
@@ -270,7 +270,7 @@ impl Server {
         if self.accounting {
             self.sessions.account(conn);
         }
-        if !self.asks.is_empty() || !self.sessions.touched.is_empty() {
+        if !self.asks.is_empty() {
             self.after_unit();
         }
     }
@@ -292,7 +292,6 @@ impl Server {
 
     /// What a unit set in motion beyond its own client.
     fn after_unit(&mut self) {
-        self.outputs.append(&mut self.sessions.touched);
         for ask in std::mem::take(&mut self.asks) {
             match ask {
                 Ask::Reconfigured(names) => self.reconfigure(&names),
@@ -509,9 +508,9 @@ impl Service for Server {
         if self.hub.tracking.has_changed() {
             broadcast(&mut self.hub, &mut self.sessions);
         }
-        self.outputs.append(&mut self.sessions.touched);
         self.enforce_limits(now);
         self.log_turn(now);
+        self.gather_news(now);
     }
 
     fn poll_output(&mut self) -> Option<ConnId> {
@@ -546,7 +545,7 @@ impl Service for Server {
     }
 
     fn poll_timeout(&self, now: Now) -> Option<Duration> {
-        if self.write_pass.is_behind() { Some(Duration::ZERO) } else { self.next_timer(now) }
+        if self.write_pass.has_news() { Some(Duration::ZERO) } else { self.next_timer(now) }
     }
 
     fn is_done(&self) -> bool {

@@ -331,3 +331,28 @@ fn only_volatile_keys_are_evicted_when_only_they_may_be_and_then_writes_are_refu
         );
     }
 }
+
+#[test]
+fn who_empties_large_databases_waits_for_the_end_and_others_do_not() {
+    let server = server(&["--enable-debug-command", "yes", "--appendonly", "yes"]);
+    let (mut client, mut other) = (server.client(), server.client());
+    ask(&mut client, "DEBUG POPULATE 50000 k");
+    ask(&mut client, "SET few 1");
+    ask(&mut client, "CONFIG RESETSTAT");
+    client.send("FLUSHALL");
+    client.send("SET after 1");
+    wait_until("the keys are gone", || ask(&mut other, "EXISTS k:7") == ":0");
+    ask(&mut other, "SET meanwhile 1");
+    assert_eq!((client.hear(), client.hear()), ("+OK".to_owned(), "+OK".to_owned()));
+    let memory = other.ask("INFO memory").string();
+    assert!(memory.contains("\r\nlazyfreed_objects:50001\r\n"), "{memory}");
+    // The log has it where it happened.
+    ask(&mut client, "DEBUG LOADAOF");
+    assert_eq!(ask(&mut client, "EXISTS few after meanwhile"), ":2");
+    // In a transaction nobody waits.
+    ask(&mut client, "MULTI");
+    ask(&mut client, "DEBUG POPULATE 50000 k");
+    ask(&mut client, "FLUSHDB");
+    assert_eq!(ask(&mut client, "EXEC"), "*[+OK +OK]");
+    assert_eq!(ask(&mut client, "DBSIZE"), ":0");
+}

@@ -181,6 +181,36 @@ fn a_client_that_listened_to_much_leaves_nothing_behind() {
 }
 
 #[test]
+fn who_leaves_very_many_channels_is_told_of_each_and_others_are_served_meanwhile() {
+    const CHANNELS: usize = 20_000;
+    let server = start(&[]);
+    let (mut listener, mut other) = (server.client(), server.client());
+    let names: Vec<String> = (0..CHANNELS).map(|n| format!("channel:{n}")).collect();
+    let words: Vec<&str> = ["SUBSCRIBE"].into_iter().chain(names.iter().map(String::as_str)).collect();
+    listener.call(&words).expect("the first is confirmed");
+    (1..CHANNELS).for_each(|_| _ = listener.read().expect("each is confirmed"));
+    // What comes behind it waits until all are left; nobody can break it off.
+    let id = listener_id(&mut other);
+    listener.send("UNSUBSCRIBE");
+    listener.send("PING");
+    assert_eq!(other.say(&format!("CLIENT UNBLOCK {id}")), ":0");
+    let mut left = std::collections::BTreeSet::new();
+    for count in (0..CHANNELS).rev() {
+        let told = listener.read().expect("each is told");
+        assert_eq!((told.children[0].string(), told.children[2].int()), ("unsubscribe".into(), Some(count as i64)));
+        assert!(left.insert(told.children[1].string()), "told twice");
+    }
+    assert_eq!(listener.hear(), "+PONG");
+    assert_eq!(other.say("PUBSUB CHANNELS"), "*[]");
+}
+
+/// The number of the one client that listens.
+fn listener_id(client: &mut Client) -> String {
+    let list = client.ask("CLIENT LIST TYPE pubsub").string();
+    list.trim_start_matches("id=").split(' ').next().expect("a number").to_owned()
+}
+
+#[test]
 fn info_counts_what_is_cached() {
     let server = start(&[]);
     let (mut a, mut b) = (server.client(), server.client());

@@ -57,9 +57,12 @@ impl Ctx<'_> {
         self.refresh_interest();
     }
 
-    /// Ends another client's wait as if its time were over, or with an error; false if it does not wait.
+    /// Ends another client's wait as if its time were over, or with an error; false if it does not wait, or only till the
+    /// loop comes back to it.
     pub(super) fn unblock(&mut self, id: u64, with_error: bool) -> bool {
-        let Some(conn) = self.sessions.iter().find(|s| s.id == id && s.blocked.is_some()).map(|s| s.conn) else {
+        let Some(conn) =
+            self.sessions.iter().find(|s| s.id == id && s.blocked.as_ref().is_some_and(|b| !b.again)).map(|s| s.conn)
+        else {
             return false;
         };
         let Some(blocked) = give_up_waiting(conn, self.sessions, self.hub, &mut self.db.space.book) else {

@@ -4,7 +4,7 @@
 //! not be told apart.
 
 use super::args::Args;
-use super::ctx::{Ctx, Flow, Outcome};
+use super::ctx::{Ctx, Flow, Outcome, Wait};
 use super::error::CmdError;
 use super::help;
 use super::news::Message;
@@ -13,6 +13,7 @@ use crate::base::glob::glob_match;
 use crate::hub::Topic;
 use crate::resp::Reply;
 use crate::session::ReplyMode;
+use crate::types::Type;
 
 /// A row of this family.
 const PUBSUB: Command = Command { group: "pubsub", ..Command::BLANK };
@@ -23,6 +24,8 @@ const SHARDS: &[KeySpec] = &[KeySpec::range(1, -1, 1, kf::NOT_KEY)];
 const CHANNEL: Arg = Arg::string("channel");
 const SHARD_CHANNEL: Arg = Arg::string("shardchannel");
 const MESSAGE: Arg = Arg::string("message");
+/// Topics that a client who leaves all leaves in one go: others are served between the parts.
+const LEAVE_AT_ONCE: usize = 1_000;
 const PATTERN: Arg = Arg::new("pattern", ArgType::Pattern);
 
 const PUBLISH: Command = Command {
@@ -282,13 +285,33 @@ fn stop_listening(cx: &mut Ctx<'_>, args: &mut Args<'_>, kind: Topic, verb: &str
     } else if cx.session.subscribed[kind as usize] == 0 {
         confirm(cx, kind, verb, None);
     } else {
-        while let Some(name) = cx.hub.channels.any(cx.session.conn, kind) {
-            leave(cx, kind, &name);
-            confirm(cx, kind, verb, Some(&name));
-        }
+        return leave_all(cx, kind, verb);
     }
     cx.refresh_interest();
     Ok(Flow::Done)
+}
+
+/// All topics of a kind, however many: each is answered as it is left.
+fn leave_all(cx: &mut Ctx<'_>, kind: Topic, verb: &str) -> Outcome {
+    let most = if cx.may_block() { LEAVE_AT_ONCE } else { usize::MAX };
+    for _ in 0..most {
+        let Some(name) = cx.hub.channels.any(cx.session.conn, kind) else { break };
+        leave(cx, kind, &name);
+        confirm(cx, kind, verb, Some(&name));
+    }
+    cx.refresh_interest();
+    if cx.session.subscribed[kind as usize] == 0 {
+        return Ok(Flow::Done);
+    }
+    // The rest comes in the next turns, before anything else that the client has sent.
+    Ok(Flow::Block(Box::new(Wait {
+        keys: Vec::new(),
+        want: Type::String,
+        also_gone: false,
+        deadline_ms: Some(cx.now.mono_ms() + 1),
+        again: true,
+        argv: None,
+    })))
 }
 
 fn leave(cx: &mut Ctx<'_>, kind: Topic, name: &[u8]) {

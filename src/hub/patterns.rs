@@ -1,14 +1,19 @@
 //! Patterns by what they begin with, so that a message meets only those that it may match: `news.*` is looked up under
 //! `news.`, once for each length of beginning that any pattern has. Knows no subscriber.
-//! Invariant: `lens` counts the beginnings of each length.
+//! Invariant: `lens` counts the patterns of each length of beginning.
+//!
+//! The order is kept by a tree: a table of a million patterns would stop everything when it grows.
 
 use crate::base::glob::glob_match;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a pattern begins with, and the pattern.
+type Pattern = (Box<[u8]>, Box<[u8]>);
 
 /// Distinct patterns.
 #[derive(Default)]
 pub struct PatternIndex {
-    by_beginning: HashMap<Box<[u8]>, HashSet<Box<[u8]>>>,
+    patterns: BTreeSet<Pattern>,
     lens: BTreeMap<usize, usize>,
 }
 
@@ -22,22 +27,17 @@ impl PatternIndex {
     /// Adds a pattern; nothing happens if it is there.
     pub fn add(&mut self, pattern: &[u8]) {
         let beginning = beginning(pattern);
-        let same = self.by_beginning.entry(beginning.into()).or_default();
-        if same.is_empty() {
+        if self.patterns.insert((beginning.into(), pattern.into())) {
             *self.lens.entry(beginning.len()).or_default() += 1;
         }
-        same.insert(pattern.into());
     }
 
     /// Removes a pattern.
     pub fn remove(&mut self, pattern: &[u8]) {
         let beginning = beginning(pattern);
-        let Some(same) = self.by_beginning.get_mut(beginning) else { return };
-        same.remove(pattern);
-        if !same.is_empty() {
+        if !self.patterns.remove(&(beginning.into(), pattern.into())) {
             return;
         }
-        self.by_beginning.remove(beginning);
         if let Some(count) = self.lens.get_mut(&beginning.len()) {
             *count -= 1;
             if *count == 0 {
@@ -49,8 +49,12 @@ impl PatternIndex {
     /// The patterns that match a text.
     pub fn matching<'a>(&'a self, text: &'a [u8]) -> impl Iterator<Item = &'a [u8]> + 'a {
         let beginnings = self.lens.keys().map_while(|len| text.get(..*len));
-        let candidates = beginnings.filter_map(|beginning| self.by_beginning.get(beginning)).flatten();
-        candidates.filter(|pattern| glob_match(pattern, text, false)).map(|pattern| &**pattern)
+        let candidates = beginnings.flat_map(|beginning| {
+            // No pattern comes before the empty one.
+            let from = (Box::from(beginning), Box::default());
+            self.patterns.range(from..).take_while(move |(its_beginning, _)| **its_beginning == *beginning)
+        });
+        candidates.map(|(_, pattern)| &**pattern).filter(|pattern| glob_match(pattern, text, false))
     }
 }
 
@@ -76,6 +80,6 @@ mod tests {
                 index.remove(PATTERNS[left - 1]);
             }
         }
-        assert!(index.by_beginning.is_empty() && index.lens.is_empty());
+        assert!(index.patterns.is_empty() && index.lens.is_empty());
     }
 }

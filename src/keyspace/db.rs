@@ -82,6 +82,8 @@ pub struct Counters {
     pub expired_subkeys: u64,
     /// Keys evicted for memory.
     pub evicted: u64,
+    /// Keys that a flush freed without the thread, as there were few.
+    pub freed_at_once: u64,
     /// Expiry steps that ran out of budget.
     pub expired_time_cap_reached: u64,
 }
@@ -139,6 +141,8 @@ pub struct Book {
 
 /// Values with more elements than this are freed by the thread when nobody asked for it.
 const FREE_HERE_ELEMENTS: usize = 10_000;
+/// Databases with more keys than this are freed by the thread.
+const FREE_HERE_KEYS: usize = 1_000;
 /// UNLINK frees values up to this many elements here.
 const UNLINK_HERE_ELEMENTS: usize = 64;
 
@@ -210,6 +214,14 @@ impl Book {
         }
     }
 
+    /// Frees indexes of deadlines, by the thread if there is one.
+    fn free_indexes(&mut self, indexes: [Deadlines; 2]) {
+        match self.lazyfree() {
+            Some(thread) => thread.indexes(indexes),
+            None => drop(indexes),
+        }
+    }
+
     /// Frees a removed entry: here if that is quick, else by the thread.
     pub fn free(&mut self, entry: Entry, lazy: bool) {
         let limit = if lazy { UNLINK_HERE_ELEMENTS } else { FREE_HERE_ELEMENTS };
@@ -220,6 +232,12 @@ impl Book {
         }
         drop(entry);
     }
+}
+
+/// Whether the loop has better things to do than to free this.
+fn takes_long(table: &Table<Entry>) -> bool {
+    let effort = |entry: EntryRef<'_>| entry.big().map_or(1, |big| big.free_effort());
+    table.len() > FREE_HERE_KEYS || table.iter().map(effort).sum::<usize>() > FREE_HERE_ELEMENTS
 }
 
 /// All databases.
@@ -283,7 +301,7 @@ impl Keyspace {
         self.dbs.iter().map(|db| db.table.table_bytes() + index_bytes(db)).sum()
     }
 
-    /// Empties one database, or all; returns how many keys went. `lazy`: by the thread.
+    /// Empties one database, or all; returns how many keys went. `lazy`: by the thread, as all that would take long is.
     pub fn flush(&mut self, which: Option<DbIndex>, lazy: bool) -> u64 {
         let mut removed = 0;
         for (index, db) in self.dbs.iter_mut().enumerate() {
@@ -294,13 +312,18 @@ impl Keyspace {
             let old = std::mem::replace(db, Db::new(self.hasher));
             db.deadlines = Deadlines::continuing(&old.deadlines);
             db.subkeys.deadlines = Deadlines::continuing(&old.subkeys.deadlines);
+            let takes_long = takes_long(&old.table);
             let mut table = Some(old.table).filter(|table| !table.is_empty());
             if let Some(cut) = &mut self.book.cut {
                 table = table.and_then(|table| cut.take_table(DbIndex(index as u32), table));
             }
-            match table {
-                Some(table) if lazy => self.book.free_table(table),
-                table => drop(table),
+            if lazy || takes_long {
+                if let Some(table) = table {
+                    self.book.free_table(table);
+                }
+                if old.deadlines.len() + old.subkeys.deadlines.len() > FREE_HERE_KEYS {
+                    self.book.free_indexes([old.deadlines, old.subkeys.deadlines]);
+                }
             }
         }
         if self.book.interest & class::CHANGED != 0 {

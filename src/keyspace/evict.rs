@@ -5,7 +5,7 @@
 //! candidate is looked at again before it goes.
 
 use super::db::{Book, Db, Keyspace, Vanished};
-use super::events::{Event, class};
+use super::events::{Event, KeyEvent, class};
 use super::key::DbIndex;
 use crate::base::clock::{self, Now};
 use crate::base::hash::Hasher;
@@ -144,17 +144,44 @@ pub fn make_room(space: &mut Keyspace, now: Now, wish: Wish, used: &mut dyn FnMu
     let Some(policy) = wish.policy else { return lazily(space, Room::Full) };
     let end = ticks::now().saturating_add(ticks::from_us(wish.budget_us));
     space.book.pool.prepare(policy);
+    let mut untold = Untold::of(&space.book);
     loop {
         if !evict_one(space, now, policy, wish) {
             return lazily(space, Room::Full);
         }
-        if used() as u64 <= wish.limit_bytes {
+        if used().saturating_sub(untold.name_bytes(&space.book)) as u64 <= wish.limit_bytes {
             return Room::Fits;
         }
         // What the thread is freeing may be enough: nothing more need go before that is known.
         if lazily(space, Room::Full) == Room::Coming || ticks::now() >= end {
             return Room::Coming;
         }
+    }
+}
+
+/// Names of keys that were given up and of whom somebody is still to be told: they go when that is done, and would else cost
+/// other keys.
+struct Untold {
+    events: usize,
+    vanished: usize,
+    bytes: usize,
+}
+
+impl Untold {
+    /// What is untold before.
+    fn of(book: &Book) -> Untold {
+        Untold { events: book.events.len(), vanished: book.vanished.len(), bytes: 0 }
+    }
+
+    /// Bytes of the names that came since.
+    fn name_bytes(&mut self, book: &Book) -> usize {
+        for event in book.events.get(self.events..).unwrap_or_default() {
+            self.bytes += if let KeyEvent::Key { key, .. } = event { key.len() } else { 0 };
+        }
+        let vanished = book.vanished.get(self.vanished..).unwrap_or_default();
+        self.bytes += vanished.iter().map(|gone| gone.key.len()).sum::<usize>();
+        (self.events, self.vanished) = (book.events.len(), book.vanished.len());
+        self.bytes
     }
 }
 
@@ -359,6 +386,21 @@ mod tests {
         let young = (2000..4000).filter(|i| has(&mut space, 0, &format!("k{i}"), at(10))).count();
         assert!(young > 1600, "{young} of 2000 young keys are left");
         assert_eq!(space.book.counters.evicted, 2000);
+    }
+
+    #[test]
+    fn names_of_whom_somebody_is_still_to_be_told_do_not_count() {
+        let mut space = space();
+        (space.book.interest, space.book.propagate) = (class::CHANGED, true);
+        (0..20).for_each(|i| set(&mut space, 0, &format!("{i:02}{}", "x".repeat(998)), at(0), None));
+        let mut untold = Untold::of(&space.book);
+        assert_eq!(untold.name_bytes(&space.book), 0);
+        let wish = Wish { policy: Some(ALLKEYS_LRU), samples: 5, limit_bytes: 0, budget_us: 1 << 40, lazy: false };
+        for evicted in 1..=5 {
+            assert!(evict_one(&mut space, at(1), ALLKEYS_LRU, wish));
+            // One to be told, one to be propagated.
+            assert_eq!(untold.name_bytes(&space.book), 2 * 1000 * evicted);
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Frees large values on a thread of its own. It receives owned values; the loop reads only two counters.
 
+use super::expire::Deadlines;
 use crate::ds::table::Table;
 use crate::sys::alloc;
 use crate::types::Entry;
@@ -11,6 +12,8 @@ use std::sync::mpsc::{Sender, channel};
 enum Garbage {
     Entry(Entry),
     Table(Table<Entry>),
+    /// Of a database that was emptied: an index of many keys takes its time, too.
+    Indexes([Deadlines; 2]),
 }
 
 /// The way to the thread.
@@ -43,6 +46,10 @@ impl LazyFree {
                         drop(table);
                         objects
                     }
+                    Garbage::Indexes(indexes) => {
+                        drop(indexes);
+                        0
+                    }
                 };
                 count.fetch_add(objects, Ordering::Release);
             }
@@ -62,9 +69,24 @@ impl LazyFree {
         self.send(Garbage::Table(table));
     }
 
+    /// Gives indexes of deadlines away.
+    pub fn indexes(&mut self, indexes: [Deadlines; 2]) {
+        self.send(Garbage::Indexes(indexes));
+    }
+
     fn send(&mut self, garbage: Garbage) {
         // The thread ends only when the sender is dropped; were it gone, the value is freed here, by the error.
         drop(self.to_thread.send(garbage));
+    }
+
+    /// Values given away so far.
+    pub fn given(&self) -> u64 {
+        self.given
+    }
+
+    /// Whether the first so many values that were given away are freed.
+    pub fn has_freed(&self, given: u64) -> bool {
+        self.freed.load(Ordering::Acquire) >= given
     }
 
     /// Values that wait to be freed.

@@ -16,7 +16,7 @@ use super::rewrite::Rewrite;
 use crate::base::clock::Now;
 use crate::config::AppendFsync;
 use crate::persist::aof::{Job, Keeper, Log, News, Place};
-use crate::session::{ConnId, mode};
+use crate::session::{ConnId, Owed, mode};
 use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
@@ -369,8 +369,8 @@ impl Server {
                 let open = session.output_bytes + session.outbox.open_len() as u64;
                 let all = session.held_until <= acknowledged;
                 session.outbox.release((!all).then(|| position.saturating_sub(open) as usize));
-                if !session.queued_for_write {
-                    session.queued_for_write = true;
+                if session.owed != Owed::Reply {
+                    session.owed = Owed::Reply;
                     self.outputs.push(conn);
                 }
             }
@@ -410,7 +410,6 @@ impl Server {
                 self.with_session(conn, now, crate::command::retry);
             }
         }
-        self.outputs.append(&mut self.sessions.touched);
     }
 
     /// Ten times a second.
@@ -457,8 +456,8 @@ impl Server {
             for (conn, ..) in hold.clients {
                 if let Some(session) = self.sessions.get_mut(conn) {
                     session.outbox.release(None);
-                    if !session.queued_for_write {
-                        session.queued_for_write = true;
+                    if session.owed != Owed::Reply {
+                        session.owed = Owed::Reply;
                         self.outputs.push(conn);
                     }
                 }

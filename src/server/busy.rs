@@ -7,7 +7,7 @@ use crate::base::clock::Now;
 use crate::command::{Ctx, Pump, refuse_protocol};
 use crate::net::{Doors, Input, LentReactor, Peer, Service};
 use crate::resp::{Argv, Decoded, Outbox, ProtocolError, RequestLimits};
-use crate::session::{ConnId, mode};
+use crate::session::{ConnId, Owed, mode};
 use crate::sys::loan::Loan;
 use std::rc::Rc;
 use std::time::Duration;
@@ -106,7 +106,7 @@ impl Busy<'_, '_> {
         let Some(session) = self.cx.sessions.get_mut(conn) else { return };
         session.active = now;
         // Replies from before the script may have to wait for the log: then those behind them do too.
-        if !session.queued_for_write || !self.cx.effects.wanted {
+        if session.owed != Owed::Reply || !self.cx.effects.wanted {
             self.outputs.push(conn);
         }
         if session.is(mode::CLOSE_NOW) || (session.outbox.is_empty() && session.is(mode::CLOSE_AFTER_REPLY)) {

@@ -20,7 +20,7 @@ const EXPIRE_STEP_US: u64 = 300;
 /// Distance of the steps of an eviction that goes on between commands, milliseconds.
 const EVICTION_PAUSE_MS: u64 = 1;
 
-/// Subscriptions of a client that left, or keys that nobody caches any more, given up in one turn.
+/// Subscriptions or watched keys of a client that left, or keys that nobody caches any more, given up in one turn.
 const LEAVE_STEP: usize = 1000;
 
 /// When what is due.
@@ -67,7 +67,7 @@ impl Server {
         if self.facts.evicting {
             wait_ms = wait_ms.min(EVICTION_PAUSE_MS);
         }
-        if self.hub.channels.has_leaving() || self.hub.tracking.has_stale() {
+        if self.hub.channels.has_leaving() || self.hub.watches.has_leaving() || self.hub.tracking.has_stale() {
             return Some(Duration::ZERO);
         }
         if let Some((until, _)) = self.facts.pause {
@@ -130,6 +130,7 @@ impl Server {
     /// What is left of listeners that went is cleared away, a part in each turn; and what is remembered for caches is cut.
     fn tidy_hub(&mut self) {
         self.hub.channels.step(LEAVE_STEP);
+        self.hub.watches.step(LEAVE_STEP);
         self.hub.tracking.step(LEAVE_STEP);
     }
 

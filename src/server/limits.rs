@@ -3,7 +3,7 @@
 //! ```text
 //! before requests run   maxmemory-clients, with what was just read
 //! after each request   hard limit of its replies (a huge pipeline must not fill memory before the turn ends)
-//! end of a turn        both limits for all that have something to be sent; then maxmemory-clients, largest first
+//! end of a turn        both limits for all that got something to be sent; then maxmemory-clients, largest first
 //! ten times a second   silent clients, soft limits of those that send nothing, buffers that are not needed
 //! ```
 //!
@@ -95,15 +95,36 @@ impl Server {
     /// The end of a turn: whoever has too much to be sent, or uses too much memory, goes.
     pub(super) fn enforce_limits(&mut self, now: Now) {
         for index in 0..self.outputs.len() {
-            let conn = self.outputs[index];
-            let Some(session) = self.sessions.get_mut(conn) else { continue };
-            if !session.is(mode::CLOSE_NOW) && is_over(session, &self.config, &self.acl, now) {
-                self.cut_off_other(conn);
-            } else if self.accounting {
-                self.sessions.account(conn);
-            }
+            self.enforce_limits_of(self.outputs[index], now);
+        }
+        for index in 0..self.sessions.touched.len() {
+            self.enforce_limits_of(self.sessions.touched[index], now);
+        }
+        if self.accounting {
+            let awaiting: Vec<ConnId> = self.awaiting_news().collect();
+            awaiting.into_iter().for_each(|conn| self.sessions.account(conn));
         }
         self.limit_memory();
+    }
+
+    #[inline]
+    fn enforce_limits_of(&mut self, conn: ConnId, now: Now) {
+        let Some(session) = self.sessions.get_mut(conn) else { return };
+        if !session.is(mode::CLOSE_NOW) && is_over(session, &self.config, &self.acl, now) {
+            self.cut_off_other(conn);
+        } else if self.accounting {
+            self.sessions.account(conn);
+        }
+    }
+
+    /// A client that is about to be written to goes instead, if more waits for it than may.
+    pub(super) fn cut_off_if_over(&mut self, conn: ConnId) -> bool {
+        let Some(session) = self.sessions.get(conn) else { return false };
+        let is_over = session.outbox.len() > hard_reply_bytes(&self.config, &self.acl, session);
+        if is_over {
+            self.cut_off_other(conn);
+        }
+        is_over
     }
 
     /// What has just been read counts before it is executed: a request may itself be too much.

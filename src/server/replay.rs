@@ -22,7 +22,7 @@ use crate::persist::rdb::{self, KeyDelay, LoadBudget, LoadOptions, Loaded, Loade
 use crate::persist::seal::{self, SealFault};
 use crate::persist::storage::{ReadFile, WriteFile};
 use crate::persist::vault::FileKind;
-use crate::session::{ConnId, Session, mode};
+use crate::session::{ConnId, Owed, Session, mode};
 use std::fmt;
 use std::io::{self, Read};
 use std::ops::Range;
@@ -641,7 +641,7 @@ impl Server {
     /// Replies are for nobody; but one of them may say that the log needs another server.
     fn after_piece(&mut self, conn: ConnId, part: &Part, has_faults: bool) -> Result<(), ReplayFault> {
         let Some(session) = self.sessions.get_mut(conn) else { return Ok(()) };
-        session.queued_for_write = false;
+        session.owed = Owed::Nothing;
         let replies = if has_faults { session.outbox.to_vec() } else { Vec::new() };
         session.outbox.clear();
         self.outputs.retain(|output| *output != conn);

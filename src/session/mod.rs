@@ -8,4 +8,4 @@ mod state;
 pub use caching::{Caching, OnlyIf, Redirect};
 pub use fieldsets::{DuplicateField, Fieldsets};
 pub use sessions::Sessions;
-pub use state::{Blocked, ConnId, Multi, Queued, ReplyMode, Session, mode};
+pub use state::{Blocked, ConnId, Multi, Owed, Queued, ReplyMode, Session, mode};

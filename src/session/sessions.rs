@@ -1,6 +1,6 @@
 //! All clients, by connection.
 
-use super::state::{ConnId, Session, mode};
+use super::state::{ConnId, Owed, Session, mode};
 use crate::resp::Outbox;
 use std::collections::BTreeSet;
 
@@ -72,11 +72,11 @@ impl Sessions {
         self.slots.get_mut(conn.0)?.as_deref_mut()
     }
 
-    /// A client to whose outbox something is being added from outside: it will be written this turn.
+    /// A client to whose outbox something is being added from outside: it will be written to when there is time.
     pub fn send_to(&mut self, conn: ConnId) -> Option<&mut Session> {
         let session = self.slots.get_mut(conn.0)?.as_deref_mut()?;
-        if !session.queued_for_write {
-            session.queued_for_write = true;
+        if session.owed == Owed::Nothing {
+            session.owed = Owed::News;
             self.touched.push(conn);
         }
         Some(session)

@@ -48,6 +48,18 @@ pub mod mode {
     pub const RESTRICTED: u32 = 1 << 13;
 }
 
+/// For what a client is in a list of those to be written to: replies are not to wait behind the messages of thousands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Owed {
+    /// It is in no list.
+    #[default]
+    Nothing,
+    /// What it did not ask for, when there is time.
+    News,
+    /// A reply, with this turn's end.
+    Reply,
+}
+
 /// CLIENT REPLY.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum ReplyMode {
@@ -153,6 +165,8 @@ pub struct Session {
     pub caching: Option<Box<Caching>>,
     /// Its number among those that cache; kept when it turns tracking off.
     pub caching_number: Option<u32>,
+    /// It emptied databases and is replied when so many values that were given away are freed.
+    pub awaits_freed: Option<u64>,
     /// HIMPORT PREPARE.
     pub fieldsets: Option<Box<Fieldsets>>,
     /// Number of keys it watches.
@@ -177,8 +191,8 @@ pub struct Session {
     pub waiting_bytes: usize,
     /// Its replies.
     pub outbox: Outbox,
-    /// Whether it is in the list of outboxes to be written this turn.
-    pub queued_for_write: bool,
+    /// What it is to be written for.
+    pub owed: Owed,
     /// Offset in the journal behind its last effects.
     pub write_offset: u64,
     /// Up to where the log must have come before all of its outbox may leave; 0 if all may.
@@ -225,6 +239,7 @@ impl Session {
             subscribed_bytes: 0,
             caching: None,
             caching_number: None,
+            awaits_freed: None,
             fieldsets: None,
             watching: 0,
             watch_bytes: 0,
@@ -237,7 +252,7 @@ impl Session {
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             outbox: Outbox::default(),
-            queued_for_write: false,
+            owed: Owed::Nothing,
             write_offset: 0,
             held_until: 0,
             over_soft_since_ms: None,

@@ -261,7 +261,10 @@ const MEMORY: &[Field] = fields! {
     "mem_allocator" => |_| alloc::version();
     "active_defrag_running" => |_| 0;
     "lazyfree_pending_objects" => |s| s.keyspace.book.lazyfree.as_ref().map_or(0, |thread| thread.pending());
-    "lazyfreed_objects" => |s| s.keyspace.book.lazyfree.as_ref().map_or(0, |thread| thread.freed());
+    "lazyfreed_objects" => |s| {
+        let book = &s.keyspace.book;
+        book.counters.freed_at_once + book.lazyfree.as_ref().map_or(0, |thread| thread.freed())
+    };
 };
 
 const PERSISTENCE: &[Field] = fields! {

@@ -2,12 +2,11 @@
 
 use super::stream::StreamPiece;
 use super::value::Big;
-use super::zset::DatedZSet;
 use crate::ds::array::{SlotTaker, Word};
 use crate::ds::hnsw::NodeRef;
 use crate::ds::quicklist::{NodeTaker, NodeView};
 use crate::ds::record::{Field, Member, Scored};
-use crate::ds::table::{SegmentView, Table, Taker};
+use crate::ds::table::{Item, SegmentView, Table, Taker};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// An element of a large collection.
@@ -19,9 +18,11 @@ pub enum Piece<'a> {
     Scored(&'a [u8], f64),
     /// Of a hash, with its deadline.
     Field(&'a [u8], &'a [u8], Option<i64>),
-    /// Of a set whose members may have deadlines, with its own.
+    /// The deadline of a member of a set or sorted set; it comes apart from the member, before or after.
     DatedMember(&'a [u8], Option<i64>),
-    /// Of a sorted set whose members may have deadlines; a deadline comes apart from it, as a `DatedMember`, before or after.
+    /// Of a set whose members may have deadlines.
+    MemberOfDatedSet(&'a [u8]),
+    /// Of a sorted set whose members may have deadlines.
     MemberOfDated(&'a [u8], f64),
     /// Of an array: an index and its text.
     Text(u64, &'a Word),
@@ -83,23 +84,9 @@ impl Taker<Field> for OfTable {
     }
 }
 
-/// The same for a set whose members may have deadlines: to the table they are fields without a value.
-struct OfDatedSet(Box<dyn Pieces>);
-
-impl Taker<Field> for OfDatedSet {
-    fn segment(&mut self, items: SegmentView<'_, Field>) {
-        items.for_each_fetched(|item| self.0.piece(Piece::DatedMember(item.field(), item.deadline())));
-        self.0.pause(0);
-    }
-
-    fn end(&mut self) {
-        self.0.end();
-    }
-}
-
-/// A sorted set with deadlines is two tables, whose segments come as they may; after the end of both it has come.
+/// A set or sorted set with deadlines is two tables, whose segments come as they may; after the end of both it has come.
 #[derive(Clone)]
-struct OfDatedZSet(Arc<Mutex<Both>>);
+struct OfDated(Arc<Mutex<Both>>);
 
 struct Both {
     to: Box<dyn Pieces>,
@@ -107,7 +94,7 @@ struct Both {
     left: u32,
 }
 
-impl OfDatedZSet {
+impl OfDated {
     fn hand_over(&self, pieces: impl FnOnce(&mut dyn Pieces)) {
         let mut both = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         pieces(&mut *both.to);
@@ -122,17 +109,32 @@ impl OfDatedZSet {
         }
     }
 
-    fn begin(zset: &DatedZSet, epoch: u32, to: Box<dyn Pieces>) {
-        if zset.soonest().is_none() {
-            return zset.sorted().table().begin_capture(epoch, Box::new(OfTable(to)));
+    /// `all`: the members; `dates`: those of them that have a deadline.
+    fn begin<T: Item>(all: &Table<T>, dates: &Table<Field>, epoch: u32, to: Box<dyn Pieces>)
+    where
+        OfDated: Taker<T>,
+        OfTable: Taker<T>,
+    {
+        if dates.is_empty() {
+            return all.begin_capture(epoch, Box::new(OfTable(to)));
         }
-        let both = OfDatedZSet(Arc::new(Mutex::new(Both { to, left: 2 })));
-        zset.sorted().table().begin_capture(epoch, Box::new(both.clone()));
-        zset.dates().begin_capture(epoch, Box::new(both));
+        let both = OfDated(Arc::new(Mutex::new(Both { to, left: 2 })));
+        all.begin_capture(epoch, Box::new(both.clone()));
+        dates.begin_capture(epoch, Box::new(both));
     }
 }
 
-impl Taker<Scored> for OfDatedZSet {
+impl Taker<Member> for OfDated {
+    fn segment(&mut self, items: SegmentView<'_, Member>) {
+        self.hand_over(|to| items.for_each_fetched(|item| to.piece(Piece::MemberOfDatedSet(item.bytes()))));
+    }
+
+    fn end(&mut self) {
+        self.table_ended();
+    }
+}
+
+impl Taker<Scored> for OfDated {
     fn segment(&mut self, items: SegmentView<'_, Scored>) {
         self.hand_over(|to| items.for_each_fetched(|item| to.piece(Piece::MemberOfDated(item.member(), item.score()))));
     }
@@ -142,7 +144,7 @@ impl Taker<Scored> for OfDatedZSet {
     }
 }
 
-impl Taker<Field> for OfDatedZSet {
+impl Taker<Field> for OfDated {
     fn segment(&mut self, items: SegmentView<'_, Field>) {
         self.hand_over(|to| items.for_each_fetched(|item| to.piece(Piece::DatedMember(item.field(), item.deadline()))));
     }
@@ -185,21 +187,28 @@ impl NodeTaker for OfList {
 
 /// Does the same to whatever a collection rests on: `$else` for one that comes whole.
 macro_rules! with_captured {
-    ($big:expr, $one:ident => $what:expr, $dated:ident => $of_dated:expr, $else:expr) => {
+    ($big:expr, $one:ident => $what:expr, ($all:ident, $dates:ident) => $of_dated:expr, $else:expr) => {
         match $big {
             Big::Str(_) => $else,
             Big::List($one) => $what,
             Big::Set($one) => $what,
             Big::Hash($one) => $what,
-            Big::DatedHash(hash) | Big::DatedSet(hash) => {
-                let $one: &Table<Field> = hash.table();
+            Big::DatedHash(hash) => {
+                let $one = hash.table();
                 $what
+            }
+            Big::DatedSet(set) => {
+                let ($all, $dates) = (set.members(), set.dates());
+                $of_dated
             }
             Big::ZSet(sorted) => {
                 let $one = sorted.table();
                 $what
             }
-            Big::DatedZSet($dated) => $of_dated,
+            Big::DatedZSet(zset) => {
+                let ($all, $dates) = (zset.sorted().table(), zset.dates());
+                $of_dated
+            }
             Big::Stream($one) => $what,
             Big::Array($one) => $what,
             Big::Vector($one) => $what,
@@ -221,9 +230,9 @@ impl Big {
             Big::Set(table) => table.begin_capture(epoch, Box::new(OfTable(to))),
             Big::Hash(table) => table.begin_capture(epoch, Box::new(OfTable(to))),
             Big::DatedHash(hash) => hash.table().begin_capture(epoch, Box::new(OfTable(to))),
-            Big::DatedSet(set) => set.table().begin_capture(epoch, Box::new(OfDatedSet(to))),
+            Big::DatedSet(set) => OfDated::begin(set.members(), set.dates(), epoch, to),
             Big::ZSet(sorted) => sorted.table().begin_capture(epoch, Box::new(OfTable(to))),
-            Big::DatedZSet(zset) => OfDatedZSet::begin(zset, epoch, to),
+            Big::DatedZSet(zset) => OfDated::begin(zset.sorted().table(), zset.dates(), epoch, to),
             Big::Stream(stream) => stream.begin_capture(to),
             Big::Array(slots) => slots.begin_capture(Box::new(OfArray(to))),
             Big::Vector(vectors) => vectors.begin_capture(to),
@@ -232,26 +241,30 @@ impl Big {
 
     /// Whether it is being handed over.
     pub fn is_captured(&self) -> bool {
-        let both = |zset: &DatedZSet| zset.sorted().table().is_captured() || zset.dates().is_captured();
-        with_captured!(self, one => one.is_captured(), zset => both(zset), false)
+        with_captured!(self, one => one.is_captured(), (all, dates) => all.is_captured() || dates.is_captured(), false)
     }
 
     /// Hands the next part over; false once that was the last.
     pub fn capture_step(&self) -> bool {
-        let both = |zset: &DatedZSet| {
-            let has_more = zset.sorted().table().capture_step() || zset.dates().capture_step();
-            has_more || zset.dates().is_captured()
-        };
-        with_captured!(self, one => one.capture_step(), zset => both(zset), false)
+        with_captured!(
+            self,
+            one => one.capture_step(),
+            (all, dates) => all.capture_step() || dates.capture_step() || dates.is_captured(),
+            false
+        )
     }
 
     /// Nobody wants it any more.
     pub fn abandon_capture(&self) {
-        let both = |zset: &DatedZSet| {
-            zset.sorted().table().abandon_capture();
-            zset.dates().abandon_capture();
-        };
-        with_captured!(self, one => one.abandon_capture(), zset => both(zset), ());
+        with_captured!(
+            self,
+            one => one.abandon_capture(),
+            (all, dates) => {
+                all.abandon_capture();
+                dates.abandon_capture();
+            },
+            ()
+        );
     }
 
     /// Hands over all that is left.

@@ -24,7 +24,7 @@ pub use capture::{Piece, Pieces};
 pub use digest::{Digest, digest};
 pub use hash::{DatedHash, Hash, HashBuilder, HashMut, HashRef, is_valid_dated_pack};
 pub use list::{End, List, ListMut, ListRef};
-pub use set::{Set, SetMut, SetRef};
+pub use set::{DatedSet, Set, SetMut, SetRef};
 pub use str::{BIG_STRING_BYTES, Encoded, Scratch, Str, StrMut, StrRef, TooLong};
 pub use stream::{
     Consumer, ConsumerFacts, ConsumerNumber, Deleted, Facts, GivenId, Group, GroupBuilder, GroupFacts, IdText,

@@ -1,7 +1,10 @@
-//! Sets: sorted integers in one run of bytes, one listpack of members, or a table; once a member has a deadline, a table of
-//! members with deadlines. Knows no key.
+//! Sets: sorted integers in one run of bytes, one listpack of members, or a table; once a member has a deadline, a table and
+//! beside it the deadlines. Knows no key.
 
-use super::hash::DatedHash;
+mod dated;
+
+pub use dated::DatedSet;
+
 use super::value::{Big, Elem, Entry, EntryMut, EntryRef, Kind, Limits, Type, Value};
 use crate::base::number;
 use crate::ds::listpack::{self, HEADER_BYTES};
@@ -21,8 +24,8 @@ pub enum SetRef<'a> {
     Packed(&'a [u8]),
     /// A table.
     Table(&'a Table<Member>),
-    /// A table of members with deadlines.
-    Dated(&'a DatedHash),
+    /// A table, and the deadlines of some of its members.
+    Dated(&'a DatedSet),
 }
 
 impl<'a> SetRef<'a> {
@@ -32,7 +35,7 @@ impl<'a> SetRef<'a> {
             SetRef::Ints(ints) => intset::len(ints),
             SetRef::Packed(pack) => listpack::count(pack),
             SetRef::Table(table) => table.len(),
-            SetRef::Dated(set) => set.table().len(),
+            SetRef::Dated(set) => set.members().len(),
         }
     }
 
@@ -48,7 +51,7 @@ impl<'a> SetRef<'a> {
             SetRef::Ints(ints) => number::parse_i64(member).is_some_and(|n| intset::contains(ints, n)),
             SetRef::Packed(pack) => listpack::find(pack, member, HEADER_BYTES, 1).is_some(),
             SetRef::Table(table) => table.get(table.hasher().hash(member), member).is_some(),
-            SetRef::Dated(set) => set.get(member).is_some(),
+            SetRef::Dated(set) => set.contains(member),
         }
     }
 
@@ -67,7 +70,7 @@ impl<'a> SetRef<'a> {
             SetRef::Ints(ints) => intset::iter(ints).all(|n| each(Elem::Int(n))),
             SetRef::Packed(pack) => listpack::iter(pack).all(|(_, elem)| each(elem)),
             SetRef::Table(table) => table.iter().all(|member| each(Elem::Str(member.bytes()))),
-            SetRef::Dated(set) => set.table().iter().all(|member| each(Elem::Str(member.field()))),
+            SetRef::Dated(set) => set.members().iter().all(|member| each(Elem::Str(member.bytes()))),
         }
     }
 
@@ -83,7 +86,8 @@ impl<'a> SetRef<'a> {
     pub fn for_each_dated(&self, mut each: impl FnMut(Elem<'a>, Option<i64>)) {
         match *self {
             SetRef::Dated(set) => {
-                set.table().iter().for_each(|member| each(Elem::Str(member.field()), member.deadline()));
+                let deadline = |member: &[u8]| set.soonest().and_then(|_| set.deadline(member));
+                set.members().iter().for_each(|m| each(Elem::Str(m.bytes()), deadline(m.bytes())));
             }
             _ => self.for_each(|member| each(member, None)),
         }
@@ -92,7 +96,7 @@ impl<'a> SetRef<'a> {
     /// The deadline of a member; nothing if there is no such member.
     pub fn deadline(&self, member: &[u8]) -> Option<Option<i64>> {
         match self {
-            SetRef::Dated(set) => set.get(member).map(|member| member.deadline()),
+            SetRef::Dated(set) => set.contains(member).then(|| set.deadline(member)),
             _ => self.contains(member).then_some(None),
         }
     }
@@ -101,7 +105,7 @@ impl<'a> SetRef<'a> {
     pub fn scan(&self, cursor: u64, count: usize, mut each: impl FnMut(Elem<'a>)) -> u64 {
         match *self {
             SetRef::Table(table) => table.scan(cursor, count, |member| each(Elem::Str(member.bytes()))),
-            SetRef::Dated(set) => set.table().scan(cursor, count, |member| each(Elem::Str(member.field()))),
+            SetRef::Dated(set) => set.members().scan(cursor, count, |member| each(Elem::Str(member.bytes()))),
             _ => {
                 self.for_each(each);
                 0
@@ -113,7 +117,7 @@ impl<'a> SetRef<'a> {
     pub fn random(&self, random: &mut impl FnMut() -> u64) -> Option<Elem<'a>> {
         match *self {
             SetRef::Table(table) => table.random(random).map(|member| Elem::Str(member.bytes())),
-            SetRef::Dated(set) => set.table().random(random).map(|member| Elem::Str(member.field())),
+            SetRef::Dated(set) => set.members().random(random).map(|member| Elem::Str(member.bytes())),
             _ => self.nth(super::value::below(random, self.len() as u64)? as usize),
         }
     }
@@ -141,8 +145,8 @@ impl<'a> SetRef<'a> {
                 table.table_bytes()
             }
             SetRef::Dated(set) => {
-                set.table().iter().take(most).for_each(|member| add(member.alloc_bytes()));
-                set.table().table_bytes() + set.index_bytes()
+                set.members().iter().take(most).for_each(|member| add(member.alloc_bytes()));
+                set.members().table_bytes() + set.dates_bytes(most)
             }
             _ => return 0,
         };
@@ -240,7 +244,7 @@ impl<E: DerefMut<Target = Entry>> SetMut<E> {
         let table = match self.entry.big_mut() {
             Some(Big::Set(table)) => table,
             // What is there keeps its deadline.
-            Some(Big::DatedSet(set)) => return set.set(member, b"", true),
+            Some(Big::DatedSet(set)) => return set.add(member),
             _ => unreachable!("a set is packed or a table"),
         };
         let hash = table.hasher().hash(member);
@@ -286,26 +290,14 @@ impl<E: DerefMut<Target = Entry>> SetMut<E> {
         }
     }
 
-    /// Adds a member with a deadline; whether it is new.
-    pub fn add_dated(&mut self, member: &[u8], deadline: Option<i64>) -> bool {
-        self.allow_dates();
-        match self.entry.big_mut() {
-            Some(Big::DatedSet(set)) if set.get(member).is_none() => {
-                set.insert_new(member, b"", deadline);
-                true
-            }
-            _ => false,
-        }
-    }
-
     /// From any form to the one with deadlines.
     fn allow_dates(&mut self) {
-        if self.entry.kind() == Kind::BigSetDated as u8 {
-            return;
+        if !matches!(self.entry.big(), Some(Big::Set(_))) {
+            self.unpack();
         }
-        let mut set = DatedHash::of(Table::new(self.limits.hasher));
-        let mut text = itoa::Buffer::new();
-        self.view().for_each(|elem| set.insert_new(elem.text(&mut text), b"", None));
+        let Some(Big::Set(table)) = self.entry.big_mut() else { return };
+        let table = std::mem::replace(table, Table::new(self.limits.hasher));
+        let set = DatedSet::of(table);
         self.entry.set_big(Kind::BigSetDated as u8, Box::new(Big::DatedSet(Box::new(set))));
     }
 

@@ -1,6 +1,7 @@
 //! What the types share: the kinds of an entry, the heap payload, the limits of the packed encodings.
 
 use super::hash::DatedHash;
+use super::set::DatedSet;
 use super::stream::{Memory, StreamData};
 use super::vector::Vectors;
 use super::zset::DatedZSet;
@@ -103,7 +104,7 @@ pub enum Kind {
     BigArray = 0x17,
     /// A vector set.
     BigVector = 0x16,
-    /// A set as a table, members with deadlines.
+    /// A set as a table, with deadlines beside it.
     BigSetDated = 0x18,
     /// A sorted set as a tree and a table, with deadlines beside it.
     BigZSetDated = 0x19,
@@ -166,7 +167,7 @@ pub enum Big {
     /// A set.
     Set(Table<Member>),
     /// A set whose members may have deadlines.
-    DatedSet(Box<DatedHash>),
+    DatedSet(Box<DatedSet>),
     /// A sorted set.
     ZSet(Box<Sorted>),
     /// A sorted set whose members may have deadlines.
@@ -221,7 +222,8 @@ impl Big {
     pub fn prefetch_member(&self, hash: u64, stage: Stage) -> bool {
         match self {
             Big::Hash(table) => stage.of(table, hash),
-            Big::DatedHash(dated) | Big::DatedSet(dated) => stage.of(dated.table(), hash),
+            Big::DatedHash(dated) => stage.of(dated.table(), hash),
+            Big::DatedSet(set) => stage.of(set.members(), hash),
             Big::Set(table) => stage.of(table, hash),
             Big::ZSet(tree) => stage.of(tree.table(), hash),
             Big::DatedZSet(dated) => stage.of(dated.sorted().table(), hash),
@@ -234,7 +236,8 @@ impl Big {
         match self {
             Big::Str(_) => 1,
             Big::Hash(table) => table.len(),
-            Big::DatedHash(hash) | Big::DatedSet(hash) => hash.table().len(),
+            Big::DatedHash(hash) => hash.table().len(),
+            Big::DatedSet(set) => set.members().len() + 2 * set.dated(),
             Big::List(nodes) => nodes.node_count(),
             Big::Set(table) => table.len(),
             Big::ZSet(tree) => 2 * tree.len(),
@@ -314,7 +317,7 @@ pub fn soonest_member(entry: EntryRef<'_>) -> Option<i64> {
 /// Number of members of a set or sorted set with deadlines.
 pub fn count(entry: EntryRef<'_>) -> usize {
     match entry.big() {
-        Some(Big::DatedSet(set)) => set.table().len(),
+        Some(Big::DatedSet(set)) => set.members().len(),
         Some(Big::DatedZSet(zset)) => zset.sorted().len(),
         _ => 0,
     }

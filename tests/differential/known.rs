@@ -2,7 +2,9 @@
 //! we answer as 7.2 and 8 do.
 
 use super::support::client::Value;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// One difference: a pattern for the command's words and one for each rendered reply (`*` any text, `?` any character).
 pub struct Known {
@@ -10,6 +12,13 @@ pub struct Known {
     pub theirs: &'static str,
     pub ours: &'static str,
     pub why: &'static str,
+}
+
+impl Known {
+    /// Whether the reference refuses the command and we run it.
+    fn runs_here_alone(&self) -> bool {
+        self.theirs.contains("ERR ") && !self.ours.contains("ERR ")
+    }
 }
 
 /// The list.
@@ -85,6 +94,12 @@ pub const KNOWN: &[Known] = &[
         theirs: "*ERR Wrong number of args calling Redis command from script*",
         ours: "*",
         why: "since 7.2 ZRANK and ZREVRANK may have more words",
+    },
+    Known {
+        command: "eval*",
+        theirs: "*:-9223372036854775808*",
+        ours: "*:9223372036854775807*",
+        why: "2^63, which a script's double makes of the greatest integer, is none: the reference leaves it to the processor",
     },
     Known {
         command: "eval* *",
@@ -164,6 +179,10 @@ pub const KNOWN: &[Known] = &[
 /// How often each row explained a difference, and at the end the text of doubles.
 static USED: [AtomicU64; KNOWN.len() + 1] = [const { AtomicU64::new(0) }; KNOWN.len() + 1];
 
+/// The words, as they are shown, of commands of the list that ran here and were refused there: a key among them is remembered
+/// for its reader here alone, and news of it may come much later.
+static READ_HERE_ALONE: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
 /// Commands whose replies carry doubles.
 const DOUBLE_COMMANDS: &[&[u8]] = &[b"z", b"state of zset", b"eval"];
 /// Why doubles differ.
@@ -185,6 +204,10 @@ pub fn explains(argv: &[Vec<u8>], ours: &Value, theirs: &Value) -> bool {
     let row = KNOWN.iter().position(fits);
     if let Some(row) = row {
         USED[row].fetch_add(1, Ordering::Relaxed);
+        if KNOWN[row].runs_here_alone() {
+            let shown = argv.iter().skip(1).map(|word| format!("\"{}\"", word.escape_ascii()));
+            READ_HERE_ALONE.lock().unwrap_or_else(PoisonError::into_inner).extend(shown);
+        }
     }
     row.is_some()
 }
@@ -194,11 +217,14 @@ pub fn met() -> u64 {
     USED[..KNOWN.len()].iter().map(|used| used.load(Ordering::Relaxed)).sum()
 }
 
-/// How many commands of the list ran here and were refused there: a key that one of them read is remembered for its reader here
-/// alone, and news of it may come much later.
-pub fn ran_here_alone() -> u64 {
-    let alone = |known: &Known| known.theirs.contains("ERR ") && !known.ours.contains("ERR ");
-    KNOWN.iter().zip(&USED).filter(|(known, _)| alone(known)).map(|(_, used)| used.load(Ordering::Relaxed)).sum()
+/// The servers are empty again: nobody has read anything.
+pub fn begin_episode() {
+    READ_HERE_ALONE.lock().unwrap_or_else(PoisonError::into_inner).clear();
+}
+
+/// Whether news that a key changed name one that may have been read here alone.
+pub fn is_of_read_here_alone(news: &str) -> bool {
+    READ_HERE_ALONE.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|word| news.contains(word.as_str()))
 }
 
 /// A line for each row: how often it was met, and why it is there.

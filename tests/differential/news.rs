@@ -6,6 +6,7 @@
 //! cache      RESP3, nothing of its own  what the playing clients read and what changed then (tracking with redirection)
 //! ```
 
+use super::known;
 use super::support::client::{Client, Value};
 use std::io;
 
@@ -27,6 +28,14 @@ pub struct Listeners {
 pub struct News {
     pub events: Vec<String>,
     pub invalid: Vec<String>,
+}
+
+impl News {
+    /// What both servers can have heard of.
+    pub fn without_read_here_alone(mut self) -> News {
+        self.invalid.retain(|news| !known::is_of_read_here_alone(news));
+        self
+    }
 }
 
 impl Listeners {

@@ -172,7 +172,13 @@ impl Condition {
     }
 
     fn word(self) -> Option<&'static [u8]> {
-        Self::WORDS.iter().find(|(_, condition)| *condition == self).map(|(word, _)| word.as_bytes())
+        match self {
+            Condition::Always => None,
+            Condition::Nx => Some(b"NX"),
+            Condition::Xx => Some(b"XX"),
+            Condition::Gt => Some(b"GT"),
+            Condition::Lt => Some(b"LT"),
+        }
     }
 }
 
@@ -403,7 +409,7 @@ mod tests {
         assert!(Lt.holds(None, 5) && Lt.holds(Some(6), 5) && !Lt.holds(Some(5), 5));
         assert!(Nx.holds(None, 5) && !Nx.holds(Some(1), 5));
         assert!(!Xx.holds(None, 5) && Xx.holds(Some(1), 5));
-        assert_eq!((Gt.word(), Always.word()), (Some(&b"gt"[..]), None));
+        assert_eq!((Gt.word(), Always.word()), (Some(&b"GT"[..]), None));
     }
 
     #[test]

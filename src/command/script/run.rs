@@ -202,7 +202,7 @@ impl ScriptHost<'_, '_, '_> {
     /// Why this one may not now.
     fn out_of_place(&self, row: Row) -> Option<&'static str> {
         let command = row.command;
-        if command.is(flag::WRITE) && !self.rights.writes {
+        if command.is(flag::WRITE | flag::MAY_REPLICATE) && !self.rights.writes {
             return Some("ERR Write commands are not allowed from read-only scripts.");
         }
         // A script that has written may go on: half of it would be worse.

@@ -308,7 +308,8 @@ fn htstats_key(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     let stats = match entry.big() {
         Some(Big::Set(table)) => table.stats(),
         Some(Big::Hash(table)) => table.stats(),
-        Some(Big::DatedHash(hash) | Big::DatedSet(hash)) => hash.table().stats(),
+        Some(Big::DatedHash(hash)) => hash.table().stats(),
+        Some(Big::DatedSet(set)) => set.members().stats(),
         Some(Big::ZSet(tree)) => tree.table().stats(),
         Some(Big::DatedZSet(dated)) => dated.sorted().table().stats(),
         _ => {

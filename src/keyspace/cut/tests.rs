@@ -8,8 +8,8 @@ use crate::ds::listpack;
 use crate::ds::quicklist::QuickList;
 use crate::keyspace::{Deadline, Event, Missing};
 use crate::types::{
-    AddOptions, Added, Digest, Encoded, End, Hash, HashBuilder, Kind, Limits, List, Piece, Set, SetMut, Value, ZSet,
-    ZSetMut, digest,
+    AddOptions, Added, Digest, Encoded, End, Hash, HashBuilder, Kind, Limits, List, Piece, Set, SetMut, Type, Value,
+    ZSet, ZSetMut, digest,
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -45,7 +45,8 @@ impl Sink for Recorder {
             Some(Big::ZSet(_) | Big::DatedZSet(_)) => ZSet::create(entry.key(), &limits, 0),
             _ => Hash::create(entry.key(), &limits, 0),
         };
-        let (fields, dates) = (Vec::new(), matches!(entry.big(), Some(Big::DatedZSet(_))).then(Vec::new));
+        let (fields, dates) =
+            (Vec::new(), matches!(entry.big(), Some(Big::DatedSet(_) | Big::DatedZSet(_))).then(Vec::new));
         let (seen, deadline) = (Arc::clone(&self.seen), entry.deadline());
         Box::new(Rebuilt {
             seen,
@@ -78,7 +79,7 @@ struct Rebuilt {
     limits: Limits,
     copy: Entry,
     fields: Vec<(Vec<u8>, Vec<u8>, Option<i64>)>,
-    /// Deadlines of a sorted set's members, which may come before these.
+    /// Deadlines of members, which may come before these.
     dates: Option<Vec<(Vec<u8>, Option<i64>)>>,
     nodes: Vec<Vec<u8>>,
     parts: BTreeMap<u32, Vec<Vec<u8>>>,
@@ -87,14 +88,12 @@ struct Rebuilt {
 impl Pieces for Rebuilt {
     fn piece(&mut self, piece: Piece<'_>) {
         let is_new = match piece {
-            Piece::Member(member) => SetMut::of(&mut self.copy, &self.limits).add(member),
-            Piece::DatedMember(member, deadline) if self.dates.is_some() => {
-                self.dates.iter_mut().for_each(|dates| dates.push((member.to_vec(), deadline)));
-                true
+            Piece::Member(member) | Piece::MemberOfDatedSet(member) => {
+                SetMut::of(&mut self.copy, &self.limits).add(member)
             }
             Piece::DatedMember(member, deadline) => {
-                let is_new = SetMut::of(&mut self.copy, &self.limits).add(member);
-                is_new && SetMut::of(&mut self.copy, &self.limits).set_deadline(member, deadline)
+                self.dates.iter_mut().for_each(|dates| dates.push((member.to_vec(), deadline)));
+                true
             }
             Piece::Text(..) | Piece::Stream(_) | Piece::Vector(..) => unreachable!("there is none in this test"),
             Piece::Scored(member, score) | Piece::MemberOfDated(member, score) => {
@@ -123,7 +122,10 @@ impl Pieces for Rebuilt {
     fn end(&mut self) {
         let mut seen = self.seen.lock().expect("no test panics with the lock");
         for (member, deadline) in self.dates.take().into_iter().flatten() {
-            let is_member = ZSetMut::of(&mut self.copy, &self.limits).set_deadline(&member, deadline);
+            let is_member = match Kind::of(self.copy.kind()).type_of() {
+                Type::Set => SetMut::of(&mut self.copy, &self.limits).set_deadline(&member, deadline),
+                _ => ZSetMut::of(&mut self.copy, &self.limits).set_deadline(&member, deadline),
+            };
             assert!(is_member && deadline.is_some(), "a deadline of a member, once");
         }
         let mut fields = HashBuilder::new(&self.limits, 0);

@@ -65,6 +65,7 @@ impl<I: Input> Decoder<'_, '_, I> {
             code::SET_INTSET => self.set_ints(),
             code::SET_LISTPACK => self.set_packed(),
             code::SET_DATED => self.set_dated(),
+            code::SET_DATED_PARTS => self.set_dated_parts(),
             code::ZSET_DATED => self.zset_dated(),
             code::ZSET_DATED_PARTS => self.zset_dated_parts(),
             code::ZSET | code::ZSET_2 => self.zset(code == code::ZSET),
@@ -276,13 +277,46 @@ impl<I: Input> Decoder<'_, '_, I> {
         let count = self.reader.length()?;
         let mut entry = Set::create(self.key, self.how.limits, self.how.access);
         let mut set = SetMut::of(&mut entry, self.how.limits);
+        let mut member = Vec::new();
         for _ in 0..count {
             let deadline = self.deadline(Some(soonest))?;
-            if !set.add_dated(self.reader.string()?, deadline) {
+            self.reader.string_into(&mut member)?;
+            if !set.add(&member) {
                 return Err(self.reader.corrupt("a member that is there twice"));
             }
+            set.set_deadline(&member, deadline);
         }
         if count == 0 { Err(Fault::Empty) } else { Ok(entry) }
+    }
+
+    /// Members and deadlines as they come: a deadline may come before its member.
+    fn set_dated_parts(&mut self) -> Result<Entry, Fault> {
+        let soonest = self.soonest()?;
+        let (mut members, mut dates) = (self.reader.length()?, self.reader.length()?);
+        if members == 0 {
+            return Err(Fault::Empty);
+        }
+        let mut entry = Set::create(self.key, self.how.limits, self.how.access);
+        let mut set = SetMut::of(&mut entry, self.how.limits);
+        let (mut member, mut deadlines) = (Vec::new(), Vec::new());
+        while members > 0 || dates > 0 {
+            let deadline = self.deadline(Some(soonest))?;
+            self.reader.string_into(&mut member)?;
+            let left = if deadline.is_some() { &mut dates } else { &mut members };
+            *left =
+                left.checked_sub(1).ok_or_else(|| self.reader.corrupt("more members or deadlines than were told"))?;
+            match deadline {
+                Some(at) => deadlines.push((member.clone().into_boxed_slice(), at)),
+                None if set.add(&member) => {}
+                None => return Err(self.reader.corrupt("a member that is there twice")),
+            }
+        }
+        for (member, at) in deadlines {
+            if !set.set_deadline(&member, Some(at)) {
+                return Err(self.reader.corrupt("a deadline of a member that is not there"));
+            }
+        }
+        Ok(entry)
     }
 
     // ---- Sorted sets ----

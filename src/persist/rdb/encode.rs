@@ -24,7 +24,9 @@ use crate::ds::quicklist::NodeView;
 use crate::ds::record::FieldRef;
 use crate::ds::sorted::Sorted;
 use crate::ds::{intset, listpack};
-use crate::types::{self, Big, DatedHash, DatedZSet, EntryRef, Hash, Kind, Piece, Scratch, Str, StrRef, Stream, Value};
+use crate::types::{
+    self, Big, DatedHash, DatedSet, DatedZSet, EntryRef, Hash, Kind, Piece, Scratch, Str, StrRef, Stream, Value,
+};
 
 /// Strings up to here are not worth compressing, bytes.
 const COMPRESS_FROM_BYTES: usize = 20;
@@ -166,8 +168,11 @@ impl<S: Sink> Encoder<S> {
                 hash.table().iter().for_each(|field| self.dated_field(field, hash.soonest()));
             }
             Some(Big::DatedSet(set)) => {
-                self.dated_head(set);
-                set.table().iter().for_each(|member| self.dated_member(member, set.soonest()));
+                self.dated_set_head(set);
+                for member in set.members().iter() {
+                    self.distance(set.soonest(), set.deadline(member.bytes()));
+                    self.string(member.bytes());
+                }
             }
             Some(Big::ZSet(tree)) => {
                 self.length(tree.len() as u64);
@@ -188,7 +193,13 @@ impl<S: Sink> Encoder<S> {
     /// What stands before the elements of a large collection that comes in pieces.
     pub fn value_head(&mut self, entry: EntryRef<'_>) {
         match entry.big() {
-            Some(Big::DatedHash(hash) | Big::DatedSet(hash)) => self.dated_head(hash),
+            Some(Big::DatedHash(hash)) => self.dated_head(hash),
+            Some(Big::DatedSet(set)) => {
+                self.dated_set_head(set);
+                if set.soonest().is_some() {
+                    self.length(set.dated() as u64);
+                }
+            }
             Some(Big::Set(table)) => self.length(table.len() as u64),
             Some(Big::Hash(table)) => self.length(table.len() as u64),
             Some(Big::ZSet(sorted)) => self.length(sorted.len() as u64),
@@ -215,6 +226,10 @@ impl<S: Sink> Encoder<S> {
             Piece::Scored(member, score) => {
                 self.string(member);
                 self.sink.put(&score.to_le_bytes());
+            }
+            Piece::MemberOfDatedSet(member) => {
+                self.length(0);
+                self.string(member);
             }
             Piece::MemberOfDated(member, score) => {
                 self.length(0);
@@ -276,8 +291,11 @@ impl<S: Sink> Encoder<S> {
         }
     }
 
-    fn dated_member(&mut self, member: FieldRef<'_>, soonest: Option<i64>) {
-        self.element(Piece::DatedMember(member.field(), member.deadline()), soonest);
+    fn dated_set_head(&mut self, set: &DatedSet) {
+        if let Some(soonest) = set.soonest() {
+            self.sink.put(&soonest.to_le_bytes());
+        }
+        self.length(set.members().len() as u64);
     }
 
     fn dated_zset_head(&mut self, dated: &DatedZSet) {
@@ -337,6 +355,7 @@ fn put_length(sink: &mut impl Sink, length: u64) {
 /// The code of the type that a large collection is written as that comes in pieces.
 pub fn code_of_parts(entry: EntryRef<'_>) -> u8 {
     match code_of(entry) {
+        code::SET_DATED => code::SET_DATED_PARTS,
         code::ZSET_DATED => code::ZSET_DATED_PARTS,
         code => code,
     }

@@ -77,6 +77,8 @@ pub mod code {
     pub const ZSET_DATED: u8 = 203;
     /// The same, its members and their deadlines apart, as they come while it changes.
     pub const ZSET_DATED_PARTS: u8 = 204;
+    /// The same of a set.
+    pub const SET_DATED_PARTS: u8 = 205;
 }
 
 /// The first version whose readers know a type.

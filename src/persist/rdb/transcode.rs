@@ -24,7 +24,7 @@ pub fn transcode<S: Sink>(code: u8, raw: &[u8], encoder: &mut Encoder<S>) -> Res
         encoder.sink.put(&reader.array::<{ size_of::<i64>() }>()?);
     }
     encoder.length(reader.length()?);
-    if code == code::ZSET_DATED_PARTS {
+    if matches!(code, code::SET_DATED_PARTS | code::ZSET_DATED_PARTS) {
         encoder.length(reader.length()?);
     }
     elements(code, &mut reader, encoder)
@@ -32,7 +32,8 @@ pub fn transcode<S: Sink>(code: u8, raw: &[u8], encoder: &mut Encoder<S>) -> Res
 
 /// Whether a deadline stands before each element.
 fn is_dated(code: u8) -> bool {
-    matches!(code, code::HASH_METADATA | code::SET_DATED | code::ZSET_DATED | code::ZSET_DATED_PARTS)
+    use code::{HASH_METADATA, SET_DATED, SET_DATED_PARTS, ZSET_DATED, ZSET_DATED_PARTS};
+    matches!(code, HASH_METADATA | SET_DATED | SET_DATED_PARTS | ZSET_DATED | ZSET_DATED_PARTS)
 }
 
 /// Writes a part of a large collection, which `raw` holds without compression, into `encoder`: elements, or nodes of a list. Of
