@@ -14,7 +14,7 @@ use crate::acl::{Catalog, Denied, Entry, Event, LogContext, READ, Reason, Refusa
 use crate::base::clock::Now;
 use crate::base::number;
 use crate::resp::Argv;
-use crate::session::mode;
+use crate::session::{Session, mode};
 use serde_json::{Value, json};
 
 /// The commands of a table as rules name them: by their own names, whatever rename-command calls them.
@@ -244,13 +244,29 @@ pub(super) fn check_first(cx: &mut Ctx<'_>, row: Row, argv: Argv<'_>) -> Result<
     let context = if cx.session.multi.is_some() { LogContext::Multi } else { LogContext::Toplevel };
     check(cx, row, argv, context)?;
     match &cx.session.user {
-        Some(user) if user.rate > 0 && !row.command.is(flag::NO_AUTH) => keep_rate(user, cx.now),
+        Some(user) if user.is_bounded() && !row.command.is(flag::NO_AUTH) => {
+            let reply_bytes = cx.reply.outbox().len();
+            keep_rate(user, cx.now)?;
+            keep_memory(user, cx.session, reply_bytes, row.command)
+        }
         _ => Ok(()),
     }
 }
 
+/// What ends a transaction gives memory back, and takes none.
+fn keep_memory(user: &User, session: &Session, reply_bytes: usize, command: &Command) -> Result<(), CmdError> {
+    let gives_back = command.is(flag::ALLOW_BUSY) && command.keys.is_empty();
+    if user.memory_bytes == 0 || gives_back {
+        return Ok(());
+    }
+    if session.held_with_others(user, reply_bytes) as u64 > user.memory_bytes {
+        return Err(CmdError::memory_used_up(&user.name, user.memory_bytes));
+    }
+    Ok(())
+}
+
 fn keep_rate(user: &User, now: Now) -> Result<(), CmdError> {
-    if user.meter.take(now.mono_ms() / 1000, user.rate) {
+    if user.rate == 0 || user.meter.take(now.mono_ms() / 1000, user.rate) {
         Ok(())
     } else {
         Err(CmdError::rate_used_up(&user.name, user.rate))
