@@ -259,6 +259,12 @@ impl Selector {
         self.all_commands && self.all_keys && self.all_channels && self.databases.is_none()
     }
 
+    /// Whether a command may be run whatever its arguments are.
+    #[inline]
+    pub fn admits_always(&self, id: u16) -> bool {
+        self.commands.has(id)
+    }
+
     /// Whether a command may be run; `argument` is the word behind its name.
     #[inline]
     pub fn admits_command(&self, id: u16, argument: Option<&[u8]>) -> bool {
@@ -283,8 +289,16 @@ impl Selector {
             return true;
         }
         let first_bytes = first_bytes(key);
-        let fits = |known: &KeyPattern| known.rights & rights == rights && known.pattern.matches(key);
-        self.heads.iter().zip(&self.keys).any(|(head, known)| head.may_match(first_bytes) && fits(known))
+        // Nothing but the heads is read of patterns that don't fit.
+        let mut heads = self.heads.iter().enumerate();
+        heads.any(|(index, head)| head.may_match(first_bytes) && self.fits(index, key, rights))
+    }
+
+    /// Whether the key whose beginning fits a pattern's matches the rest of it and may be used so.
+    #[inline]
+    fn fits(&self, index: usize, key: &[u8], rights: u8) -> bool {
+        let known = self.keys.get(index);
+        known.is_some_and(|known| known.rights & rights == rights && known.pattern.matches_behind_head(key))
     }
 
     /// Whether keys of any name may be used so.

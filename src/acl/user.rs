@@ -33,6 +33,8 @@ pub struct User {
     passwords: Vec<Password>,
     selectors: Vec<Selector>,
     unlimited: bool,
+    /// Its own set of rules decides alone when it allows something: nothing is counted, no database is closed.
+    plain: bool,
 }
 
 /// Counts commands in a second. Two users are no less the same for it.
@@ -133,6 +135,7 @@ impl User {
             passwords: Vec::new(),
             selectors: vec![Selector::new(catalog, all_channels)],
             unlimited: false,
+            plain: true,
         }
     }
 
@@ -176,6 +179,7 @@ impl User {
             },
         }
         self.unlimited = !self.is_bounded() && self.selectors[0].is_unlimited();
+        self.plain = !self.is_bounded() && self.selectors[0].admits_all_databases();
         Ok(())
     }
 
@@ -252,6 +256,12 @@ impl User {
     #[inline]
     pub fn is_unlimited(&self) -> bool {
         self.unlimited
+    }
+
+    /// Its own set of rules, if what that allows is allowed without another look.
+    #[inline]
+    pub fn plain_rules(&self) -> Option<&Selector> {
+        self.selectors.first().filter(|_| self.plain)
     }
 
     /// Its rules: its own set first.
