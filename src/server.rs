@@ -537,6 +537,9 @@ impl Service for Server {
         }
         if self.accounting {
             self.sessions.account(conn);
+            if !drained {
+                self.limit_user_of(conn);
+            }
         }
     }
 

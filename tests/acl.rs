@@ -396,6 +396,38 @@ fn databases_and_rates_are_bounded_for_those_whose_rules_say_so() {
 }
 
 #[test]
+fn bounds_of_a_user_are_shown_kept_and_refused_like_other_rules() {
+    let folder = Folder::new("bounds");
+    let file = folder.path().join("users.acl");
+    fs::write(&file, "user amy on nopass +ping rate=100000 memory=3mb\n").expect("it can be written");
+    let server = start(&["--aclfile", file.to_str().expect("a path is text")]);
+    let mut admin = server.client();
+    let shown = |admin: &mut Client| admin.say("ACL GETUSER amy");
+    assert!(
+        shown(&mut admin).contains("\"rate\" :100000 \"memory\" :3145728 \"memory-used\" :0"),
+        "{}",
+        shown(&mut admin)
+    );
+    assert!(admin.say("ACL LIST").contains("rate=100000 memory=3145728 resetchannels -@all +ping"));
+    for (rule, cause) in [
+        ("memory=", "The memory must be a number of bytes, with or without a unit as in 10mb, or 0 for no limit"),
+        ("memory=10x", "The memory must be a number of bytes, with or without a unit as in 10mb, or 0 for no limit"),
+        ("rate=-1", "The rate must be a number of commands per second, or 0 for no limit"),
+        ("memory", "Syntax error"),
+    ] {
+        let refused = admin.say(&format!("ACL SETUSER amy off {rule}"));
+        assert_eq!(refused, format!("-ERR Error in ACL SETUSER modifier '{rule}': {cause}"));
+    }
+    let mut amy = log_in(&server, "amy", "any");
+    assert_eq!((amy.say("PING"), admin.say("ACL SETUSER amy memory=5kb")), ("+PONG".into(), "+OK".into()));
+    assert_eq!((amy.say("PING"), admin.say("ACL SAVE")), ("+PONG".into(), "+OK".into()));
+    let saved = fs::read_to_string(&file).expect("it can be read");
+    assert!(saved.contains("user amy on nopass sanitize-payload rate=100000 memory=5120 "), "{saved}");
+    assert_eq!((admin.say("ACL LOAD"), amy.say("PING")), ("+OK".into(), "+PONG".into()));
+    assert!(shown(&mut admin).contains("\"memory\" :5120"));
+}
+
+#[test]
 fn rules_are_refused_in_the_reference_words_and_nothing_changes() {
     let server = start(&[]);
     let mut admin = server.client();

@@ -261,3 +261,104 @@ fn room_for_requests_is_given_up_when_it_is_idle() {
     assert_eq!(client.hear(), "\"ab\"");
     wait_until("nothing is held", || held(&mut control) == 0);
 }
+
+/// A server with a user `amy` whose connections may hold so much, and who may do anything else.
+fn start_with_bounded_user(memory: &str) -> (Process, Client) {
+    let server = start(&[]);
+    let mut control = server.client();
+    control.ask(&format!("ACL SETUSER amy on >p ~* &* +@all memory={memory}"));
+    (server, control)
+}
+
+fn amys(server: &Process, name: &str) -> Client {
+    let mut client = named(server, name);
+    client.ask("AUTH amy p");
+    client
+}
+
+/// What the connections of `amy` hold, as ACL GETUSER has it.
+fn used_by_amy(asking: &mut Client) -> i64 {
+    let shown = asking.ask("ACL GETUSER amy");
+    let place = shown.children.iter().position(|item| item.text == b"memory-used").expect("her memory is bounded");
+    shown.children[place + 1].int().expect("a number")
+}
+
+#[test]
+fn a_user_that_holds_its_memory_is_refused_more_and_others_are_not() {
+    let (server, mut control) = start_with_bounded_user("1mb");
+    let (mut amy, mut second) = (amys(&server, "amy"), amys(&server, "second"));
+    assert_eq!(control.ask("ACL LIST").render().matches("memory=1048576").count(), 1);
+    amy.ask("MULTI");
+    let part = format!("SET k {}", "v".repeat(300_000));
+    (0..4).for_each(|_| assert_eq!(amy.say(&part), "+QUEUED"));
+    const FULL: &str = "-OOM The connections of user amy hold more than the 1048576 bytes that it may use";
+    assert_eq!((amy.say("SET k v"), second.say("GET k")), (FULL.into(), FULL.into()));
+    assert!(used_by_amy(&mut control) > 1_200_000);
+    assert_eq!((control.say(&part), control.say("STRLEN k")), ("+OK".into(), ":300000".into()));
+    // What makes room is not refused.
+    assert_eq!(
+        (second.say("RESET"), second.say("AUTH amy p"), amy.say("DISCARD")),
+        ("+RESET".into(), "+OK".into(), "+OK".into())
+    );
+    assert_eq!((amy.say("SET k v"), second.say("GET k")), ("+OK".into(), "\"v\"".into()));
+    amy.ask("MULTI");
+    (0..4).for_each(|_| assert_eq!(amy.say(&part), "+QUEUED"));
+    assert!(amy.say("EXEC").starts_with("-EXECABORT Transaction discarded because of: OOM The connections"));
+    assert!(used_by_amy(&mut control) < 100_000);
+    assert_eq!(control.say("ACL SETUSER amy memory=0"), "+OK");
+    assert!(!control.ask("ACL GETUSER amy").render().contains("memory"));
+}
+
+#[test]
+fn the_largest_connections_go_when_a_user_holds_far_more() {
+    let (server, mut control) = start_with_bounded_user("1mb");
+    let (mut small, mut large, mut other) = (amys(&server, "small"), amys(&server, "large"), named(&server, "other"));
+    send_unfinished(&mut small, 400_000);
+    send_unfinished(&mut other, 3_000_000);
+    wait_until("the others hold theirs", || {
+        number_of(&mut control, "other", "qbuf") == Some(3_000_000) && used_by_amy(&mut control) > 400_000
+    });
+    send_unfinished(&mut large, 2_000_000);
+    wait_until("she lost her largest", || !is_there(&mut control, "large"));
+    assert!(is_there(&mut control, "small") && is_there(&mut control, "other"));
+    assert_eq!(stat(&mut control, "evicted_clients"), 1);
+    // One connection's replies alone never exceed it.
+    control.ask(&format!("SET big {}", "v".repeat(1_100_000)));
+    let mut reader = amys(&server, "reader");
+    reader.send("GET big");
+    assert!(reader.is_closed());
+    drop((small, large));
+    wait_until("nothing is counted that is gone", || used_by_amy(&mut control) == 0);
+}
+
+#[test]
+fn messages_that_a_user_does_not_read_are_its_memory() {
+    let (server, mut control) = start_with_bounded_user("2mb");
+    let mut listeners: Vec<Client> = (0..4).map(|i| amys(&server, &format!("listener{i}"))).collect();
+    listeners.iter_mut().for_each(|client| drop(client.ask("SUBSCRIBE news")));
+    let message = format!("PUBLISH news {}", "x".repeat(100_000));
+    wait_until("some of them are gone", || {
+        control.ask(&message);
+        stat(&mut control, "evicted_clients") + stat(&mut control, "client_output_buffer_limit_disconnections") > 0
+    });
+    wait_until("the rest is within the limit", || used_by_amy(&mut control) <= 2 << 20);
+    assert_eq!(control.say("PING"), "+PONG");
+}
+
+#[test]
+fn a_bound_holds_for_those_who_were_there_before_and_with_the_limit_of_all() {
+    let (server, mut control) = start_with_bounded_user("0");
+    control.ask("CLIENT NO-EVICT ON");
+    let mut first = amys(&server, "first");
+    send_unfinished(&mut first, 400_000);
+    wait_until("it is held", || number_of(&mut control, "first", "qbuf") == Some(400_000));
+    for limit in ["0", "100mb", "0"] {
+        control.ask(&format!("CONFIG SET maxmemory-clients {limit}"));
+        control.ask("ACL SETUSER amy memory=1mb");
+        wait_until("what she had counts", || used_by_amy(&mut control) > 400_000);
+        control.ask("ACL SETUSER amy memory=0");
+    }
+    control.ask("ACL SETUSER amy memory=300k");
+    wait_until("too large from now on", || !is_there(&mut control, "first"));
+    assert_eq!(used_by_amy(&mut control), 0);
+}

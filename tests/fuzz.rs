@@ -13,6 +13,10 @@ mod flood;
 mod inputs;
 #[path = "fuzz/mutate.rs"]
 mod mutate;
+#[path = "fuzz/requests.rs"]
+mod requests;
+#[path = "fuzz/rights.rs"]
+mod rights;
 mod support;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -46,4 +50,9 @@ fn no_client_can_stop_the_server() {
 #[test]
 fn no_stranger_can_stop_the_server() {
     flood::run(flood::Who::Stranger, Duration::from_secs(seconds()), seed());
+}
+
+#[test]
+fn nobody_gets_beyond_its_rights() {
+    rights::run(Duration::from_secs(seconds()), seed());
 }

@@ -183,6 +183,27 @@ fn an_effect_of_a_script_is_that_of_its_commands() {
 }
 
 #[test]
+fn many_scripts_and_libraries_leave_little_waste_in_lua() {
+    const TEXTS: usize = 12_000;
+    let server = start(&[]);
+    let mut client = server.client();
+    let mut used_after = |words: [&str; 3], field: &str| -> usize {
+        for n in 0..TEXTS {
+            send(&mut client, &words.map(|word| word.replace("{n}", &n.to_string())).each_ref().map(String::as_str));
+        }
+        (0..TEXTS).for_each(|_| assert!(client.read().is_ok_and(|reply| !reply.is_error())));
+        let info = client.ask("INFO memory").string();
+        let found = info.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')?.parse().ok());
+        found.unwrap_or_else(|| panic!("no {field} in {info}"))
+    };
+    let scripts = used_after(["SCRIPT", "LOAD", "--padding\nreturn {n}"], "used_memory_vm_eval");
+    assert!(scripts < 350 * TEXTS, "{scripts}");
+    let library = "#!lua name=lib{n}\nredis.register_function('f{n}', function(k, a)\n return {n}\nend)";
+    let libraries = used_after(["FUNCTION", "LOAD", library], "used_memory_vm_functions");
+    assert!(libraries < 290 * TEXTS, "{libraries}");
+}
+
+#[test]
 fn functions_survive_a_reload_and_come_back_from_their_dump() {
     let server = start(&["--enable-debug-command", "yes"]);
     let mut client = server.client();

@@ -11,6 +11,7 @@ use pki::{Pki, Visitor};
 use rustls::crypto::aws_lc_rs;
 use rustls::{HandshakeKind, ProtocolVersion};
 use std::io::{Read, Write};
+use std::net::{Ipv6Addr, TcpListener};
 use std::process::{Command, Output};
 use std::thread;
 
@@ -334,6 +335,38 @@ fn ports_are_moved_opened_and_closed_at_run_time() {
     assert_eq!(held.say("PING"), "+PONG", "who is there stays");
     assert_eq!(set(&mut held, "tls-port", &other.to_string()), "OK");
     assert!(moved.is_let_in());
+}
+
+#[test]
+fn clients_come_over_ipv6_as_they_do_over_ipv4() {
+    if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
+        println!("this machine has no IPv6");
+        return;
+    }
+    let secured = Secured::start(&["--bind", "127.0.0.1", "::1"]);
+    let visitor = Visitor { host: Ipv6Addr::LOCALHOST.into(), ..secured.visitor() };
+    let mut client = visitor.client().expect("let in");
+    assert_eq!((client.say("SET k v"), secured.client().say("GET k")), ("+OK".into(), "\"v\"".into()));
+    let value = "x".repeat(100_000);
+    assert_eq!(client.call(&["SET", "big", &value]).expect("a reply").string(), "OK");
+    assert!(client.ask("GET big").string() == value);
+    let own = client.ask("CLIENT INFO").string();
+    assert!(own.contains(" addr=[::1]:") && own.contains(&format!(" laddr=[::1]:{} ", secured.port)), "{own}");
+    let stranger = Visitor { host: Ipv6Addr::LOCALHOST.into(), ..Visitor::new(secured.port, None) };
+    assert!(!stranger.is_let_in());
+    secured.pki.sign("server", 55);
+    wait_until("the new certificate is shown there too", || serial(&visitor) == Some(55));
+    // The port of the clear text becomes that of TLS, and back.
+    let other = Visitor { port: secured.server.port, ..visitor.clone() };
+    for (clear, tls) in [("0", secured.server.port.to_string()), (&*secured.server.port.to_string(), "0".to_owned())] {
+        let first = if clear == "0" { ["port", "0"] } else { ["tls-port", &tls] };
+        let second = if clear == "0" { ["tls-port", &tls] } else { ["port", clear] };
+        for [name, value] in [first, second] {
+            assert_eq!(set(&mut client, name, value), "OK", "{name} {value}");
+        }
+        assert_eq!(other.stream().is_ok(), clear == "0");
+    }
+    assert_eq!((client.say("PING"), secured.server.client().say("PING")), ("+PONG".into(), "+PONG".into()));
 }
 
 #[test]

@@ -6,6 +6,9 @@
 //! request    --User::admits-----> one bit, then each key against the patterns                    (on each request)
 //! ```
 //!
+//! Beside what a user may do stands how much of it: `rate=N`, commands in a second, and `memory=N`, bytes that its connections
+//! hold together. A user without either is not counted at all; whoever has one is RESTRICTED, so that others never ask.
+//!
 //! Invariant: a [`User`] never changes once it is in force. A change makes another one, which takes its place with all who
 //! are logged in under its name: whoever checks a request holds what it needs and looks nothing up.
 

@@ -7,6 +7,8 @@ use crate::base::glob::glob_match;
 pub const READ: u8 = 1;
 /// Bit: the key may be changed.
 pub const WRITE: u8 = 2;
+/// Bytes of a name that a head holds.
+const HEAD_BYTES: usize = 8;
 
 /// How a pattern is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,9 +53,19 @@ impl Pattern {
         }
     }
 
+    /// The same for a name that begins as the pattern's head says: of a short beginning that is all there is to know.
+    #[inline]
+    pub(super) fn matches_behind_head(&self, name: &[u8]) -> bool {
+        match self.shape {
+            // No pattern holds a NUL, which is what a missing byte counts as.
+            Shape::Prefix(len) if len <= HEAD_BYTES => true,
+            _ => self.matches(name),
+        }
+    }
+
     pub(super) fn head(&self) -> Head {
         let literal = self.text.iter().position(|byte| b"*?[\\".contains(byte)).unwrap_or(self.text.len());
-        let mask = if literal >= 8 { u64::MAX } else { (1 << (8 * literal)) - 1 };
+        let mask = if literal >= HEAD_BYTES { u64::MAX } else { (1 << (8 * literal)) - 1 };
         Head { value: first_bytes(&self.text) & mask, mask }
     }
 
@@ -119,11 +131,13 @@ mod tests {
             (0..len).map(|_| letters[rng.below(letters.len() as u64) as usize]).collect()
         };
         for _ in 0..20_000 {
-            let (pattern, name) = (word(5, b"ab*?[\\"), word(5, b"ab*"));
+            let (pattern, name) = (word(11, b"ab*?[\\aaaabbbb"), word(11, b"aaabbb*"));
             let pattern_of = Pattern::new(&pattern);
             let matches = pattern_of.matches(&name);
             assert!(!matches || pattern_of.head().may_match(first_bytes(&name)), "{pattern:?} {name:?}");
             assert_eq!(matches, glob_match(&pattern, &name, false), "{pattern:?} {name:?}");
+            let by_head = pattern_of.head().may_match(first_bytes(&name)) && pattern_of.matches_behind_head(&name);
+            assert_eq!(by_head, matches, "{pattern:?} {name:?}");
         }
     }
 }

@@ -25,8 +25,10 @@ pub enum RuleError {
     FirstArgOfSubcommand,
     /// A database that does not exist.
     BadDatabase,
-    /// A number that is none.
+    /// A number of commands that is none.
     BadRate,
+    /// A number of bytes that is none.
+    BadMemory,
 }
 
 impl fmt::Display for RuleError {
@@ -50,6 +52,7 @@ impl fmt::Display for RuleError {
             RuleError::FirstArgOfSubcommand => "Allowing first-arg of a subcommand is not supported",
             RuleError::BadDatabase => "The database ID is out of range or no number",
             RuleError::BadRate => "The rate must be a number of commands per second, or 0 for no limit",
+            RuleError::BadMemory => "The memory must be a number of bytes, with or without a unit as in 10mb, or 0 for no limit",
         })
     }
 }

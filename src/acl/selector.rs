@@ -8,6 +8,7 @@ use super::catalog::Catalog;
 use super::pattern::{Head, KeyPattern, Pattern, READ, WRITE, first_bytes};
 use super::rules::{RuleError, has_blanks};
 use crate::base::number;
+use std::cell::Cell;
 
 /// A set of command numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +38,18 @@ struct Said {
     what: Box<[u8]>,
 }
 
+/// The pattern that fitted last: the next key's is most often the same. Two sets of rules are no less the same for it.
+#[derive(Debug, Clone, Default)]
+struct Recent(Cell<usize>);
+
+impl PartialEq for Recent {
+    fn eq(&self, _: &Recent) -> bool {
+        true
+    }
+}
+
+impl Eq for Recent {}
+
 /// What one set of rules allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selector {
@@ -51,6 +64,7 @@ pub struct Selector {
     keys: Vec<KeyPattern>,
     /// The beginnings of `keys`, in the same order.
     heads: Vec<Head>,
+    recent: Recent,
     all_channels: bool,
     channels: Vec<Pattern>,
     /// Databases that may be used; `None` for all.
@@ -69,6 +83,7 @@ impl Selector {
             all_keys: false,
             keys: Vec::new(),
             heads: Vec::new(),
+            recent: Recent::default(),
             all_channels,
             channels: Vec::new(),
             databases: None,
@@ -259,6 +274,12 @@ impl Selector {
         self.all_commands && self.all_keys && self.all_channels && self.databases.is_none()
     }
 
+    /// Whether a command may be run whatever its arguments are.
+    #[inline]
+    pub fn admits_always(&self, id: u16) -> bool {
+        self.commands.has(id)
+    }
+
     /// Whether a command may be run; `argument` is the word behind its name.
     #[inline]
     pub fn admits_command(&self, id: u16, argument: Option<&[u8]>) -> bool {
@@ -283,8 +304,21 @@ impl Selector {
             return true;
         }
         let first_bytes = first_bytes(key);
-        let fits = |known: &KeyPattern| known.rights & rights == rights && known.pattern.matches(key);
-        self.heads.iter().zip(&self.keys).any(|(head, known)| head.may_match(first_bytes) && fits(known))
+        let recent = self.recent.0.get();
+        if self.heads.get(recent).is_some_and(|head| head.may_match(first_bytes)) && self.fits(recent, key, rights) {
+            return true;
+        }
+        // Nothing but the heads is read of patterns that don't fit.
+        let mut heads = self.heads.iter().enumerate();
+        let found = heads.find(|(index, head)| head.may_match(first_bytes) && self.fits(*index, key, rights));
+        found.inspect(|(index, _)| self.recent.0.set(*index)).is_some()
+    }
+
+    /// Whether the key whose beginning fits a pattern's matches the rest of it and may be used so.
+    #[inline]
+    fn fits(&self, index: usize, key: &[u8], rights: u8) -> bool {
+        let known = self.keys.get(index);
+        known.is_some_and(|known| known.rights & rights == rights && known.pattern.matches_behind_head(key))
     }
 
     /// Whether keys of any name may be used so.
@@ -444,6 +478,11 @@ mod tests {
         assert!(selector.admits_key(b"w", WRITE) && selector.admits_key(b"w", 0) && !selector.admits_key(b"x", 0));
         assert!(selector.admits_key(b"both", READ | WRITE) && !selector.admits_any_key(READ));
         assert!(made_of("%R~*").expect("good").admits_any_key(READ));
+        // What fitted last is only the first to be tried.
+        for (key, rights, admitted) in [("w", WRITE, true), ("w", READ, false), ("r", READ, true), ("w2", WRITE, false)]
+        {
+            assert_eq!(selector.admits_key(key.as_bytes(), rights), admitted, "{key}");
+        }
         assert!(selector.admits_channel(b"ch1", false) && !selector.admits_channel(b"ch1", true));
         assert!(selector.admits_channel(b"ch*", true) && !selector.admits_channel(b"other", false));
         assert!(selector.admits_database(2) && !selector.admits_database(0));

@@ -36,6 +36,8 @@ pub struct Acl {
     users: BTreeMap<Box<[u8]>, Rc<User>>,
     catalog: Catalog,
     is_open: bool,
+    /// Users whose memory is bounded.
+    bounded_users: usize,
     /// ACL LOG.
     pub log: AclLog,
     /// What guessing costs.
@@ -56,6 +58,7 @@ impl Acl {
         let mut acl = Acl {
             users: BTreeMap::new(),
             is_open: true,
+            bounded_users: 0,
             log: AclLog::default(),
             brake: Brake::default(),
             audit: Audit::default(),
@@ -108,6 +111,8 @@ impl Acl {
     pub fn put(&mut self, user: User) -> (Rc<User>, Option<Rc<User>>) {
         let user = Rc::new(user);
         let old = self.users.insert(user.name.clone(), Rc::clone(&user));
+        self.bounded_users += usize::from(user.memory_bytes > 0);
+        self.forget_bound(old.as_deref());
         if *user.name == *DEFAULT {
             self.is_open = user.enabled && user.no_password;
         }
@@ -117,12 +122,25 @@ impl Acl {
     /// Removes a user, which is not the default one.
     pub fn remove(&mut self, name: &[u8]) -> Option<Rc<User>> {
         debug_assert!(name != DEFAULT, "the default user stays");
-        self.users.remove(name)
+        let old = self.users.remove(name);
+        self.forget_bound(old.as_deref());
+        old
+    }
+
+    fn forget_bound(&mut self, old: Option<&User>) {
+        self.bounded_users -= usize::from(old.is_some_and(|old| old.memory_bytes > 0));
+    }
+
+    /// Whether the memory of some user's connections is bounded: only then it is counted.
+    #[inline]
+    pub fn bounds_memory(&self) -> bool {
+        self.bounded_users > 0
     }
 
     /// Replaces all users; those that were before.
     pub fn replace(&mut self, users: Vec<User>) -> Vec<Rc<User>> {
         let old = std::mem::take(&mut self.users).into_values().collect();
+        self.bounded_users = 0;
         self.put(User::default_user(&self.catalog));
         for user in users {
             self.put(user);
@@ -302,6 +320,25 @@ mod tests {
             let error = acl.parse(bad.as_bytes(), "f").expect_err(bad);
             assert!(error.0.starts_with(part), "{error}");
         }
+    }
+
+    #[test]
+    fn it_is_known_whether_any_users_memory_is_bounded() {
+        let mut acl = Acl::new(catalog());
+        let bounded =
+            |name: &str| acl.parse(format!("user {name} memory=1mb").as_bytes(), "f").expect("good").remove(0);
+        let (amy, bob) = (bounded("amy"), bounded("bob"));
+        for user in [&amy, &bob, &amy] {
+            acl.put(user.clone());
+        }
+        acl.remove(b"amy");
+        assert!(acl.bounds_memory());
+        acl.put(User::new(b"bob", &catalog(), false));
+        assert!(!acl.bounds_memory());
+        acl.replace(vec![amy]);
+        assert!(acl.bounds_memory());
+        acl.replace(Vec::new());
+        assert!(!acl.bounds_memory());
     }
 
     #[test]

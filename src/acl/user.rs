@@ -4,8 +4,9 @@ use super::catalog::Catalog;
 use super::password::{Password, sha};
 use super::rules::{RuleError, Unmatched, merge_selectors};
 use super::selector::Selector;
-use crate::base::text;
+use crate::base::{number, text};
 use std::cell::Cell;
+use std::rc::Rc;
 use subtle::{Choice, ConstantTimeEq};
 
 /// A user.
@@ -21,13 +22,19 @@ pub struct User {
     pub skips_sanitizing: bool,
     /// Commands per second that it may run; 0 for any number.
     pub rate: u32,
+    /// Bytes that all its connections together may hold; 0 for any number.
+    pub memory_bytes: u64,
     /// Kept in the file of users by USERADD and its kin.
     pub kept: bool,
     /// Commands of the current second, for `rate`.
     pub meter: Meter,
+    /// What its connections hold, for `memory_bytes`.
+    pub held: Held,
     passwords: Vec<Password>,
     selectors: Vec<Selector>,
     unlimited: bool,
+    /// Its own set of rules decides alone when it allows something: nothing is counted, no database is closed.
+    plain: bool,
 }
 
 /// Counts commands in a second. Two users are no less the same for it.
@@ -51,6 +58,33 @@ impl PartialEq for Meter {
 }
 
 impl Eq for Meter {}
+
+/// Bytes that the connections of a user hold. One count for all that a user is changed into; two users are no less the same
+/// for it.
+#[derive(Debug, Clone, Default)]
+pub struct Held(Rc<Cell<usize>>);
+
+impl Held {
+    /// All of them.
+    #[inline]
+    pub fn bytes(&self) -> usize {
+        self.0.get()
+    }
+
+    /// A connection that held `old` bytes holds `new` ones.
+    pub fn replace(&self, old: usize, new: usize) {
+        debug_assert!(self.0.get() >= old, "what is given back was taken before");
+        self.0.set(self.0.get().saturating_sub(old).saturating_add(new));
+    }
+}
+
+impl PartialEq for Held {
+    fn eq(&self, _: &Held) -> bool {
+        true
+    }
+}
+
+impl Eq for Held {}
 
 /// What a request was refused for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,11 +128,14 @@ impl User {
             no_password: false,
             skips_sanitizing: false,
             rate: 0,
+            memory_bytes: 0,
             kept: false,
             meter: Meter::default(),
+            held: Held::default(),
             passwords: Vec::new(),
             selectors: vec![Selector::new(catalog, all_channels)],
             unlimited: false,
+            plain: true,
         }
     }
 
@@ -125,20 +162,24 @@ impl User {
             _ if is("sanitize-payload") => self.skips_sanitizing = false,
             _ if is("skip-sanitize-payload") => self.skips_sanitizing = true,
             _ if is("clearselectors") => self.selectors.truncate(1),
-            _ if is("reset") => *self = User { kept: self.kept, ..User::new(&self.name, catalog, all_channels) },
+            _ if is("reset") => {
+                let new = User::new(&self.name, catalog, all_channels);
+                *self = User { kept: self.kept, held: self.held.clone(), ..new };
+            }
             [b'>', text @ ..] => self.add_password(Password::sha_of(text)),
             [b'#', digits @ ..] => self.add_password(Password::from_hex(digits)?),
             [b'$', ..] => self.add_password(Password::from_phc(rule)?),
             [b'<', text @ ..] => self.remove_password(text)?,
             [b'!', digits @ ..] => self.remove(&Password::from_hex(digits)?)?,
             [b'(', inner @ .., b')'] => self.add_selector(inner, catalog, all_channels)?,
-            [b'r' | b'R', b'a' | b'A', b't' | b'T', b'e' | b'E', b'=', rate @ ..] => {
-                let rate = std::str::from_utf8(rate).ok().and_then(|rate| rate.parse().ok());
-                self.rate = rate.ok_or(RuleError::BadRate)?;
-            }
-            _ => self.selectors[0].apply(rule, catalog)?,
+            _ => match (value_of(rule, "rate="), value_of(rule, "memory=")) {
+                (Some(rate), _) => self.rate = rate.parse().map_err(|_| RuleError::BadRate)?,
+                (_, Some(bytes)) => self.memory_bytes = memory_of(bytes).ok_or(RuleError::BadMemory)?,
+                (None, None) => self.selectors[0].apply(rule, catalog)?,
+            },
         }
-        self.unlimited = self.rate == 0 && self.selectors[0].is_unlimited();
+        self.unlimited = !self.is_bounded() && self.selectors[0].is_unlimited();
+        self.plain = !self.is_bounded() && self.selectors[0].admits_all_databases();
         Ok(())
     }
 
@@ -205,10 +246,22 @@ impl User {
             .map_err(|(index, error)| RefusedWords::Rule(merged[index].clone(), error))
     }
 
+    /// Whether it may do only so much.
+    #[inline]
+    pub fn is_bounded(&self) -> bool {
+        self.rate > 0 || self.memory_bytes > 0
+    }
+
     /// Whether everything is allowed: then nothing of a request need be looked at.
     #[inline]
     pub fn is_unlimited(&self) -> bool {
         self.unlimited
+    }
+
+    /// Its own set of rules, if what that allows is allowed without another look.
+    #[inline]
+    pub fn plain_rules(&self) -> Option<&Selector> {
+        self.selectors.first().filter(|_| self.plain)
     }
 
     /// Its rules: its own set first.
@@ -271,10 +324,24 @@ impl User {
         if self.rate > 0 {
             parts.push(format!("rate={}", self.rate).into_bytes());
         }
+        if self.memory_bytes > 0 {
+            parts.push(format!("memory={}", self.memory_bytes).into_bytes());
+        }
         parts.push(self.selectors[0].describe());
         parts.extend(self.selectors[1..].iter().map(|selector| [b"(", &*selector.describe(), b")"].concat()));
         parts.join(&b' ')
     }
+}
+
+/// What stands behind a rule's name and equals sign; text that is none is a value that nothing takes.
+fn value_of<'a>(rule: &'a [u8], name: &str) -> Option<&'a str> {
+    let (head, value) = rule.split_at_checked(name.len())?;
+    head.eq_ignore_ascii_case(name.as_bytes()).then(|| std::str::from_utf8(value).unwrap_or("-"))
+}
+
+/// A number of bytes as options have it: `10mb`. Digits there must be.
+fn memory_of(text: &str) -> Option<u64> {
+    text.starts_with(|first: char| first.is_ascii_digit()).then(|| number::parse_memory(text))?
 }
 
 /// Why words changed no user.
@@ -320,12 +387,12 @@ mod tests {
 
     #[test]
     fn a_line_of_rules_makes_the_same_user_again() {
-        let amy = user(&["on", ">a", "~a*", "+@all", "-set", "(+get", "%R~b)", "(&x)", "rate=5"]);
+        let amy = user(&["on", ">a", "~a*", "+@all", "-set", "(+get", "%R~b)", "(&x)", "rate=5", "MEMORY=10mb"]);
         let line = shown(&amy);
         assert!(line.starts_with("on sanitize-payload #ca97"), "{line}");
         assert!(
             line.ends_with(
-                " rate=5 ~a* resetchannels +@all -set (%R~b resetchannels -@all +get) (resetchannels &x -@all)"
+                " rate=5 memory=10485760 ~a* resetchannels +@all -set (%R~b resetchannels -@all +get) (resetchannels &x -@all)"
             ),
             "{line}"
         );
@@ -337,7 +404,16 @@ mod tests {
     #[test]
     fn nothing_changes_when_one_rule_is_refused() {
         let amy = user(&["on"]);
-        for words in [&["off", "(+nope)"][..], &["off", "foo"], &["off", "(a"], &["off", "()x"], &["rate=x"]] {
+        for words in [
+            &["off", "(+nope)"][..],
+            &["off", "foo"],
+            &["off", "(a"],
+            &["off", "()x"],
+            &["rate=x"],
+            &["memory="],
+            &["memory=-1"],
+            &["memory=1x"],
+        ] {
             let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
             assert!(amy.with_words(&words, &catalog(), false).is_err());
         }
@@ -382,6 +458,8 @@ mod tests {
             "alldbs",
             "resetdbs",
             "rate=7",
+            "memory=3kb",
+            "memory=0",
             "skip-sanitize-payload",
             "sanitize-payload",
             "+sel",

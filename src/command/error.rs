@@ -306,6 +306,12 @@ impl CmdError {
         )
     }
 
+    /// A user's connections hold too much.
+    pub fn memory_used_up(user: &[u8], memory_bytes: u64) -> CmdError {
+        let bytes = format!(" hold more than the {memory_bytes} bytes that it may use");
+        CmdError::bytes([b"OOM The connections of user ", user, bytes.as_bytes()].concat())
+    }
+
     /// A user that does not exist.
     pub fn no_such_user(given: &[u8]) -> CmdError {
         CmdError::quoting("ERR No such user '", given, "'")

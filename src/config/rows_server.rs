@@ -95,7 +95,7 @@ pub(super) const SECURITY: &[OptionRow] = &[
     row("audit-log-file", "", "redstart", text_kind!(audit_log_file),
         "File to which logins, refused requests, CONFIG SET, FLUSHALL and FLUSHDB, SHUTDOWN and changes of users are added, one JSON object on each line. Empty writes none.").with(flag::PROTECTED),
     row("user", "", "6.0.0", Kind::Special(&USER),
-        "Defines one ACL user: name, then rules as ACL SETUSER takes them. Cannot be used together with aclfile.").with(flag::FILE_ONLY | flag::SENSITIVE),
+        "Defines one ACL user: name, then rules as ACL SETUSER takes them. Cannot be used together with aclfile. Beside the rules of Redis there are db=0,1 (the databases that the user may use; alldbs, resetdbs), rate=1000 (the commands that it may run in a second) and memory=10mb (what all its connections together may hold in requests, transactions and replies: from there on its requests are refused with OOM, and with a quarter more its largest connections are closed). rate=0 and memory=0 take the limit away.").with(flag::FILE_ONLY | flag::SENSITIVE),
     row("aclfile", "", "6.0.0", text_kind!(aclfile),
         "File with the ACL users, read at start and by ACL LOAD, written by ACL SAVE.").immutable(),
     row("acllog-max-len", "128", "6.0.0", int_kind!(acllog_max_len, 0, i64::MAX),

@@ -23,6 +23,11 @@ const LARGE_BYTES: usize = 8 << 20;
 /// A collection by steps begins when Lua holds so many per cent of what the last one left: each walks the libraries, which are
 /// most of it, and at Lua's own 200 that took a twelfth of a small script's time.
 const PAUSE_PERCENT: i32 = 400;
+/// With so many bytes in use what is compiled pays for the collector's walk over them, which then ends before much has come
+/// to it: many scripts and libraries would else leave as much waste as they take.
+const GROWN_BYTES: usize = 1 << 20;
+/// Steps of the collector for each text that is compiled: some 2 KB walked by each.
+const STEPS_PER_TEXT: u32 = 4;
 
 /// What the functions that Lua calls find of the server and of each other.
 pub(super) struct Shared {
@@ -119,7 +124,21 @@ impl Interpreter {
         let body = chunk.into_function();
         self.lua.gc_restart();
         let body = body.map_err(|error| sandbox::syntax_error(&error))?;
-        self.shared.keep(&body).map_err(|error| error.to_string())
+        let kept = self.shared.keep(&body).map_err(|error| error.to_string());
+        self.collect_some();
+        kept
+    }
+
+    /// Lets the collector go some steps further, if there is much to walk over.
+    fn collect_some(&self) {
+        if self.lua.used_memory() < GROWN_BYTES {
+            return;
+        }
+        for _ in 0..STEPS_PER_TEXT {
+            if let Err(error) = self.lua.gc_step() {
+                log::warn!("Lua's collector: {error}");
+            }
+        }
     }
 
     /// Forgets what is kept under a number.
@@ -199,6 +218,7 @@ impl Interpreter {
         let mut host = host;
         let result = self.shared.host.lend(&mut host, || self.entries.load.call::<(bool, Value)>(body));
         let registered = self.shared.registering.take().unwrap_or_default();
+        self.collect_some();
         let stopped = self.shared.stopped.take();
         if stopped.is_some() {
             self.look_again();

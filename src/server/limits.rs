@@ -1,13 +1,18 @@
-//! Limits of clients: silence, replies and requests that pile up, and the memory of all clients together.
+//! Limits of clients: silence, replies and requests that pile up, the memory of all clients together, and that of each user's.
 //!
 //! ```text
-//! before requests run   maxmemory-clients, with what was just read
+//! before requests run   maxmemory-clients and users' memory, with what was just read
 //! after each request   hard limit of its replies (a huge pipeline must not fill memory before the turn ends)
 //! end of a turn        both limits for all that got something to be sent; then maxmemory-clients, largest first
-//! ten times a second   silent clients, soft limits of those that send nothing, buffers that are not needed
+//! after writing        the memory of users whose replies were not all taken
+//! ten times a second   silent clients, soft limits of those that send nothing, buffers that are not needed, users' memory
 //! ```
 //!
 //! A client that is cut off loses its replies at once: they no longer count when others' memory is judged.
+//!
+//! A user with the rule `memory=N` meets its limit in steps, so that it is told before it is thrown out: from N on its
+//! requests are refused (`command::access`); with a quarter more, which only replies that nobody reads and requests that do not
+//! end can lead to, its connections are closed, the largest first; and one connection's replies alone never exceed N.
 
 use super::Server;
 use crate::acl::Acl;
@@ -46,10 +51,25 @@ pub(super) fn hard_reply_bytes(config: &Config, acl: &Acl, session: &Session) ->
     if !session.authenticated && !acl.is_open() {
         return STRANGER_REPLY_BYTES;
     }
-    match reply_limit(config, session).hard_bytes {
+    let bytes = match reply_limit(config, session).hard_bytes {
+        0 => usize::MAX,
+        bytes => usize::try_from(bytes).unwrap_or(usize::MAX),
+    };
+    if session.is(mode::RESTRICTED) { bytes.min(user_bytes(session)) } else { bytes }
+}
+
+/// Bytes that the connections of a session's user may hold.
+fn user_bytes(session: &Session) -> usize {
+    match session.user.as_ref().map_or(0, |user| user.memory_bytes) {
         0 => usize::MAX,
         bytes => usize::try_from(bytes).unwrap_or(usize::MAX),
     }
+}
+
+/// Whether a user's connections hold so much that refusing its requests has not been enough.
+fn is_far_over(session: &Session) -> bool {
+    let bytes = user_bytes(session);
+    session.user.as_ref().is_some_and(|user| user.held.bytes() > bytes.saturating_add(bytes / 4))
 }
 
 /// Whether a client's replies are over a limit. Remembers since when they are over the soft one.
@@ -130,9 +150,30 @@ impl Server {
     /// What has just been read counts before it is executed: a request may itself be too much.
     pub(super) fn account_inputs(&mut self, inputs: &[Input]) {
         if self.accounting {
-            inputs.iter().for_each(|input| self.sessions.account(input.conn));
+            for input in inputs {
+                self.sessions.account(input.conn);
+                self.limit_user_of(input.conn);
+            }
             self.limit_memory();
         }
+    }
+
+    /// Closes the largest connections of a client's user until the others hold what they may, if they hold far more.
+    pub(super) fn limit_user_of(&mut self, conn: ConnId) {
+        let Some(session) = self.sessions.get(conn).filter(|session| is_far_over(session)) else { return };
+        let Some(user) = session.user.clone() else { return };
+        while user.held.bytes() as u64 > user.memory_bytes {
+            let Some(largest) = self.sessions.largest_of(&user) else { break };
+            self.evict(largest);
+        }
+    }
+
+    fn evict(&mut self, conn: ConnId) {
+        if let Some(session) = self.sessions.get(conn) {
+            log::info!("Evicting client: id={} addr={} tot-mem={}", session.id, session.peer, session.alloc_bytes());
+        }
+        self.stats.totals.evicted_clients += 1;
+        self.close_soon(conn);
     }
 
     fn cut_off_other(&mut self, conn: ConnId) {
@@ -144,25 +185,18 @@ impl Server {
         self.close_soon(conn);
     }
 
-    /// Closes the largest clients until the others fit. The account begins when a limit is set and ends with it.
+    /// Closes the largest clients until the others fit. The account begins when a limit is set, for all or for a user, and
+    /// ends with it.
     fn limit_memory(&mut self) {
         let limit = memory_limit(&self.config);
-        if (limit > 0) != self.accounting {
-            self.accounting = limit > 0;
-            self.sessions.account_all(self.accounting);
+        let accounting = limit > 0 || self.acl.bounds_memory();
+        if accounting != self.accounting || (limit > 0) != self.sessions.is_ranked() {
+            self.accounting = accounting;
+            self.sessions.account_all(limit > 0);
         }
-        while self.accounting && self.sessions.counted_bytes() as u64 > limit {
+        while limit > 0 && self.sessions.counted_bytes() as u64 > limit {
             let Some(conn) = self.sessions.largest() else { break };
-            if let Some(session) = self.sessions.get(conn) {
-                log::info!(
-                    "Evicting client: id={} addr={} tot-mem={}",
-                    session.id,
-                    session.peer,
-                    session.alloc_bytes()
-                );
-            }
-            self.stats.totals.evicted_clients += 1;
-            self.close_soon(conn);
+            self.evict(conn);
         }
     }
 
@@ -185,6 +219,7 @@ impl Server {
         let peak_reset_ms =
             u64::try_from(debug.reply_buffer_peak_reset_ms.unwrap_or(PEAK_RESET_MS)).unwrap_or(u64::MAX);
         let (mut silent, mut over): (Vec<ConnId>, Vec<ConnId>) = (Vec::new(), Vec::new());
+        let (accounting, mut accountable) = (self.accounting, Vec::new());
         let (mut largest_input, mut largest_output) = (0, 0);
         let (next, part) = self.sessions.part(self.next_client, places);
         for session in part {
@@ -199,6 +234,9 @@ impl Server {
             if idle_ms > RELEASE_AFTER_MS {
                 session.decoder.release_unused();
             }
+            if accounting {
+                accountable.push(session.conn);
+            }
             if now.mono_ms().saturating_sub(session.reply_peak_since_ms) >= peak_reset_ms {
                 session.reply_peak_bytes = session.outbox.len();
                 session.reply_peak_since_ms = now.mono_ms();
@@ -212,6 +250,10 @@ impl Server {
             self.close_soon(conn);
         }
         over.into_iter().for_each(|conn| self.cut_off_other(conn));
+        for conn in accountable {
+            self.sessions.account(conn);
+            self.limit_user_of(conn);
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! All clients, by connection.
 
 use super::state::{ConnId, Owed, Session, mode};
+use crate::acl::User;
 use crate::resp::Outbox;
 use std::collections::BTreeSet;
 
@@ -10,7 +11,9 @@ pub struct Sessions {
     slots: Vec<Option<Box<Session>>>,
     count: usize,
     last_id: u64,
-    /// Clients by their memory, those that may not be evicted left out; kept while there is a limit.
+    /// Whether clients are ranked by their memory: while there is a limit for all of them together.
+    ranked: bool,
+    /// Clients by their memory, those that may not be evicted left out; kept while they are ranked.
     by_bytes: BTreeSet<(usize, ConnId)>,
     /// The sum of it.
     counted_bytes: usize,
@@ -41,9 +44,10 @@ impl Sessions {
 
     /// Removes a client.
     pub fn remove(&mut self, conn: ConnId) -> Option<Box<Session>> {
-        let session = self.slots.get_mut(conn.0)?.take()?;
+        let mut session = self.slots.get_mut(conn.0)?.take()?;
         self.count -= 1;
         self.count_bytes(conn, session.counted_bytes, 0);
+        session.charge(0);
         Some(session)
     }
 
@@ -120,8 +124,11 @@ impl Sessions {
 
     /// Brings the account of memory up to date for one client that is not lent out.
     pub fn account(&mut self, conn: ConnId) {
+        let ranked = self.ranked;
         let Some(session) = self.get_mut(conn) else { return };
-        let new = if session.is(mode::NO_EVICT | mode::CLOSE_NOW) { 0 } else { session.alloc_bytes() };
+        session.recharge();
+        let is_out = !ranked || session.is(mode::NO_EVICT | mode::CLOSE_NOW);
+        let new = if is_out { 0 } else { session.alloc_bytes() };
         let old = std::mem::replace(&mut session.counted_bytes, new);
         self.count_bytes(conn, old, new);
     }
@@ -139,20 +146,30 @@ impl Sessions {
         self.counted_bytes = self.counted_bytes - old + new;
     }
 
-    /// Begins the account of memory with all clients, or (`on` is false) forgets it.
-    pub fn account_all(&mut self, on: bool) {
+    /// Accounts for the memory of all clients anew; whether they are ranked by it from now on.
+    pub fn account_all(&mut self, ranked: bool) {
+        self.ranked = ranked;
+        self.by_bytes.clear();
+        self.counted_bytes = 0;
         for index in 0..self.slots.len() {
             let conn = ConnId(index);
-            if on {
-                self.account(conn);
-            } else if let Some(session) = self.get_mut(conn) {
+            if let Some(session) = self.get_mut(conn) {
                 session.counted_bytes = 0;
+                self.account(conn);
             }
         }
-        if !on {
-            self.by_bytes.clear();
-            self.counted_bytes = 0;
-        }
+    }
+
+    /// Whether clients are ranked by their memory.
+    pub fn is_ranked(&self) -> bool {
+        self.ranked
+    }
+
+    /// The client of a user that holds most.
+    pub fn largest_of(&self, user: &User) -> Option<ConnId> {
+        let of_user = |session: &&Session| session.user.as_ref().is_some_and(|own| std::ptr::eq(&**own, user));
+        let all = self.iter().filter(of_user).filter(|session| !session.is(mode::CLOSE_NOW));
+        all.max_by_key(|session| session.held_bytes()).map(|session| session.conn)
     }
 
     /// Bytes of all clients that may be evicted, while they are accounted for.
@@ -179,7 +196,9 @@ impl Sessions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::acl::Catalog;
     use crate::base::clock::Now;
+    use std::rc::Rc;
 
     fn client(sessions: &mut Sessions, conn: usize, name_len: usize) {
         let mut session = Session::new(sessions.next_id(), ConnId(conn), Now::at_unix_ms(1));
@@ -191,6 +210,7 @@ mod tests {
     #[test]
     fn the_account_of_memory_follows_the_clients() {
         let mut sessions = Sessions::default();
+        sessions.account_all(true);
         for (conn, len) in [(0, 100), (3, 5000), (1, 700)] {
             client(&mut sessions, conn, len);
         }
@@ -205,6 +225,34 @@ mod tests {
         assert_eq!((sessions.counted_bytes(), sessions.largest()), (0, None));
         sessions.account_all(true);
         assert_eq!(sessions.largest(), Some(ConnId(0)));
+    }
+
+    #[test]
+    fn what_clients_hold_is_counted_to_the_user_they_are() {
+        let catalog = Catalog::default();
+        let bounded = |name: &[u8]| User::new(name, &catalog, false).with_words(&[b"memory=1mb"], &catalog, false);
+        let [amy, bob] = [b"amy", b"bob"].map(|name| Rc::new(bounded(name).expect("a rule")));
+        let mut sessions = Sessions::default();
+        for (conn, len) in [(0, 100), (1, 5000), (2, 700)] {
+            client(&mut sessions, conn, len);
+            sessions.get_mut(ConnId(conn)).expect("inserted").become_user(&amy);
+        }
+        let sum = |sessions: &Sessions| sessions.iter().map(Session::held_bytes).sum::<usize>();
+        assert_eq!((amy.held.bytes(), sessions.largest_of(&amy)), (sum(&sessions), Some(ConnId(1))));
+        let big = sessions.get_mut(ConnId(1)).expect("inserted");
+        big.outbox.extend(&[b'x'; 9_000]);
+        sessions.account(ConnId(1));
+        assert_eq!(amy.held.bytes(), sum(&sessions));
+        let big = sessions.get_mut(ConnId(1)).expect("inserted");
+        big.become_user(&bob);
+        assert_eq!((bob.held.bytes(), big.held_bytes()), (big.held_bytes(), big.held_with_others(&bob, 0)));
+        assert_eq!((amy.held.bytes() + bob.held.bytes(), sessions.largest_of(&amy)), (sum(&sessions), Some(ConnId(2))));
+        let free = Rc::new(amy.with_words(&[b"memory=0"], &catalog, false).expect("a rule"));
+        sessions.iter_mut().for_each(|session| session.become_user(&free));
+        assert_eq!((amy.held.bytes(), bob.held.bytes()), (0, 0));
+        sessions.iter_mut().for_each(|session| session.become_user(&amy));
+        (0..3).for_each(|conn| drop(sessions.remove(ConnId(conn))));
+        assert_eq!(amy.held.bytes(), 0);
     }
 
     #[test]

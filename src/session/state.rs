@@ -205,6 +205,8 @@ pub struct Session {
     pub reply_peak_since_ms: u64,
     /// What the account of all clients' memory holds of it; 0 while it is not in it.
     pub(super) counted_bytes: usize,
+    /// What its user's account holds of it.
+    charged_bytes: usize,
 }
 
 /// Least and most room of a reply buffer in bytes.
@@ -259,6 +261,7 @@ impl Session {
             reply_peak_bytes: 0,
             reply_peak_since_ms: now.mono_ms(),
             counted_bytes: 0,
+            charged_bytes: 0,
         }
     }
 
@@ -266,7 +269,29 @@ impl Session {
     pub fn become_user(&mut self, user: &Rc<User>) {
         self.mode &= !mode::RESTRICTED;
         self.mode |= if user.is_unlimited() { 0 } else { mode::RESTRICTED };
+        self.charge(0);
         self.user = Some(Rc::clone(user));
+        self.recharge();
+    }
+
+    /// Counts so many bytes to its user, in place of those counted before.
+    pub(super) fn charge(&mut self, bytes: usize) {
+        let old = std::mem::replace(&mut self.charged_bytes, bytes);
+        if let Some(user) = self.user.as_ref().filter(|_| old != bytes) {
+            user.held.replace(old, bytes);
+        }
+    }
+
+    /// Counts what it holds to its user, if that one's memory is bounded.
+    pub(super) fn recharge(&mut self) {
+        if self.user.as_ref().is_some_and(|user| user.memory_bytes > 0) {
+            self.charge(if self.is(mode::CLOSE_NOW) { 0 } else { self.held_bytes() });
+        }
+    }
+
+    /// Bytes that all connections of its user hold. While its request runs, its replies are elsewhere: they have so many.
+    pub fn held_with_others(&self, user: &User, reply_bytes: usize) -> usize {
+        user.held.bytes() - self.charged_bytes + self.held_bytes() + reply_bytes
     }
 
     /// The name of its user.
@@ -311,6 +336,12 @@ impl Session {
             + text(&self.name)
             + text(&self.lib_name)
             + text(&self.lib_ver)
+    }
+
+    /// Bytes that the server holds for this client: as `tot-mem` has them, but of its replies only the bytes themselves, since
+    /// the room behind them goes to others when these are sent.
+    pub fn held_bytes(&self) -> usize {
+        self.alloc_bytes() - self.outbox.alloc_bytes() + self.outbox.len()
     }
 
     /// Heap bytes of the transaction that is queued or runs.

@@ -169,7 +169,7 @@ fn payload(random: &mut Random, commands: &[Vec<Vec<u8>>]) -> Vec<u8> {
 }
 
 /// Demands PONG every few milliseconds; the longest wait.
-fn probe(who: Who, port: u16, stop: &AtomicBool) -> Result<Duration, String> {
+pub fn probe(who: Who, port: u16, stop: &AtomicBool) -> Result<Duration, String> {
     let mut slowest = Duration::ZERO;
     let mut client: Option<Client> = None;
     while !stop.load(Ordering::Relaxed) {

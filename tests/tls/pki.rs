@@ -15,7 +15,7 @@ use rustls::{
 };
 use std::fs;
 use std::io;
-use std::net::TcpStream;
+use std::net::{IpAddr, Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,6 +80,7 @@ impl Pki {
 /// How a client comes.
 #[derive(Clone)]
 pub struct Visitor {
+    pub host: IpAddr,
     pub port: u16,
     pub config: Arc<ClientConfig>,
 }
@@ -111,11 +112,11 @@ impl Visitor {
             None => builder.with_no_client_auth(),
         };
         config.resumption = Resumption::in_memory_sessions(8);
-        Visitor { port, config: Arc::new(config) }
+        Visitor { host: Ipv4Addr::LOCALHOST.into(), port, config: Arc::new(config) }
     }
 
     pub fn socket(&self) -> TcpStream {
-        let stream = TcpStream::connect(("127.0.0.1", self.port)).expect("the port is open");
+        let stream = TcpStream::connect((self.host, self.port)).expect("the port is open");
         stream.set_nodelay(true).expect("an option");
         stream.set_read_timeout(Some(SILENCE)).expect("an option");
         stream.set_write_timeout(Some(SILENCE)).expect("an option");

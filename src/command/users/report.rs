@@ -98,7 +98,8 @@ pub(super) fn getuser(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     };
     let (reply, root) = (&mut cx.reply, &user.selectors()[0]);
     let databases = root.describe_databases();
-    reply.map(6 + usize::from(databases.is_some()) + usize::from(user.rate > 0));
+    let bounds = usize::from(user.rate > 0) + 2 * usize::from(user.memory_bytes > 0);
+    reply.map(6 + usize::from(databases.is_some()) + bounds);
     reply.bulk(b"flags");
     reply.set(user.flags().count());
     user.flags().for_each(|flag| reply.bulk(flag.as_bytes()));
@@ -121,6 +122,12 @@ pub(super) fn getuser(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     if user.rate > 0 {
         reply.bulk(b"rate");
         reply.uint(u64::from(user.rate));
+    }
+    if user.memory_bytes > 0 {
+        reply.bulk(b"memory");
+        reply.uint(user.memory_bytes);
+        reply.bulk(b"memory-used");
+        reply.uint(user.held.bytes() as u64);
     }
     Ok(Flow::Done)
 }
