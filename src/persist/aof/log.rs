@@ -245,6 +245,11 @@ impl Log {
         self.unlisted
     }
 
+    /// Whether the storage has threads.
+    pub fn has_threads(&self) -> bool {
+        self.place.vault.storage().has_threads()
+    }
+
     /// Says how long the parts are that are not open.
     pub fn set_sizes(&mut self, closed_bytes: u64, base_bytes: u64) {
         (self.closed_bytes, self.base_bytes) = (closed_bytes, base_bytes);
@@ -467,10 +472,11 @@ impl Log {
     /// That sync is done. `run`: how it ended.
     pub fn end_sync(&mut self, sync: &Sync, run: io::Result<()>) {
         // Of another file nothing is left to be said: it was synced when the new one began, or given up.
-        if sync.generation != self.generation || self.fault.is_some() {
+        if sync.generation != self.generation {
             return;
         }
         match run {
+            Ok(()) if self.fault.is_some() => {}
             Ok(()) => self.synced(sync.end, sync.file_end),
             Err(error) => drop(self.sync_failed(error)),
         }
@@ -500,6 +506,9 @@ impl Log {
 
     /// Nothing more is written to the open increment.
     fn end_increment(&mut self) -> io::Result<()> {
+        if self.fault.is_some() {
+            return Err(self.fault_again());
+        }
         self.sum_up()?;
         let finished = self.open.as_mut().map_or(Ok(()), |open| open.file.finish());
         if let Err(error) = finished {
