@@ -71,6 +71,8 @@ pub(super) struct AppendLog {
     /// When bytes came last, if they have no checksum yet.
     unsummed_since_ms: Option<u64>,
     pub(super) commits: Commits,
+    /// Options have changed while a job held it.
+    must_configure: bool,
 }
 
 impl AppendLog {
@@ -96,6 +98,7 @@ impl AppendLog {
             rewrite: None,
             unsummed_since_ms: None,
             commits: Commits::new(is_timeless),
+            must_configure: false,
         })
     }
 
@@ -207,6 +210,9 @@ impl Server {
     fn take_log_news(&mut self, now: Now) {
         while let Some(news) = self.append_log.as_ref().and_then(|log| log.keeper.poll()) {
             self.log_news(news, now);
+        }
+        if self.append_log.as_ref().is_some_and(|log| log.must_configure) {
+            self.configure_log();
         }
     }
 
@@ -444,7 +450,11 @@ impl Server {
 
     /// Options have new values.
     pub(super) fn configure_log(&mut self) {
-        let Some(log) = self.append_log.as_mut().filter(|log| !log.is_busy()) else { return };
+        let Some(log) = &mut self.append_log else { return };
+        log.must_configure = log.is_busy();
+        if log.must_configure {
+            return;
+        }
         let mut inner = log.keeper.log();
         inner.set_vault(self.facts.vault.clone());
         inner.keeps = self.config.appendfsync != AppendFsync::No;

@@ -441,7 +441,10 @@ impl Server {
                 last.len = Some(tail.len);
             }
         }
-        if !replayed.cut.is_empty() {
+        if replayed.cut.is_empty() {
+            // A process that was killed may have left names that are not on the disk.
+            place.vault.storage().sync_folder(&place.folder)?;
+        } else {
             place.write_manifest(manifest)?;
         }
         let mut log = Log::new(place.clone(), manifest.clone(), self.journal.offset());

@@ -378,8 +378,12 @@ impl Log {
         let fills = ahead == Ahead::Fill && open.can_fill();
         let is_even = fills || (ahead == Ahead::Keep && open.says_each());
         let batch = if is_even { open.even_batch(bytes, secs) } else { open.batch(bytes, secs) };
-        let mut result = if is_even { Ok(()) } else { open.cut_fill() };
-        result = result.and_then(|()| open.append(&batch.bytes));
+        let settled = if is_even { Ok(()) } else { open.cut_fill().and_then(|()| open.settle()) };
+        if let Err(error) = settled {
+            self.keep(batch, end);
+            return Err(self.sync_failed(error));
+        }
+        let mut result = open.append(&batch.bytes);
         if fills {
             result = result.and_then(|()| open.refill(batch.bytes.len() as u64));
         }
@@ -441,7 +445,7 @@ impl Log {
     /// The system's, now or before; what is kept goes to the disk with `recover`.
     pub fn sync(&mut self) -> io::Result<()> {
         let Some(open) = self.open.as_mut().filter(|_| self.fault.is_none()) else { return Err(self.fault_again()) };
-        let (result, file_end) = (open.file.sync(), open.len);
+        let (result, file_end) = (open.sync(), open.len);
         match result {
             Ok(()) => {
                 self.synced(self.written, file_end);
