@@ -57,8 +57,10 @@ struct Life {
     states: Vec<Digest>,
     /// Journal offsets behind the units.
     offsets: Vec<(u64, usize)>,
-    /// The last unit that a client was told of as one that is on the disk.
+    /// The last unit that a client was told of as one that is on the disk, in the log.
     durable: usize,
+    /// The last unit in a snapshot that a client was told of. It counts where there is no log.
+    saved: usize,
     /// The running snapshot.
     saving: Option<Saving>,
     style: Style,
@@ -115,8 +117,18 @@ impl Life {
         if let Some((path, _)) = disk.listing().into_iter().find(|(path, _)| style.log && is_temporary(path)) {
             return Err(format!("{} is left", path.display()));
         }
-        let mut life =
-            Life { server, now, disk, states, offsets: Vec::new(), durable: 0, saving: None, style, reached: None };
+        let mut life = Life {
+            server,
+            now,
+            disk,
+            states,
+            offsets: Vec::new(),
+            durable: 0,
+            saved: 0,
+            saving: None,
+            style,
+            reached: None,
+        };
         life.open(WRITER);
         life.open(READER);
         Ok(life)
@@ -141,7 +153,8 @@ impl Life {
     }
 
     fn reached_now(&self) -> Reached {
-        Reached { durable: self.durable, end: self.states.len() - 1, log: self.style.log }
+        let log = self.style.log;
+        Reached { durable: if log { self.durable } else { self.saved }, end: self.states.len() - 1, log }
     }
 
     /// Some of what is done beside the loop.
@@ -209,8 +222,8 @@ impl Life {
                 self.saving = Some(Saving { begun, unit: self.states.len() - 1, before: saves });
             }
         } else if let Some(saving) = self.saving.take() {
-            if !self.style.log && saves > saving.before {
-                self.durable = self.durable.max(saving.unit);
+            if saves > saving.before {
+                self.saved = self.saved.max(saving.unit);
             }
         }
     }
@@ -313,8 +326,8 @@ impl Life {
     fn save(&mut self) {
         let saves = self.server.stats.persistence.saves;
         self.execute(WRITER, "SAVE\r\n");
-        if !self.style.log && self.server.stats.persistence.saves > saves {
-            self.durable = self.durable.max(self.states.len() - 1);
+        if self.server.stats.persistence.saves > saves {
+            self.saved = self.saved.max(self.states.len() - 1);
         }
     }
 
@@ -422,7 +435,7 @@ fn live(seed: u64) -> Result<(), String> {
         log::info!("--- life {nth} ended: {durable} durable, {end} executed, {how}");
         let ms = life.now.unix_ms.0 + 1_000;
         style = Style { log, ..life.style };
-        let mut states = std::mem::take(&mut life.states);
+        let (mut states, saved) = (std::mem::take(&mut life.states), life.saved);
         drop(life);
         match rng.below(4) {
             0 => style.seals = !style.seals,
@@ -443,7 +456,9 @@ fn live(seed: u64) -> Result<(), String> {
         states.truncate(found + 1);
         life.states = states;
         // What was found was put on the disk at the start, or is a snapshot that is there.
-        life.durable = if life.style.log { found } else { durable };
+        life.durable = if life.style.log { found } else { 0 };
+        life.saved = saved.min(found);
+        life.offsets.push((life.server.journal.offset(), found));
     }
     Ok(())
 }
