@@ -21,7 +21,7 @@ use crate::persist::rdb::Fault;
 use crate::persist::seal::KeyFault;
 use crate::sys::listen::{self, ListenError, Sockets};
 use crate::sys::logging::Logging;
-use crate::sys::{alloc, crash, host, process, ticks, warm};
+use crate::sys::{alloc, crash, host, process, thread, ticks, warm};
 use crate::tls::{Setup, TlsError};
 use sd_notify::NotifyState;
 use std::ffi::OsString;
@@ -327,6 +327,9 @@ fn serve(config: &mut Config, start: &Start, executable: String, logging: Loggin
 
 /// What only makes the process fit: failures are a pity.
 fn settle(config: &mut Config) {
+    if let Err(error) = thread::take_short_slices() {
+        log::debug!("The loop has the processor for as long at a time as other threads: {error}");
+    }
     if let Err(error) = alloc::set_background_purge(true) {
         log::warn!("The allocator's own thread can't be started, freed memory goes back to the system later: {error}");
     }

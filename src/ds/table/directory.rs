@@ -5,7 +5,7 @@ use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 
 use super::bucket::{SLOTS, Slot};
-use super::segment::{Filler, Segment, WIDEST, size_for};
+use super::segment::{Filler, Segment, size_for};
 use super::{Item, Table, near_bits};
 
 /// The directory never has more than 2^32 entries.
@@ -94,8 +94,9 @@ impl<T: Item> Table<T> {
             self.put(0, Segment::with_buckets(1, 0, 0));
             return;
         }
-        let segment = self.entry(self.owner(hash));
-        if segment.bucket_count() >= usize::from(WIDEST) {
+        let owner = self.owner(hash);
+        let segment = self.entry(owner);
+        if segment.bucket_count() >= segment.limit(owner / self.run(segment)) {
             if segment.depth() == u32::from(self.bits) && self.may_double() {
                 self.double();
             }
@@ -104,7 +105,7 @@ impl<T: Item> Table<T> {
             }
         }
         let is_first = segment.bucket_count() == 0 && self.first_size > 0;
-        self.resize(self.owner(hash), if is_first { self.first_size } else { segment.next_size() });
+        self.resize(owner, if is_first { self.first_size } else { segment.next_size() });
     }
 
     /// So many items are about to be added, if the table is empty: there will be no segment to split. Takes 16 bytes for some 400

@@ -19,8 +19,11 @@ use crate::ds::prefetch::prefetch_read;
 
 /// Bucket counts: each a size class of the allocator (times 64 bytes), each at most a third more than the one before.
 const SIZES: [u16; 20] = [1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 28, 32, 40, 48, 64, 80, 96, WIDEST];
-/// A segment of this many buckets splits instead of growing.
+/// A segment of this many buckets splits instead of growing, at the latest.
 pub(super) const WIDEST: u16 = 112;
+/// What different segments split at. If all had one limit, all would come to it at about the same time: hashes are uniform, so a
+/// table that doubles did half of its splits while it grew by a tenth.
+const LIMITS: [u16; 4] = [64, 80, 96, WIDEST];
 /// How a segment that cannot split goes on growing.
 const OVERSIZE_STEP: u16 = 16;
 
@@ -114,6 +117,14 @@ impl Segment {
     #[inline(always)]
     pub(super) fn is_sparse(self) -> bool {
         usize::from(self.count) * 2 < self.bucket_count() * SLOTS
+    }
+
+    /// How many buckets this segment has at most before it splits: by its place in the order of hashes, `prefix` of `depth` bits.
+    pub(super) fn limit(self, prefix: usize) -> usize {
+        let place = (prefix as u64) << DEPTH_BITS | u64::from(self.depth());
+        // Its top two bits, mixed well enough that neighbours and levels differ (Knuth, "The Art of Computer Programming", 6.4).
+        let nth = place.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 62;
+        usize::from(LIMITS[nth as usize])
     }
 
     /// The bucket count to grow to.
