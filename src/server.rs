@@ -497,7 +497,7 @@ impl Service for Server {
     fn before_wait(&mut self, now: Now) {
         self.stats.totals.turns += 1;
         if self.loading.is_some() {
-            self.load_step();
+            self.load_step(now);
         } else if self.replaying.is_some() {
             self.replay_step(now);
         }

@@ -5,7 +5,7 @@ mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output};
 use std::time::{Duration, Instant};
 use support::client::Client;
 use support::random::Random;
@@ -500,6 +500,24 @@ fn a_full_disk_refuses_writes_serves_reads_and_heals_by_itself() {
     assert_eq!(ask(&mut server.client(), "DBSIZE").int(), Some(stored as i64 + 1), "{}", server.log());
 }
 
+/// A server that takes its time to load, and a client of it.
+fn slow_start(folder: &Folder, flags: &[&str]) -> (Child, Client) {
+    let port = support::free_port();
+    let child = Command::new(our_binary())
+        .args(["--port", &port.to_string(), "--save", "", "--dir"])
+        .arg(folder.path())
+        .args(flags)
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .expect("it starts");
+    let mut client = None;
+    wait_until("it listens", || {
+        client = Client::connect(port).ok();
+        client.is_some()
+    });
+    (child, client.expect("it listens"))
+}
+
 #[test]
 fn while_the_log_is_read_others_are_told_so_and_may_end_the_server() {
     let folder = Folder::new("aof-load");
@@ -514,20 +532,7 @@ fn while_the_log_is_read_others_are_told_so_and_may_end_the_server() {
     let name = "appendonly.aof.1.incr.aof";
     fs::write(part(&folder, name), &log).expect("written");
     fs::write(part(&folder, "appendonly.aof.manifest"), format!("file {name} seq 1 type i\n")).expect("written");
-    // One that takes its time.
-    let port = support::free_port();
-    let mut child = Command::new(our_binary())
-        .args(["--port", &port.to_string(), "--save", "", "--appendonly", "yes", "--key-load-delay", "1000", "--dir"])
-        .arg(folder.path())
-        .stdout(std::process::Stdio::null())
-        .spawn()
-        .expect("it starts");
-    let mut client = None;
-    wait_until("it listens", || {
-        client = Client::connect(port).ok();
-        client.is_some()
-    });
-    let mut client = client.expect("it listens");
+    let (mut child, mut client) = slow_start(&folder, &["--appendonly", "yes", "--key-load-delay", "1000"]);
     for refused in ["PING", "GET key:1", "SET a b", "DBSIZE"] {
         assert_eq!(client.say(refused), "-LOADING Redis is loading the dataset in memory", "{refused}");
     }
@@ -541,6 +546,7 @@ fn while_the_log_is_read_others_are_told_so_and_may_end_the_server() {
     let first = field(&mut client, "loading_loaded_bytes");
     wait_until("more is read", || field(&mut client, "loading_loaded_bytes") > first);
     // New clients come and go beside the log.
+    let port = client.stream().peer_addr().expect("it is connected").port();
     for _ in 0..5 {
         assert!(Client::connect(port).expect("it listens").say("PING").starts_with("-LOADING"));
     }
@@ -555,6 +561,49 @@ fn while_the_log_is_read_others_are_told_so_and_may_end_the_server() {
     assert_eq!(client.say("SET more 1"), "+OK");
     kill(&mut server);
     assert_eq!(ours(&folder, &[]).client().say("DBSIZE"), ":20001");
+}
+
+#[test]
+fn what_is_written_while_a_rewrite_begins_by_itself_counts_once() {
+    let folder = Folder::new("aof-once");
+    let flags = ["--auto-aof-rewrite-percentage", "1", "--auto-aof-rewrite-min-size", "100kb"];
+    let rewrites = |server: &Process| server.log().matches("Starting automatic rewriting").count();
+    for round in 0..3 {
+        let mut server = ours(&folder, &flags);
+        let mut client = server.client();
+        let mut written = ask(&mut client, "INCRBY n 0").int().expect("a number");
+        let request = [b"*2\r\n$4\r\nINCR\r\n$1\r\nn\r\n".as_slice(); 200].concat();
+        // The kill comes while the last one has begun, or just before or after.
+        while rewrites(&server) < 2 {
+            client.send_raw(&request).expect("it is served");
+            for _ in 0..200 {
+                written = client.read().expect("it is served").int().expect("it counts");
+            }
+        }
+        kill(&mut server);
+        let server = ours(&folder, &["--auto-aof-rewrite-percentage", "0"]);
+        assert_eq!(ask(&mut server.client(), "INCRBY n 0").int(), Some(written), "round {round}");
+    }
+}
+
+#[test]
+fn the_log_is_turned_on_and_off_while_data_are_loaded() {
+    for (before, after) in [("yes", "no"), ("no", "yes")] {
+        let folder = Folder::new("aof-switch");
+        let server = ours(&folder, &["--appendonly", before]);
+        let mut client = server.client();
+        (0..3_000).for_each(|n| assert_eq!(client.say(&format!("SET k{n} v")), "+OK"));
+        assert_eq!(client.say("SAVE"), "+OK");
+        drop(server);
+        let (mut child, mut client) = slow_start(&folder, &["--appendonly", before, "--key-load-delay", "500"]);
+        assert_eq!(client.say("DBSIZE"), "-LOADING Redis is loading the dataset in memory");
+        assert_eq!(client.say(&format!("CONFIG SET appendonly {after} key-load-delay 0")), "+OK");
+        wait_until("all is loaded", || client.say("DBSIZE") == ":3000");
+        let is_on = |client: &mut Client| ask(client, "INFO persistence").string().contains("aof_enabled:1");
+        assert_eq!((is_on(&mut client), client.say("SET another v")), (after == "yes", "+OK".to_owned()));
+        child.kill().expect("it is ours");
+        wait_until("it has ended", || child.try_wait().expect("it is ours").is_some());
+    }
 }
 
 #[test]

@@ -73,10 +73,13 @@ fn heard_while_subscribed(cx: &Ctx<'_>, command: &Command) -> Result<(), CmdErro
     Err(CmdError::while_subscribed(command.shown_name()))
 }
 
-/// While data are loaded, nothing is done with them.
+/// While data are loaded, nothing is done with them, but by what is loaded.
 #[inline]
 fn loaded(cx: &Ctx<'_>, command: &Command) -> Result<(), CmdError> {
-    if cx.stats.persistence.loading.is_none() || command.is(flag::LOADING) { Ok(()) } else { Err(CmdError::LOADING) }
+    if cx.stats.persistence.loading.is_none() || command.is(flag::LOADING) || cx.session.is(mode::REPLAYS) {
+        return Ok(());
+    }
+    Err(CmdError::LOADING)
 }
 
 /// A client that watches all others (MONITOR) does nothing with keys itself.

@@ -120,7 +120,7 @@ pub(super) const SNAPSHOTS: &[OptionRow] = &[
 #[rustfmt::skip] // a row is read as two lines: facts, meaning
 pub(super) const APPEND_ONLY: &[OptionRow] = &[
     row("appendonly", "no", "before 2.0", yes_no_kind!(appendonly),
-        "Logs every write to the append-only file, which is loaded instead of the snapshot at the next start.").with(flag::NOT_WHILE_LOADING),
+        "Logs every write to the append-only file, which is loaded instead of the snapshot at the next start."),
     row("appendfilename", "appendonly.aof", "2.0.0", text_kind!(appendfilename, check::appendfilename),
         "First part of the names of the append-only file's parts.").immutable(),
     row("appenddirname", "appendonlydir", "7.0.0", text_kind!(appenddirname, check::appenddirname),

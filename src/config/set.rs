@@ -257,7 +257,7 @@ mod tests {
         assert!(try_set(Permission::Local, SetContext::default(), "dbfilename", "b.rdb").is_err());
         assert!(try_set(Permission::Local, local, "dbfilename", "c.rdb").is_ok());
         let loading = SetContext { loading: true, local: true };
-        assert_eq!(try_set(Permission::Yes, loading, "appendonly", "yes"), Err(SetError::Loading));
+        assert_eq!(try_set(Permission::Yes, loading, "dir", "/"), Err(SetError::Loading));
         assert_eq!(try_set(Permission::Yes, loading, "maxmemory", "1"), Ok(vec!["maxmemory"]));
         let missing = try_set(Permission::Yes, local, "dir", "/no/such/folder").map_err(|error| error.to_string());
         assert_eq!(

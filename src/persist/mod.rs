@@ -2,6 +2,7 @@
 //! databases; no client, no command.
 
 pub mod aof;
+pub mod leftover;
 pub mod rdb;
 pub mod seal;
 pub mod snapshot;

@@ -6,18 +6,22 @@
 //!
 //! after a cut of the power a file holds, beyond what was synced:
 //!    nothing | its first bytes | all | a length at random, of whose pages (4 KiB) some were never written: zeros there
-//! and what was overwritten since is old or new, sector by sector (512 bytes). A sync that fails loses what it was to write:
-//! later syncs do not bring it back.
+//! and what was overwritten since is old or new, sector by sector (512 bytes); what was cut off since may be there again. A sync
+//! that fails loses the pages that it was to write: later syncs do not bring them back, unless they are written anew.
 //! ```
+//!
+//! A photograph is the disk at one moment, between two of its operations: whoever starts on it sees what a process would that
+//! comes after one that was killed, or a machine after its power was cut, right then. A disk without threads keeps what is to be
+//! done beside the caller, who says when that is: so whatever happens depends on a seed alone.
 
-use super::storage::{ReadFile, Storage, SyncFile, WriteFile};
+use super::storage::{Disk, ReadFile, Storage, SyncFile, Work, WriteFile};
 use crate::base::rng::Rng;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::OsString;
 use std::io;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 /// Every file has one name, however it is spelled.
 fn whole(path: &Path) -> PathBuf {
@@ -36,23 +40,63 @@ struct Inode {
     durable: Vec<u8>,
     /// It was emptied since the last sync.
     emptied: bool,
-    /// What a failed sync has lost.
-    lost: Vec<Range<usize>>,
+    /// Numbers of the pages that a failed sync has lost.
+    lost: BTreeSet<usize>,
+}
+
+/// A page of a file, as far as it is there.
+fn page(bytes: &[u8], number: usize) -> &[u8] {
+    let start = (number * PAGE_BYTES).min(bytes.len());
+    &bytes[start..(start + PAGE_BYTES).min(bytes.len())]
 }
 
 impl Inode {
+    fn write(&mut self, at: usize, new: &[u8]) {
+        if new.is_empty() {
+            return;
+        }
+        let end = at + new.len();
+        self.bytes.resize(self.bytes.len().max(end), 0);
+        self.bytes[at..end].copy_from_slice(new);
+        // A page that is written on is written whole, with what was lost of it.
+        self.lost.retain(|number| !(at / PAGE_BYTES..=(end - 1) / PAGE_BYTES).contains(number));
+    }
+
+    fn shorten(&mut self, len: usize) {
+        self.bytes.truncate(len);
+        self.lost.retain(|number| number * PAGE_BYTES < len);
+    }
+
     fn sync(&mut self) {
-        self.durable = self.bytes.clone();
+        let before = std::mem::replace(&mut self.durable, self.bytes.clone());
+        self.forget_lost(if self.emptied { &[] } else { &before });
         self.emptied = false;
-        for range in &self.lost {
-            let end = range.end.min(self.durable.len());
-            self.durable[range.start.min(end)..end].fill(0);
+    }
+
+    /// What was lost before it could be written is as it was before that, or was never written.
+    fn forget_lost(&mut self, before: &[u8]) {
+        for number in &self.lost {
+            let start = (number * PAGE_BYTES).min(self.durable.len());
+            let end = (start + PAGE_BYTES).min(self.durable.len());
+            let old = page(before, *number);
+            let old = &old[..old.len().min(end - start)];
+            self.durable[start..end].fill(0);
+            self.durable[start..start + old.len()].copy_from_slice(old);
+        }
+    }
+
+    fn fail_to_sync(&mut self) {
+        for number in 0..self.bytes.len().div_ceil(PAGE_BYTES) {
+            if page(&self.bytes, number) != page(&self.durable, number) {
+                self.lost.insert(number);
+            }
         }
     }
 
     fn after_power_cut(&self, rng: &mut Rng) -> Inode {
+        let found = |bytes: Vec<u8>| Inode { durable: bytes.clone(), bytes, ..Inode::default() };
         if self.emptied && rng.below(2) == 0 {
-            return Inode { bytes: self.durable.clone(), durable: self.durable.clone(), ..Inode::default() };
+            return found(self.durable.clone());
         }
         let none = Vec::new();
         let durable = if self.emptied { &none } else { &self.durable };
@@ -67,16 +111,16 @@ impl Inode {
         let overwritten = durable.len().min(self.bytes.len());
         for start in (0..overwritten).step_by(SECTOR_BYTES) {
             let sector = start..(start + SECTOR_BYTES).min(overwritten);
-            if rng.below(2) == 0 {
+            if bytes[sector.clone()] != self.bytes[sector.clone()] && rng.below(2) == 0 {
                 bytes[sector.clone()].copy_from_slice(&self.bytes[sector]);
             }
         }
-        for range in &self.lost {
-            // What was lost before it could be written is no longer known to anybody.
-            let end = range.end.min(bytes.len());
-            bytes[range.start.min(end)..end].fill(0);
+        if self.bytes.len() < durable.len() && rng.below(2) == 0 {
+            bytes.truncate(self.bytes.len());
         }
-        Inode { durable: bytes.clone(), bytes, ..Inode::default() }
+        let mut inode = Inode { durable: bytes, lost: self.lost.clone(), ..Inode::default() };
+        inode.forget_lost(durable);
+        found(inode.durable)
     }
 
     /// Some pages of `all` behind `bytes` reached the disk, in any order.
@@ -127,7 +171,7 @@ impl NameChange {
     }
 }
 
-#[derive(Default)]
+#[derive(Default, Clone)]
 struct State {
     inodes: Vec<Inode>,
     names: BTreeMap<PathBuf, usize>,
@@ -136,11 +180,22 @@ struct State {
     operations: u64,
     fail_from: u64,
     fail_until: u64,
+    /// Operations up to the photograph.
+    photo_in: Option<u64>,
+    photo: Option<Box<State>>,
 }
 
 impl State {
     /// Counts an operation; an error if it is one that fails.
     fn operate(&mut self) -> io::Result<()> {
+        match self.photo_in {
+            Some(0) => {
+                self.photo_in = None;
+                self.photo = Some(Box::new(self.as_found()));
+            }
+            Some(left) => self.photo_in = Some(left - 1),
+            None => {}
+        }
         self.operations += 1;
         let fails = (self.fail_from..self.fail_until).contains(&self.operations);
         if fails { Err(io::Error::other("the simulated disk fails")) } else { Ok(()) }
@@ -150,20 +205,79 @@ impl State {
         change.apply(&mut self.names);
         self.unsynced_names.push(change);
     }
+
+    /// What another process finds now.
+    fn as_found(&self) -> State {
+        State {
+            inodes: self.inodes.clone(),
+            names: self.names.clone(),
+            durable_names: self.durable_names.clone(),
+            unsynced_names: self.unsynced_names.clone(),
+            ..State::default()
+        }
+    }
 }
 
-/// The disk; copies are the same disk.
+/// What is to be done beside the caller.
+type Works = Arc<Mutex<VecDeque<Work>>>;
+
+/// The disk; clones are the same disk.
 #[derive(Default, Clone)]
-pub(crate) struct SimDisk(Arc<Mutex<State>>);
+pub(crate) struct SimDisk {
+    state: Arc<Mutex<State>>,
+    /// If it has no threads.
+    works: Option<Works>,
+}
 
 struct SimFile {
     disk: SimDisk,
     inode: usize,
+    /// Where the next bytes go.
+    end: usize,
 }
 
 impl SimDisk {
+    /// One without threads.
+    pub fn by_hand() -> SimDisk {
+        SimDisk { works: Some(Works::default()), ..SimDisk::default() }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().expect("no test panics with the lock")
+        self.state.lock().expect("no test panics with the lock")
+    }
+
+    fn with(&self, state: State) -> SimDisk {
+        SimDisk { state: Arc::new(Mutex::new(state)), works: self.works.as_ref().map(|_| Works::default()) }
+    }
+
+    /// How many works wait for `work`.
+    pub fn works(&self) -> usize {
+        self.works.as_ref().map_or(0, |works| works.lock().expect("no test panics with the lock").len())
+    }
+
+    /// Does the first of what is to be done beside the caller. It may be one that waits for the caller: then that never ends.
+    pub fn work(&self) {
+        let works = self.works.as_ref();
+        let work = works.and_then(|works| works.lock().expect("no test panics with the lock").pop_front());
+        if let Some(work) = work {
+            work();
+        }
+    }
+
+    /// The disk is photographed after so many operations from now on, or not at all.
+    pub fn photograph_after(&self, operations: Option<u64>) {
+        self.state().photo_in = operations;
+    }
+
+    /// Whether it was.
+    pub fn has_photograph(&self) -> bool {
+        self.state().photo.is_some()
+    }
+
+    /// Another disk, as this one was when it was photographed, or is now.
+    pub fn copy(&self) -> SimDisk {
+        let state = self.state();
+        self.with(state.photo.as_ref().map_or_else(|| state.as_found(), |photo| photo.as_found()))
     }
 
     /// The operations numbered from `first` up to `end` fail, counted from now on, from 1.
@@ -191,7 +305,7 @@ impl SimDisk {
 
     /// Whether a failed sync has lost bytes that can still be read.
     pub fn has_lost(&self) -> bool {
-        self.state().inodes.iter().any(|inode| inode.lost.iter().any(|range| !range.is_empty()))
+        self.state().inodes.iter().any(|inode| !inode.lost.is_empty())
     }
 
     /// The names of the files with their lengths: for the report of a failure.
@@ -219,7 +333,7 @@ impl SimDisk {
         }
         let inodes = state.inodes.iter().map(|inode| inode.after_power_cut(rng)).collect();
         let found = State { inodes, durable_names: names.clone(), names, ..State::default() };
-        SimDisk(Arc::new(Mutex::new(found)))
+        self.with(found)
     }
 }
 
@@ -229,19 +343,36 @@ impl WriteFile for SimFile {
         let operated = state.operate();
         // A write that fails may have got some way.
         let len = if operated.is_ok() { bytes.len() } else { bytes.len() / 2 };
-        let inode = &mut state.inodes[self.inode];
-        // The page that is written on is written whole, with what was lost of it.
-        let page = inode.bytes.len() / PAGE_BYTES * PAGE_BYTES;
-        inode.lost.iter_mut().for_each(|range| range.end = range.end.min(page).max(range.start));
-        inode.bytes.extend_from_slice(&bytes[..len]);
+        state.inodes[self.inode].write(self.end, &bytes[..len]);
+        self.end += len;
         operated
     }
 
     fn overwrite(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.disk.state();
         state.operate()?;
-        let offset = offset as usize;
-        state.inodes[self.inode].bytes[offset..offset + bytes.len()].copy_from_slice(bytes);
+        state.inodes[self.inode].write(offset as usize, bytes);
+        Ok(())
+    }
+
+    fn can_fill(&self) -> bool {
+        self.disk.works.is_some()
+    }
+
+    fn fill(&mut self, offset: u64, unit: &[u8], times: usize) -> io::Result<()> {
+        let mut state = self.disk.state();
+        let operated = state.operate();
+        // A disk that gets full in the middle has written some of it, and not only whole units.
+        let mut bytes = unit.repeat(times);
+        bytes.truncate(if operated.is_ok() { bytes.len() } else { bytes.len() / 2 + 1 });
+        state.inodes[self.inode].write(offset as usize, &bytes);
+        operated
+    }
+
+    fn cut_fill(&mut self, offset: u64) -> io::Result<()> {
+        let mut state = self.disk.state();
+        state.operate()?;
+        state.inodes[self.inode].shorten(offset as usize);
         Ok(())
     }
 
@@ -249,17 +380,16 @@ impl WriteFile for SimFile {
         let mut state = self.disk.state();
         let operated = state.operate();
         let inode = &mut state.inodes[self.inode];
-        if operated.is_err() {
-            let unsynced = inode.durable.len().min(inode.bytes.len())..inode.bytes.len();
-            inode.lost.push(unsynced);
-            return operated;
+        if operated.is_ok() {
+            inode.sync()
+        } else {
+            inode.fail_to_sync()
         }
-        inode.sync();
-        Ok(())
+        operated
     }
 
     fn syncer(&self) -> io::Result<Box<dyn SyncFile>> {
-        Ok(Box::new(SimFile { disk: self.disk.clone(), inode: self.inode }))
+        Ok(Box::new(SimFile { disk: self.disk.clone(), inode: self.inode, end: self.end }))
     }
 }
 
@@ -285,7 +415,7 @@ impl Storage for SimDisk {
         file.bytes.clear();
         file.lost.clear();
         file.emptied = true;
-        Ok(Box::new(SimFile { disk: self.clone(), inode }))
+        Ok(Box::new(SimFile { disk: self.clone(), inode, end: 0 }))
     }
 
     fn open(&self, path: &Path) -> io::Result<Option<ReadFile>> {
@@ -299,10 +429,11 @@ impl Storage for SimDisk {
         let inode = *state.names.get(&whole(path)).ok_or(io::ErrorKind::NotFound)?;
         let file = &mut state.inodes[inode];
         if file.bytes.len() as u64 != len {
+            file.shorten(len as usize);
             file.bytes.resize(len as usize, 0);
             file.sync();
         }
-        Ok(Box::new(SimFile { disk: self.clone(), inode }))
+        Ok(Box::new(SimFile { disk: self.clone(), inode, end: len as usize }))
     }
 
     fn list(&self, folder: &Path) -> io::Result<Option<Vec<OsString>>> {
@@ -345,5 +476,21 @@ impl Storage for SimDisk {
         synced.iter().for_each(|change| change.apply(&mut state.durable_names));
         state.unsynced_names = rest;
         Ok(())
+    }
+
+    fn has_threads(&self) -> bool {
+        self.works.is_none()
+    }
+
+    fn run_beside(&self, name: &str, work: Work) -> io::Result<()> {
+        match &self.works {
+            Some(works) => works.lock().expect("no test panics with the lock").push_back(work),
+            None => return Disk.run_beside(name, work),
+        }
+        Ok(())
+    }
+
+    fn nap(&self, time: Duration) {
+        if self.works.is_some() { self.work() } else { std::thread::sleep(time) }
     }
 }

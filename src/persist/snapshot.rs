@@ -17,8 +17,6 @@ use super::storage::{Replacement, WriteFile};
 use super::vault::{FileKind, Vault};
 use crate::ds::record::RecordLog;
 use crate::keyspace::cut;
-use crate::sys::alloc;
-use crate::sys::thread::{Way, give_way};
 use crate::types::{self, Big, Entry, EntryRef, Piece, Pieces};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -267,6 +265,7 @@ pub struct Plan {
 /// A snapshot that is being written.
 pub struct Snapshot {
     shared: Arc<Shared>,
+    vault: Vault,
 }
 
 impl Snapshot {
@@ -277,16 +276,14 @@ impl Snapshot {
     pub fn begin(plan: Plan, vault: Vault) -> io::Result<(Snapshot, Box<dyn cut::Sink>)> {
         let (to_writer, news) = channel();
         let shared = Arc::new(Shared::default());
-        let mine = Arc::clone(&shared);
-        std::thread::Builder::new().name("snapshot".into()).spawn(move || {
-            let _metered = alloc::register_thread();
-            // At equal rights on the loop's core it would hold requests up for milliseconds. Where that is refused it still writes.
-            drop(give_way(Way::Behind));
-            let result = write(&plan, &vault, &news, &mine);
+        let (mine, door) = (Arc::clone(&shared), vault.clone());
+        let work = move || {
+            let result = write(&plan, &door, &news, &mine);
             *mine.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
-        })?;
+        };
+        vault.storage().run_beside("snapshot", Box::new(work))?;
         let feed = Feed { to_writer, shared: Arc::clone(&shared), chunk: Chunk::default(), begun: 0, db: None };
-        Ok((Snapshot { shared }, Box::new(feed)))
+        Ok((Snapshot { shared, vault }, Box::new(feed)))
     }
 
     /// Keys that were written.
@@ -309,9 +306,14 @@ impl Snapshot {
         self.give_up();
         let mut left = limit;
         while self.poll().is_none() && !left.is_zero() {
-            std::thread::sleep(NAP.min(left));
+            self.nap(NAP.min(left));
             left = left.saturating_sub(NAP);
         }
+    }
+
+    /// Waits a moment for the writer.
+    pub fn nap(&self, time: Duration) {
+        self.vault.storage().nap(time);
     }
 
     /// Nobody wants it any more: it ends soon, and leaves no file.

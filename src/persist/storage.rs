@@ -5,11 +5,17 @@
 //! at every moment, power cuts included; a file that could not be finished is removed.
 
 use super::vault::{FileKind, Vault};
+use crate::sys::alloc;
+use crate::sys::thread::{Way, give_way};
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Something to be done.
+pub type Work = Box<dyn FnOnce() + Send>;
 
 /// A file being written.
 pub trait WriteFile: Send {
@@ -137,6 +143,31 @@ pub trait Storage: Send + Sync {
     /// # Errors
     /// The system's.
     fn sync_folder(&self, folder: &Path) -> io::Result<()>;
+
+    /// Whether what waits for the disk is done by threads. Without them (in a simulation) whoever owns the storage does it, when
+    /// it sees fit.
+    fn has_threads(&self) -> bool {
+        true
+    }
+
+    /// Has something done beside the caller, by a thread of this name that gives way to the loop.
+    ///
+    /// # Errors
+    /// The system's, if no thread can be had.
+    fn run_beside(&self, name: &str, work: Work) -> io::Result<()> {
+        std::thread::Builder::new().name(name.into()).spawn(move || {
+            let _metered = alloc::register_thread();
+            // At equal rights on the loop's core it would hold requests up for milliseconds. Where that is refused it still works.
+            drop(give_way(Way::Behind));
+            work();
+        })?;
+        Ok(())
+    }
+
+    /// The caller waits a moment for what is done beside it.
+    fn nap(&self, time: Duration) {
+        std::thread::sleep(time);
+    }
 }
 
 /// The machine's file system.

@@ -53,8 +53,8 @@ pub(super) struct AppendLog {
     pub(super) place: Place,
     /// Offset in the journal up to which bytes were handed over.
     handed: u64,
-    /// A job holds the log.
-    pub(super) busy: bool,
+    /// Jobs that hold the log, done one after the other: at most a commit and one behind it.
+    jobs: u8,
     syncing_since_ms: Option<u64>,
     last_sync_ms: u64,
     postponed_since_ms: Option<u64>,
@@ -70,18 +70,21 @@ pub(super) struct AppendLog {
     pub(super) rewrite: Option<Rewrite>,
     /// When bytes came last, if they have no checksum yet.
     unsummed_since_ms: Option<u64>,
-    commits: Commits,
+    pub(super) commits: Commits,
+    /// Options have changed while a job held it.
+    must_configure: bool,
 }
 
 impl AppendLog {
     /// The thread is started; `offset` is where the journal is.
     pub(super) fn start(log: Log, place: Place, offset: u64, wake: Box<dyn Fn() + Send>) -> io::Result<AppendLog> {
+        let is_timeless = !log.has_threads();
         let keeper = Keeper::start(log, wake)?;
         Ok(AppendLog {
             keeper,
             place,
             handed: offset,
-            busy: false,
+            jobs: 0,
             syncing_since_ms: None,
             last_sync_ms: 0,
             postponed_since_ms: None,
@@ -94,20 +97,36 @@ impl AppendLog {
             holds: VecDeque::new(),
             rewrite: None,
             unsummed_since_ms: None,
-            commits: Commits::default(),
+            commits: Commits::new(is_timeless),
+            must_configure: false,
         })
     }
 
     /// Gives the thread a job that holds the log.
     pub(super) fn occupy(&mut self, job: Job) {
-        debug_assert!(!self.busy, "one at a time");
-        self.busy = true;
+        debug_assert!(self.jobs < 2, "one behind a commit");
+        self.jobs += 1;
         self.keeper.give(job);
+    }
+
+    /// Whether a job holds the log.
+    pub(super) fn is_busy(&self) -> bool {
+        self.jobs > 0
     }
 
     /// Whether the log may be written now.
     pub(super) fn is_free(&self) -> bool {
-        !self.busy && self.failed_since_ms.is_none()
+        self.jobs == 0 && self.failed_since_ms.is_none()
+    }
+
+    /// Whether another job may stand behind what is done now: under `always` a log is hardly ever free.
+    pub(super) fn takes_another(&self) -> bool {
+        self.failed_since_ms.is_none() && (self.jobs == 0 || (self.jobs == 1 && self.commits.runs))
+    }
+
+    /// Whether all that happened up to this offset of the journal has been handed over.
+    pub(super) fn has_all(&self, offset: u64) -> bool {
+        self.handed == offset
     }
 
     /// Clients whose writes wait for a commit that has not begun; or, with `from` 0, for any.
@@ -150,17 +169,16 @@ impl Server {
         if self.config.appendfsync == AppendFsync::Always {
             // Who waits is known before a commit begins.
             self.hold_and_release();
+            self.begin_wanted_rewrite(now);
             if !self.gathers() {
                 self.hand_over(now);
             }
             self.tend_failure(now);
         } else {
+            self.begin_wanted_rewrite(now);
             self.hand_over(now);
             self.tend_failure(now);
             self.hold_and_release();
-        }
-        if self.facts.log.rewrite_wanted {
-            self.begin_wanted_rewrite(now);
         }
         self.sync_if_due(now);
         self.wake_log_waiters(now);
@@ -193,6 +211,9 @@ impl Server {
         while let Some(news) = self.append_log.as_ref().and_then(|log| log.keeper.poll()) {
             self.log_news(news, now);
         }
+        if self.append_log.as_ref().is_some_and(|log| log.must_configure) {
+            self.configure_log();
+        }
     }
 
     fn log_news(&mut self, news: News, now: Now) {
@@ -200,24 +221,24 @@ impl Server {
         match news {
             News::Synced => log.syncing_since_ms = None,
             News::Committed(result) => {
-                log.busy = false;
+                log.jobs -= 1;
                 log.commits.end();
                 drop(result);
             }
             News::Recovered(result) => {
-                log.busy = false;
+                log.jobs -= 1;
                 log.retry_at_ms = now.mono_ms() + RETRY_MS;
                 if let Err(error) = result {
                     log::debug!("The append-only log can't go on yet: {error}");
                 }
             }
             News::Increment(result) => {
-                log.busy = false;
+                log.jobs -= 1;
                 self.look_at_log(now);
                 return self.increment_begun(result, now);
             }
             News::Installed(result) => {
-                log.busy = false;
+                log.jobs -= 1;
                 self.look_at_log(now);
                 return self.base_installed(result, now);
             }
@@ -227,7 +248,7 @@ impl Server {
 
     /// Waits for the job that holds the log.
     pub(super) fn wait_for_log(&mut self, now: Now) {
-        while let Some(log) = self.append_log.as_ref().filter(|log| log.busy) {
+        while let Some(log) = self.append_log.as_ref().filter(|log| log.is_busy()) {
             match log.keeper.wait() {
                 Some(news) => self.log_news(news, now),
                 None => return,
@@ -237,7 +258,7 @@ impl Server {
 
     /// How far the log is, and whether it has failed.
     pub(super) fn look_at_log(&mut self, now: Now) {
-        let Some(log) = self.append_log.as_mut().filter(|log| !log.busy) else { return };
+        let Some(log) = self.append_log.as_mut().filter(|log| !log.is_busy()) else { return };
         let figures = &mut self.stats.persistence.log;
         let fault = {
             let inner = log.keeper.log();
@@ -273,7 +294,7 @@ impl Server {
             return;
         }
         if !log.is_free() {
-            if log.busy && waiting >= GATHER_BYTES {
+            if log.is_busy() && waiting >= GATHER_BYTES {
                 if let Some(news) = log.keeper.wait() {
                     self.log_news(news, now);
                 }
@@ -314,7 +335,7 @@ impl Server {
     fn tend_failure(&mut self, now: Now) {
         let Some(log) = &mut self.append_log else { return };
         let Some(since_ms) = log.failed_since_ms else { return };
-        if !log.busy && now.mono_ms() >= log.retry_at_ms {
+        if !log.is_busy() && now.mono_ms() >= log.retry_at_ms {
             if log.unlisted || log.needs_base {
                 log.failed_since_ms = None;
                 return self.restart_first_base(now);
@@ -428,7 +449,11 @@ impl Server {
 
     /// Options have new values.
     pub(super) fn configure_log(&mut self) {
-        let Some(log) = self.append_log.as_mut().filter(|log| !log.busy) else { return };
+        let Some(log) = &mut self.append_log else { return };
+        log.must_configure = log.is_busy();
+        if log.must_configure {
+            return;
+        }
         let mut inner = log.keeper.log();
         inner.set_vault(self.facts.vault.clone());
         inner.keeps = self.config.appendfsync != AppendFsync::No;

@@ -234,7 +234,7 @@ fn log_of(seals: bool, preamble: bool, large: bool) -> (Vec<(String, Vec<u8>)>, 
     let now = Now::at_unix_ms(NOW_MS);
     bench.server.log_turn(now);
     bench.run("BGREWRITEAOF");
-    while bench.server.append_log.as_ref().is_some_and(|log| log.rewrite.is_some() || log.busy)
+    while bench.server.append_log.as_ref().is_some_and(|log| log.rewrite.is_some() || log.is_busy())
         || bench.server.stats.persistence.log.rewrites == 0
     {
         bench.server.before_wait(now);

@@ -8,9 +8,12 @@ use crate::command::adopt_libraries;
 use crate::command::persistence::{self, Load};
 use crate::command::users::load_at_start;
 use crate::keyspace::cut::Progress;
+use crate::persist::leftover::remove_leftovers;
 use crate::persist::rdb::{Fault, KeyDelay, LoadBudget};
+use crate::persist::seal::KEY_FILE;
 use crate::stats::Loading;
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 /// How long the walk waits for the writer before it looks again.
@@ -24,6 +27,19 @@ const READER_PAUSE: Duration = Duration::from_millis(1);
 const SERVED_FROM_BYTES: u64 = 1 << 20;
 
 impl Server {
+    /// Removes unfinished files of servers that are gone. Called before this one writes any.
+    pub(super) fn remove_leftovers(&self) {
+        let (config, storage) = (&self.config, self.facts.vault.storage());
+        let users = config.aclfile.path();
+        let users_name = users.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+        let users_folder = users.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        remove_leftovers(storage, Path::new("."), &[KEY_FILE]);
+        remove_leftovers(storage, config.appenddirname.path(), &[]);
+        if !users_name.is_empty() {
+            remove_leftovers(storage, users_folder, &[&users_name]);
+        }
+    }
+
     /// Takes over the users, and opens the audit log.
     pub(super) fn load_users(&mut self) -> Result<(), StartError> {
         load_at_start(&self.config, &mut self.acl, Some(&self.facts.vault)).map_err(StartError::Users)?;
@@ -49,7 +65,7 @@ impl Server {
     }
 
     /// Goes on with the load: a bounded step. A failure ends the server.
-    pub(super) fn load_step(&mut self) {
+    pub(super) fn load_step(&mut self, now: Now) {
         let budget = LoadBudget {
             time: LOAD_STEP,
             bytes: self.config.loading_process_events_interval_bytes,
@@ -59,6 +75,7 @@ impl Server {
         if let Err(error) = self.load(budget) {
             self.failure = Some(error);
         } else if self.loading.is_none() {
+            self.follow_appendonly(now);
             self.be_ready();
         }
     }

@@ -364,8 +364,6 @@ impl Server {
             session.conn = replay.conn;
         }
         self.sessions.insert(*session);
-        // Its commands are what is loaded: they are not told to wait for it.
-        let status = self.stats.persistence.loading.take();
         let mut stepped = self.replay_parts(replay, budget, now);
         if let Err(ReplayFault::Again(hole)) = stepped {
             if replay.options.hole.is_none() {
@@ -373,7 +371,6 @@ impl Server {
                 stepped = Ok(false);
             }
         }
-        self.stats.persistence.loading = status;
         replay.session = self.sessions.remove(replay.conn);
         self.outputs.retain(|output| *output != replay.conn);
         self.closes.retain(|closed| *closed != replay.conn);

@@ -15,6 +15,7 @@ use crate::command::persistence;
 use crate::config::{AppendFsync, Config};
 use crate::persist::aof::script::ScriptForm;
 use crate::persist::aof::{self, Job, Log, Manifest, Part, Place};
+use crate::persist::leftover::remove_log_leftovers;
 use crate::persist::rdb::KeyDelay;
 use crate::persist::snapshot::{DbSizes, Plan, Snapshot};
 use crate::persist::vault::Vault;
@@ -79,21 +80,23 @@ impl Server {
         }
     }
 
-    /// BGREWRITEAOF asked for it.
+    /// A rewrite is to begin, at the end of this turn or of one of the next.
     pub(super) fn begin_wanted_rewrite(&mut self, now: Now) {
-        self.facts.log.rewrite_wanted = false;
-        self.try_rewrite(now);
+        // Between two commits there is a moment in which the log is free: that is waited for.
+        let is_free = self.append_log.as_ref().is_none_or(|log| !log.is_busy());
+        if self.facts.log.rewrite_wanted && is_free {
+            self.facts.log.rewrite_wanted = false;
+            self.try_rewrite(now);
+        }
     }
 
     /// Begins a rewrite, or puts it off if something is in its way.
     fn try_rewrite(&mut self, now: Now) {
-        let figures = &mut self.stats.persistence.log;
-        figures.rewrite_scheduled = false;
-        let is_free = self.append_log.as_ref().is_none_or(AppendLog::is_free);
-        let is_handed = self.append_log.is_none() || self.stats.persistence.log.buffer_bytes == 0;
         let cut = self.keyspace.book.cut.as_ref().is_some_and(|cut| cut.is_wanted());
-        if self.facts.saving.is_some() || !is_free || !is_handed || cut {
-            self.stats.persistence.log.rewrite_scheduled = true;
+        let is_free = self.append_log.as_ref().is_none_or(AppendLog::is_free);
+        let can_begin = self.facts.saving.is_none() && !cut && is_free;
+        self.stats.persistence.log.rewrite_scheduled = !can_begin;
+        if !can_begin {
             return;
         }
         if let Err(error) = self.begin_rewrite(now) {
@@ -110,10 +113,18 @@ impl Server {
         let rdb = self.config.aof_use_rdb_preamble;
         let Some(log) = &mut self.append_log else { return Ok(()) };
         let place = log.place.clone();
+        // Asked while no job holds the log.
         let (base, next) = {
             let inner = log.keeper.log();
             (inner.next_base(rdb), inner.increment_seq() + 1)
         };
+        // What happened before the cut belongs to the increment before it, all of it: the base holds it as well.
+        self.hand_over(now);
+        let end = self.journal.offset();
+        if self.append_log.as_ref().is_some_and(|log| !log.has_all(end) || !log.takes_another()) {
+            self.stats.persistence.log.rewrite_scheduled = true;
+            return Ok(());
+        }
         let plan = self.base_plan(&place, &base, now);
         place.vault.storage().make_folder(&place.folder)?;
         let (snapshot, sink) = Snapshot::begin(plan, self.facts.vault.clone())?;
@@ -199,7 +210,7 @@ impl Server {
         }
         if figures.rewrite_scheduled {
             if !self.is_limited(now) {
-                self.try_rewrite(now);
+                self.facts.log.rewrite_wanted = true;
             }
             return;
         }
@@ -211,13 +222,13 @@ impl Server {
         let growth = (u128::from(size) * 100 / u128::from(base)).saturating_sub(100);
         if growth >= u128::from(percentage) && !self.is_limited(now) {
             log::info!("Starting automatic rewriting of AOF on {growth}% growth");
-            self.try_rewrite(now);
+            self.facts.log.rewrite_wanted = true;
         }
     }
 
     fn poll_rewrite(&mut self, now: Now) {
         let Some(log) = &mut self.append_log else { return };
-        let is_free = log.is_free();
+        let takes_another = log.takes_another();
         let Some(rewrite) = &mut log.rewrite else { return };
         rewrite.extra_bytes_most = rewrite.extra_bytes_most.max(rewrite.snapshot.queued_bytes() as u64);
         if rewrite.written.is_none() {
@@ -234,7 +245,7 @@ impl Server {
                 }
             }
         }
-        if let Some(bytes) = rewrite.written.filter(|_| is_free) {
+        if let Some(bytes) = rewrite.written.filter(|_| takes_another) {
             let job = Job::Install(rewrite.base.clone(), bytes, rewrite.first_kept, self.config.aof_disable_auto_gc);
             log.occupy(job);
         }
@@ -378,6 +389,7 @@ impl Server {
         if let Err(fault) = self.step_start(budget, now) {
             self.failure = Some(StartError::Log(fault));
         } else if self.replaying.is_none() {
+            self.follow_appendonly(now);
             self.be_ready();
         }
     }
@@ -429,7 +441,10 @@ impl Server {
                 last.len = Some(tail.len);
             }
         }
-        if !replayed.cut.is_empty() {
+        if replayed.cut.is_empty() {
+            // A process that was killed may have left names that are not on the disk.
+            place.vault.storage().sync_folder(&place.folder)?;
+        } else {
             place.write_manifest(manifest)?;
         }
         let mut log = Log::new(place.clone(), manifest.clone(), self.journal.offset());
@@ -439,6 +454,7 @@ impl Server {
         if !self.config.aof_disable_auto_gc {
             log.remove_history();
         }
+        remove_log_leftovers(place.vault.storage(), &place.folder, &place.name);
         self.journal.force_select();
         self.append_log = Some(AppendLog::start(log, place, self.journal.offset(), self.waker())?);
         self.stats.persistence.log.is_on = true;
@@ -461,7 +477,7 @@ impl Server {
                     self.keyspace.abandon_cut();
                     return result;
                 }
-                None => std::thread::sleep(NAP),
+                None => snapshot.nap(NAP),
             }
         }
     }
@@ -484,22 +500,36 @@ impl Server {
         self.keyspace.book.vanished.clear();
         self.scripts.flush_libraries();
         self.stats.persistence.libraries.clear();
-        self.replay(&place, &manifest, ReplayOptions { cut_torn: false, until_secs: None, hole: None }, now)?;
+        // Whoever asks in the middle of a slow script is told that data are loaded.
+        self.stats.persistence.loading = Some(Loading { since_secs: now.unix_secs(), total_bytes: 0, done_bytes: 0 });
+        let replayed =
+            self.replay(&place, &manifest, ReplayOptions { cut_torn: false, until_secs: None, hole: None }, now);
+        self.stats.persistence.loading = None;
+        replayed?;
         log::info!("Append Only File loaded by DEBUG LOADAOF");
         Ok(())
+    }
+
+    /// Turns the log on or off, as `appendonly` says now. What is being loaded comes first: then this is done at its end.
+    pub(super) fn follow_appendonly(&mut self, now: Now) {
+        let is_wanted = self.config.appendonly;
+        if self.is_loading() || is_wanted == self.stats.persistence.log.is_on {
+            return;
+        }
+        if !is_wanted {
+            self.turn_log_off(now);
+        } else if let Err(error) = self.turn_log_on(now) {
+            log::warn!("The append-only log can't be turned on: {error}");
+            self.config.appendonly = false;
+            self.append_log = None;
+            self.stats.persistence.log.is_on = false;
+        }
     }
 
     /// Options that the log follows have new values.
     pub(super) fn reconfigure_log(&mut self, names: &[&'static str], now: Now) {
         if names.contains(&"appendonly") {
-            if !self.config.appendonly {
-                self.turn_log_off(now);
-            } else if let Err(error) = self.turn_log_on(now) {
-                log::warn!("The append-only log can't be turned on: {error}");
-                self.config.appendonly = false;
-                self.append_log = None;
-                self.stats.persistence.log.is_on = false;
-            }
+            self.follow_appendonly(now);
         }
         if names.contains(&"aof-disable-auto-gc") && !self.config.aof_disable_auto_gc {
             self.wait_for_log(now);

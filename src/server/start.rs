@@ -308,6 +308,7 @@ fn serve(config: &mut Config, start: &Start, executable: String, logging: Loggin
     server.started(logging);
     server.connect_pump(reactor.loan());
     server.wake = Some(reactor.waker());
+    server.remove_leftovers();
     begin_load(&mut server, config, announcement(config, start, ways), clock)?;
     if let Err(error) = warm::settle() {
         log::debug!("The code of the start stays resident: {error}");

@@ -1,4 +1,5 @@
-//! What a server does to its own process: goes to the background, ignores signals, tells the kernel how dear it is.
+//! What a server does to its own process: goes to the background, ignores signals, tells the kernel how dear it is; and whether
+//! another one lives.
 
 use std::io;
 
@@ -35,6 +36,13 @@ fn fork_and_leave() -> io::Result<()> {
         // SAFETY: ends the parent without running what the child is to run at its end.
         _ => unsafe { libc::_exit(0) },
     }
+}
+
+/// Whether there is a process of this number, of whomever.
+pub fn lives(pid: u32) -> bool {
+    let Some(pid) = i32::try_from(pid).ok().filter(|pid| *pid > 0) else { return false };
+    // SAFETY: a call without pointers; signal 0 is sent to nobody.
+    unsafe { libc::kill(pid, 0) == 0 || io::Error::last_os_error().raw_os_error() == Some(libc::EPERM) }
 }
 
 /// From now on this signal does nothing.

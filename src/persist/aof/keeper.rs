@@ -6,8 +6,9 @@
 //! ```
 //!
 //! Jobs but `Sync` hold the log: while one runs the loop keeps its bytes. A sync holds it only at its beginning and end.
+//! On a storage without threads the jobs wait for `step`.
 
-use super::log::Log;
+use super::log::{Log, Sync};
 use super::manifest::Part;
 use crate::sys::alloc;
 use std::io;
@@ -46,16 +47,22 @@ pub enum News {
     Recovered(io::Result<()>),
 }
 
+/// Who does the jobs.
+enum Hands {
+    Thread(Option<JoinHandle<()>>),
+    Caller(Mutex<Worker>),
+}
+
 /// The loop's end.
 pub struct Keeper {
     log: Arc<Mutex<Log>>,
     jobs: Sender<Job>,
     news: Receiver<News>,
-    thread: Option<JoinHandle<()>>,
+    hands: Hands,
 }
 
-fn lock(log: &Mutex<Log>) -> MutexGuard<'_, Log> {
-    log.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Keeper {
@@ -64,15 +71,23 @@ impl Keeper {
     /// # Errors
     /// The system's.
     pub fn start(log: Log, wake: Box<dyn Fn() + Send>) -> io::Result<Keeper> {
+        let has_threads = log.has_threads();
         let log = Arc::new(Mutex::new(log));
         let (jobs, todo) = channel();
         let (teller, news) = channel();
-        let mine = Arc::clone(&log);
+        let mut worker = Worker { log: Arc::clone(&log), jobs: todo, teller, wake, sync: None };
+        if !has_threads {
+            return Ok(Keeper { log, jobs, news, hands: Hands::Caller(Mutex::new(worker)) });
+        }
         let thread = std::thread::Builder::new().name("append-log".into()).spawn(move || {
             let _metered = alloc::register_thread();
-            work(&mine, &todo, &teller, &wake);
+            while let Ok(job) = worker.jobs.recv() {
+                if !worker.work(job) {
+                    return;
+                }
+            }
         })?;
-        Ok(Keeper { log, jobs, news, thread: Some(thread) })
+        Ok(Keeper { log, jobs, news, hands: Hands::Thread(Some(thread)) })
     }
 
     /// The log, when no job holds it. Waits for one that does: ask only while none is under way.
@@ -93,14 +108,31 @@ impl Keeper {
 
     /// Waits for what is under way.
     pub fn wait(&self) -> Option<News> {
-        self.news.recv().ok()
+        if matches!(self.hands, Hands::Thread(_)) {
+            return self.news.recv().ok();
+        }
+        loop {
+            if let Some(news) = self.poll() {
+                return Some(news);
+            }
+            if !self.step() {
+                return None;
+            }
+        }
+    }
+
+    /// Without a thread: does the next job, or a half of it if it is one that does not hold the log. Whether there was one.
+    pub fn step(&self) -> bool {
+        let Hands::Caller(worker) = &self.hands else { return false };
+        lock(worker).step()
     }
 
     /// Ends the thread, after all jobs.
     pub fn stop(&mut self) {
+        while self.step() {}
         drop(self.jobs.send(Job::Stop));
-        if let Some(thread) = self.thread.take() {
-            if thread.join().is_err() {
+        if let Hands::Thread(thread) = &mut self.hands {
+            if thread.take().is_some_and(|thread| thread.join().is_err()) {
                 log::warn!("The thread of the append-only log has failed");
             }
         }
@@ -113,28 +145,66 @@ impl Drop for Keeper {
     }
 }
 
-fn work(log: &Mutex<Log>, jobs: &Receiver<Job>, teller: &Sender<News>, wake: &dyn Fn()) {
-    for job in jobs {
+/// Does the jobs.
+struct Worker {
+    log: Arc<Mutex<Log>>,
+    jobs: Receiver<Job>,
+    teller: Sender<News>,
+    wake: Box<dyn Fn() + Send>,
+    /// A sync that was begun.
+    sync: Option<Sync>,
+}
+
+impl Worker {
+    /// Does a job; false if it was the last.
+    fn work(&mut self, job: Job) -> bool {
         let news = match job {
-            Job::Commit(bytes, end, secs, fills) => News::Committed(lock(log).commit(bytes, end, secs, fills)),
+            Job::Commit(bytes, end, secs, fills) => News::Committed(lock(&self.log).commit(bytes, end, secs, fills)),
             Job::Sync => {
-                let sync = lock(log).begin_sync();
-                if let Some(mut sync) = sync {
-                    let run = sync.run();
-                    lock(log).end_sync(&sync, run);
-                }
-                News::Synced
+                self.begin_sync();
+                self.end_sync()
             }
-            Job::NextIncrement => News::Increment(lock(log).next_increment()),
+            Job::NextIncrement => News::Increment(lock(&self.log).next_increment()),
             Job::Install(base, bytes, first_kept, keep_history) => {
-                News::Installed(lock(log).install_base(base, bytes, first_kept, keep_history))
+                News::Installed(lock(&self.log).install_base(base, bytes, first_kept, keep_history))
             }
-            Job::Recover => News::Recovered(lock(log).recover()),
-            Job::Stop => return,
+            Job::Recover => News::Recovered(lock(&self.log).recover()),
+            Job::Stop => return false,
         };
-        if teller.send(news).is_err() {
-            return;
+        self.tell(news)
+    }
+
+    fn begin_sync(&mut self) {
+        self.sync = lock(&self.log).begin_sync();
+    }
+
+    fn end_sync(&mut self) -> News {
+        if let Some(mut sync) = self.sync.take() {
+            let run = sync.run();
+            lock(&self.log).end_sync(&sync, run);
         }
-        wake();
+        News::Synced
+    }
+
+    fn tell(&self, news: News) -> bool {
+        let is_heard = self.teller.send(news).is_ok();
+        (self.wake)();
+        is_heard
+    }
+
+    /// Does the next job, or half a sync.
+    fn step(&mut self) -> bool {
+        if self.sync.is_some() {
+            let news = self.end_sync();
+            return self.tell(news);
+        }
+        match self.jobs.try_recv() {
+            Ok(Job::Sync) => {
+                self.begin_sync();
+                self.sync.is_some() || self.tell(News::Synced)
+            }
+            Ok(job) => self.work(job),
+            Err(_) => false,
+        }
     }
 }

@@ -245,6 +245,11 @@ impl Log {
         self.unlisted
     }
 
+    /// Whether the storage has threads.
+    pub fn has_threads(&self) -> bool {
+        self.place.vault.storage().has_threads()
+    }
+
     /// Says how long the parts are that are not open.
     pub fn set_sizes(&mut self, closed_bytes: u64, base_bytes: u64) {
         (self.closed_bytes, self.base_bytes) = (closed_bytes, base_bytes);
@@ -373,8 +378,12 @@ impl Log {
         let fills = ahead == Ahead::Fill && open.can_fill();
         let is_even = fills || (ahead == Ahead::Keep && open.says_each());
         let batch = if is_even { open.even_batch(bytes, secs) } else { open.batch(bytes, secs) };
-        let mut result = if is_even { Ok(()) } else { open.cut_fill() };
-        result = result.and_then(|()| open.append(&batch.bytes));
+        let settled = if is_even { Ok(()) } else { open.cut_fill().and_then(|()| open.settle()) };
+        if let Err(error) = settled {
+            self.keep(batch, end);
+            return Err(self.sync_failed(error));
+        }
+        let mut result = open.append(&batch.bytes);
         if fills {
             result = result.and_then(|()| open.refill(batch.bytes.len() as u64));
         }
@@ -436,7 +445,7 @@ impl Log {
     /// The system's, now or before; what is kept goes to the disk with `recover`.
     pub fn sync(&mut self) -> io::Result<()> {
         let Some(open) = self.open.as_mut().filter(|_| self.fault.is_none()) else { return Err(self.fault_again()) };
-        let (result, file_end) = (open.file.sync(), open.len);
+        let (result, file_end) = (open.sync(), open.len);
         match result {
             Ok(()) => {
                 self.synced(self.written, file_end);
@@ -467,10 +476,11 @@ impl Log {
     /// That sync is done. `run`: how it ended.
     pub fn end_sync(&mut self, sync: &Sync, run: io::Result<()>) {
         // Of another file nothing is left to be said: it was synced when the new one began, or given up.
-        if sync.generation != self.generation || self.fault.is_some() {
+        if sync.generation != self.generation {
             return;
         }
         match run {
+            Ok(()) if self.fault.is_some() => {}
             Ok(()) => self.synced(sync.end, sync.file_end),
             Err(error) => drop(self.sync_failed(error)),
         }
@@ -500,6 +510,9 @@ impl Log {
 
     /// Nothing more is written to the open increment.
     fn end_increment(&mut self) -> io::Result<()> {
+        if self.fault.is_some() {
+            return Err(self.fault_again());
+        }
         self.sum_up()?;
         let finished = self.open.as_mut().map_or(Ok(()), |open| open.file.finish());
         if let Err(error) = finished {

@@ -215,25 +215,30 @@ impl KeySources {
         })
     }
 
-    /// Makes a new key in the folder. It is on the disk when this returns.
+    /// Makes a new key in the folder. It is on the disk when this returns; under its name it stands whole or not at all.
     ///
     /// # Errors
-    /// The system's.
+    /// The system's; there is a key already.
     pub fn make(&self) -> Result<Keyring, KeyFault> {
         let path = self.own_file();
+        let temporary = self.folder.join(format!("temp-{}-{KEY_FILE}", std::process::id()));
         let write = || -> io::Result<Key> {
             let mut bytes = Zeroizing::new([0; KEY_BYTES]);
             rng::fill_secret(bytes.as_mut_slice()).map_err(|error| io::Error::other(error.to_string()))?;
             let mut text = hex(bytes.as_slice());
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+            let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
             let written = writeln!(file, "{text}").and_then(|()| file.sync_all());
             text.zeroize();
-            written
-                .and_then(|()| File::open(folder_of(&path))?.sync_all())
-                .inspect_err(|_| drop(fs::remove_file(&path)))?;
+            written?;
+            // Unlike a rename it never takes the place of a key that somebody else has made meanwhile.
+            fs::hard_link(&temporary, &path)?;
+            File::open(folder_of(&path))?.sync_all()?;
             Ok(Key::new(*bytes))
         };
-        let key = write().map_err(|error| KeyFault::File(path, error))?;
+        let made = write();
+        // If it stays the next start removes it.
+        drop(fs::remove_file(&temporary));
+        let key = made.map_err(|error| KeyFault::File(path, error))?;
         Ok(Keyring::new(key, None, &self.nonce))
     }
 

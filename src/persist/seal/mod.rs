@@ -193,14 +193,13 @@ impl Cipher {
         self.sum(&self.associated(number, word))
     }
 
-    /// Adds a record with this content behind `out`. A number may be used once.
-    fn seal(&self, number: u64, flags: u32, content: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
-        let len = u32::try_from(content.len()).ok().filter(|len| *len <= LENGTH);
-        let word = len.ok_or(io::ErrorKind::InvalidInput)? | flags;
-        out.extend_from_slice(&word.to_le_bytes());
-        out.extend_from_slice(&self.head_sum(number, word));
-        let from = out.len();
-        out.extend_from_slice(content);
+    /// Makes what stands in `out` from `at` on a record: room for its head, and its content. A number may be used once.
+    fn seal(&self, number: u64, flags: u32, out: &mut Vec<u8>, at: usize) -> io::Result<()> {
+        let from = at + HEAD_BYTES;
+        let len = out.len().checked_sub(from).and_then(|len| u32::try_from(len).ok());
+        let word = len.filter(|len| *len <= LENGTH).ok_or(io::ErrorKind::InvalidInput)? | flags;
+        out[at..at + 4].copy_from_slice(&word.to_le_bytes());
+        out[at + 4..from].copy_from_slice(&self.head_sum(number, word));
         let associated = Aad::from(self.associated(number, word));
         let tag = self.gcm.seal_in_place_separate_tag(nonce(number), associated, &mut out[from..]);
         out.extend_from_slice(tag.map_err(|_| io::Error::other("a record can't be sealed"))?.as_ref());

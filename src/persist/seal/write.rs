@@ -1,15 +1,20 @@
 //! Writes a sealed file. Knows no format of what is inside.
 //!
 //! A snapshot's first record is held back until the file is whole, for what stands there is only known then (an RDB file's
-//! version); its place is filled with zeros meanwhile. So each record is sealed once.
+//! version); its place is filled with zeros meanwhile. So each record is sealed once. What is given is copied once, behind the
+//! room for its record's head, and sealed where it stands:
+//!
+//! ```text
+//! out   record record [head, content so far          ]     whole records are written when there are enough
+//! ```
 
-use super::{CHUNK_BYTES, Cipher, HEADER_BYTES, Keyring, LAST, MORE, PART_BYTES, RECORD_EXTRA_BYTES};
+use super::{CHUNK_BYTES, Cipher, HEAD_BYTES, HEADER_BYTES, Keyring, LAST, MORE, PART_BYTES, RECORD_EXTRA_BYTES};
 use crate::persist::storage::{SyncFile, WriteFile};
 use crate::persist::vault::FileKind;
 use std::io;
 
-/// Sealed bytes that are collected before they are written.
-const FLUSH_BYTES: usize = 1 << 20;
+/// Sealed bytes that are collected before they are written: no more than the processor keeps close by.
+const FLUSH_BYTES: usize = 256 * 1024;
 
 /// A sealed file being written.
 pub struct SealedWriter {
@@ -18,12 +23,12 @@ pub struct SealedWriter {
     kind: FileKind,
     /// The next record's.
     number: u64,
-    /// What was given and belongs to the next record.
-    held: Vec<u8>,
+    /// Sealed and not written, and behind it the record that is open.
+    out: Vec<u8>,
+    /// Where that begins in `out`.
+    open: Option<usize>,
     /// The first record's content, while its place is only reserved.
     first: Option<Vec<u8>>,
-    /// Sealed, not written.
-    out: Vec<u8>,
     /// Nothing may follow.
     is_finished: bool,
     /// A write failed: how far it got is not known.
@@ -43,9 +48,9 @@ impl SealedWriter {
             cipher,
             kind,
             number: 0,
-            held: Vec::new(),
-            first: None,
             out: Vec::new(),
+            open: None,
+            first: None,
             is_finished: false,
             has_failed: false,
         })
@@ -54,66 +59,78 @@ impl SealedWriter {
     fn batch(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut parts = bytes.chunks(PART_BYTES).peekable();
         while let Some(part) = parts.next() {
-            let flags = if parts.peek().is_some() { MORE } else { 0 };
-            self.record(flags, part)?;
+            let at = self.begin_record();
+            self.out.extend_from_slice(part);
+            self.seal(at, if parts.peek().is_some() { MORE } else { 0 })?;
+            if self.out.len() >= FLUSH_BYTES {
+                self.flush()?;
+            }
         }
         self.flush()
     }
 
     fn chunks(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
-            if self.held.len() == CHUNK_BYTES {
-                self.full_chunk()?;
-            }
-            // What certainly has others behind it need not be held.
-            if self.held.is_empty() && self.number > 0 && bytes.len() > CHUNK_BYTES {
-                let (now, later) = bytes.split_at(CHUNK_BYTES);
-                self.record(0, now)?;
-                bytes = later;
+            let at = self.begin_record();
+            let room = CHUNK_BYTES - (self.out.len() - at - HEAD_BYTES);
+            if room == 0 {
+                self.full_chunk(at)?;
                 continue;
             }
-            let (now, later) = bytes.split_at(bytes.len().min(CHUNK_BYTES - self.held.len()));
-            self.held.extend_from_slice(now);
+            let (now, later) = bytes.split_at(bytes.len().min(room));
+            self.out.extend_from_slice(now);
             bytes = later;
+        }
+        Ok(())
+    }
+
+    /// The open record, or a new one: where it begins in `out`.
+    fn begin_record(&mut self) -> usize {
+        *self.open.get_or_insert_with(|| {
+            let at = self.out.len();
+            self.out.resize(at + HEAD_BYTES, 0);
+            at
+        })
+    }
+
+    /// The open record is full, and has others behind it.
+    fn full_chunk(&mut self, at: usize) -> io::Result<()> {
+        if self.number == 0 {
+            self.first = Some(self.out.split_off(at + HEAD_BYTES));
+            self.out.resize(at + CHUNK_BYTES + RECORD_EXTRA_BYTES, 0);
+            (self.number, self.open) = (1, None);
+        } else {
+            self.seal(at, 0)?;
         }
         if self.out.len() >= FLUSH_BYTES { self.flush() } else { Ok(()) }
     }
 
-    /// A chunk that is full, and has others behind it.
-    fn full_chunk(&mut self) -> io::Result<()> {
-        if self.number == 0 {
-            self.first = Some(std::mem::replace(&mut self.held, Vec::with_capacity(CHUNK_BYTES)));
-            self.out.resize(self.out.len() + CHUNK_BYTES + RECORD_EXTRA_BYTES, 0);
-            self.number = 1;
-            return Ok(());
-        }
-        let mut held = std::mem::take(&mut self.held);
-        let sealed = self.record(0, &held);
-        held.clear();
-        self.held = held;
-        sealed
-    }
-
-    fn record(&mut self, flags: u32, content: &[u8]) -> io::Result<()> {
+    /// Seals the open record, which begins at `at`.
+    fn seal(&mut self, at: usize, flags: u32) -> io::Result<()> {
         let number = self.number;
         // Even if it fails: a number is never used again.
         self.number = number.checked_add(1).ok_or_else(|| io::Error::other("a sealed file is full"))?;
-        self.cipher.seal(number, flags, content, &mut self.out)?;
-        if self.out.len() >= FLUSH_BYTES + PART_BYTES { self.flush() } else { Ok(()) }
+        self.open = None;
+        self.cipher.seal(number, flags, &mut self.out, at)
     }
 
+    /// Writes the records that are sealed.
     fn flush(&mut self) -> io::Result<()> {
-        let written = if self.out.is_empty() { Ok(()) } else { self.file.append(&self.out) };
-        self.out.clear();
+        let end = self.open.unwrap_or(self.out.len());
+        let written = if end == 0 { Ok(()) } else { self.file.append(&self.out[..end]) };
+        self.out.drain(..end);
+        self.open = self.open.map(|_| 0);
         written
     }
 
     fn end(&mut self) -> io::Result<()> {
-        let held = std::mem::take(&mut self.held);
-        self.record(LAST, &held)?;
+        let at = self.begin_record();
+        self.seal(at, LAST)?;
         self.flush()?;
         let Some(first) = self.first.take() else { return Ok(()) };
-        self.cipher.seal(0, 0, &first, &mut self.out)?;
+        self.out.resize(HEAD_BYTES, 0);
+        self.out.extend_from_slice(&first);
+        self.cipher.seal(0, 0, &mut self.out, 0)?;
         let written = self.file.overwrite(HEADER_BYTES as u64, &self.out);
         self.out.clear();
         written
@@ -142,7 +159,10 @@ impl WriteFile for SealedWriter {
     }
 
     fn overwrite(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        let held = if self.number == 0 { Some(&mut self.held) } else { self.first.as_mut() };
+        let held = match self.open {
+            Some(at) if self.number == 0 => self.out.get_mut(at + HEAD_BYTES..),
+            _ => self.first.as_deref_mut(),
+        };
         let from = usize::try_from(offset).unwrap_or(usize::MAX);
         let place = held.and_then(|held| held.get_mut(from..from.checked_add(bytes.len())?));
         place.ok_or_else(|| io::Error::other("this part of the file is sealed already"))?.copy_from_slice(bytes);
