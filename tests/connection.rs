@@ -139,11 +139,11 @@ fn hello_tells_about_the_server_and_changes_the_protocol() {
     assert_eq!(
         client.say("HELLO"),
         format!(
-            "*[\"server\" \"redis\" \"version\" \"7.2.4\" \"proto\" :2 \"id\" {id} \"mode\" \"standalone\" \"role\" \
+            "*[\"server\" \"redis\" \"version\" \"7.4.2\" \"proto\" :2 \"id\" {id} \"mode\" \"standalone\" \"role\" \
              \"master\" \"modules\" *[]]"
         )
     );
-    assert!(client.say("HELLO 3 SETNAME me").starts_with("%[\"server\" \"redis\" \"version\" \"7.2.4\" \"proto\" :3 "));
+    assert!(client.say("HELLO 3 SETNAME me").starts_with("%[\"server\" \"redis\" \"version\" \"7.4.2\" \"proto\" :3 "));
     assert_eq!(client.say("CLIENT GETNAME"), "\"me\"");
     assert_eq!(client.say("GET none"), "_");
     assert!(client.say("HELLO 2").starts_with("*[\"server\""));

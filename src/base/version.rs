@@ -1,7 +1,7 @@
 //! Versions: our own, and the Redis version whose behaviour clients may count on.
 
 /// The Redis version that INFO, HELLO and LOLWUT name.
-pub const REDIS: &str = "7.2.4";
+pub const REDIS: &str = "7.4.2";
 /// Redstart's own version.
 pub const REDSTART: &str = env!("CARGO_PKG_VERSION");
 /// The commit it was built from, if the build told.
