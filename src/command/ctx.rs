@@ -51,6 +51,14 @@ pub struct Wait {
     pub argv: Option<OwnedArgv>,
 }
 
+impl Wait {
+    /// For a moment (monotonic milliseconds) in which the same words are run again: a command that goes on in parts.
+    pub fn to_go_on(at_ms: u64) -> Wait {
+        let deadline_ms = Some(at_ms);
+        Wait { keys: Vec::new(), want: Type::String, also_gone: false, deadline_ms, again: true, argv: None }
+    }
+}
+
 /// A handler's result: an error becomes the reply, and the data are as they were.
 pub type Outcome = Result<Flow, CmdError>;
 

@@ -12,7 +12,6 @@ use super::error::CmdError;
 use crate::acl::{Acl, Event, LogContext, Reason, Refusal, Reserved, User, Verdict};
 use crate::hub::Topic;
 use crate::session::{ConnId, Session, mode};
-use crate::types::Type;
 use serde_json::json;
 use std::rc::Rc;
 
@@ -70,15 +69,7 @@ pub(super) fn log_in(cx: &mut Ctx<'_>, name: &[u8], password: &[u8]) -> Result<L
 }
 
 fn later(at_ms: u64) -> Login {
-    let wait = Wait {
-        keys: Vec::new(),
-        want: Type::String,
-        also_gone: false,
-        deadline_ms: Some(at_ms),
-        again: true,
-        argv: None,
-    };
-    Login::Later(Box::new(wait))
+    Login::Later(Box::new(Wait::to_go_on(at_ms)))
 }
 
 fn conclude(cx: &mut Ctx<'_>, name: &[u8], right: bool) -> Result<Login, CmdError> {

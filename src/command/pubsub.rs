@@ -13,7 +13,6 @@ use crate::base::glob::glob_match;
 use crate::hub::Topic;
 use crate::resp::Reply;
 use crate::session::ReplyMode;
-use crate::types::Type;
 
 /// A row of this family.
 const PUBSUB: Command = Command { group: "pubsub", ..Command::BLANK };
@@ -304,14 +303,7 @@ fn leave_all(cx: &mut Ctx<'_>, kind: Topic, verb: &str) -> Outcome {
         return Ok(Flow::Done);
     }
     // The rest comes in the next turns, before anything else that the client has sent.
-    Ok(Flow::Block(Box::new(Wait {
-        keys: Vec::new(),
-        want: Type::String,
-        also_gone: false,
-        deadline_ms: Some(cx.now.mono_ms() + 1),
-        again: true,
-        argv: None,
-    })))
+    Ok(Flow::Block(Box::new(Wait::to_go_on(cx.now.mono_ms() + 1))))
 }
 
 fn leave(cx: &mut Ctx<'_>, kind: Topic, name: &[u8]) {

@@ -5,6 +5,7 @@
 
 mod array;
 mod capture;
+mod dated;
 mod digest;
 pub mod geo;
 mod hash;

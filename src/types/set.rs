@@ -146,7 +146,7 @@ impl<'a> SetRef<'a> {
             }
             SetRef::Dated(set) => {
                 set.members().iter().take(most).for_each(|member| add(member.alloc_bytes()));
-                set.members().table_bytes() + set.dates_bytes(most)
+                set.members().table_bytes() + set.dates_bytes(samples)
             }
             _ => return 0,
         };
@@ -297,7 +297,8 @@ impl<E: DerefMut<Target = Entry>> SetMut<E> {
         }
         let Some(Big::Set(table)) = self.entry.big_mut() else { return };
         let table = std::mem::replace(table, Table::new(self.limits.hasher));
-        let set = DatedSet::of(table);
+        let hasher = table.hasher();
+        let set = DatedSet::of(table, hasher);
         self.entry.set_big(Kind::BigSetDated as u8, Box::new(Big::DatedSet(Box::new(set))));
     }
 

@@ -474,7 +474,7 @@ impl<E: DerefMut<Target = Entry>> ZSetMut<E> {
             self.allow_dates();
         }
         if let Some(dated) = self.dated() {
-            dated.set_deadline(member, deadline);
+            dated.date(member, deadline);
         }
         true
     }

@@ -9,7 +9,6 @@ use crate::base::number;
 use crate::keyspace::DbIndex;
 use crate::resp::Argv;
 use crate::session::mode;
-use crate::types::Type;
 use serde_json::json;
 
 /// DBSIZE.
@@ -84,14 +83,7 @@ fn look_again(cx: &mut Ctx<'_>) -> Option<Flow> {
 }
 
 fn look_later(cx: &Ctx<'_>) -> Flow {
-    Flow::Block(Box::new(Wait {
-        keys: Vec::new(),
-        want: Type::String,
-        also_gone: false,
-        deadline_ms: Some(cx.now.mono_ms() + 1),
-        again: true,
-        argv: None,
-    }))
+    Flow::Block(Box::new(Wait::to_go_on(cx.now.mono_ms() + 1)))
 }
 
 /// FLUSHDB.

@@ -289,6 +289,20 @@ impl<I: Input> Decoder<'_, '_, I> {
         if count == 0 { Err(Fault::Empty) } else { Ok(entry) }
     }
 
+    /// The name of the next member, or of one with its deadline; one less of these is left.
+    fn dated_part(
+        &mut self,
+        member: &mut Vec<u8>,
+        soonest: u64,
+        [members, dates]: [&mut u64; 2],
+    ) -> Result<Option<i64>, Fault> {
+        let deadline = self.deadline(Some(soonest))?;
+        self.reader.string_into(member)?;
+        let left = if deadline.is_some() { dates } else { members };
+        *left = left.checked_sub(1).ok_or_else(|| self.reader.corrupt("more members or deadlines than were told"))?;
+        Ok(deadline)
+    }
+
     /// Members and deadlines as they come: a deadline may come before its member.
     fn set_dated_parts(&mut self) -> Result<Entry, Fault> {
         let soonest = self.soonest()?;
@@ -300,12 +314,7 @@ impl<I: Input> Decoder<'_, '_, I> {
         let mut set = SetMut::of(&mut entry, self.how.limits);
         let (mut member, mut deadlines) = (Vec::new(), Vec::new());
         while members > 0 || dates > 0 {
-            let deadline = self.deadline(Some(soonest))?;
-            self.reader.string_into(&mut member)?;
-            let left = if deadline.is_some() { &mut dates } else { &mut members };
-            *left =
-                left.checked_sub(1).ok_or_else(|| self.reader.corrupt("more members or deadlines than were told"))?;
-            match deadline {
+            match self.dated_part(&mut member, soonest, [&mut members, &mut dates])? {
                 Some(at) => deadlines.push((member.clone().into_boxed_slice(), at)),
                 None if set.add(&member) => {}
                 None => return Err(self.reader.corrupt("a member that is there twice")),
@@ -350,12 +359,7 @@ impl<I: Input> Decoder<'_, '_, I> {
         zset.prepare(usize::try_from(members).unwrap_or(usize::MAX), 0);
         let (mut member, mut deadlines) = (Vec::new(), Vec::new());
         while members > 0 || dates > 0 {
-            let deadline = self.deadline(Some(soonest))?;
-            self.reader.string_into(&mut member)?;
-            let left = if deadline.is_some() { &mut dates } else { &mut members };
-            *left =
-                left.checked_sub(1).ok_or_else(|| self.reader.corrupt("more members or deadlines than were told"))?;
-            match deadline {
+            match self.dated_part(&mut member, soonest, [&mut members, &mut dates])? {
                 Some(at) => deadlines.push((member.clone().into_boxed_slice(), at)),
                 None => {
                     if !matches!(zset.add(&member, self.reader.double()?, AddOptions::default()), Added::New(_)) {
