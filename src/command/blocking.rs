@@ -20,7 +20,9 @@ impl Ctx<'_> {
     /// The running command waits. `took`: ticks of the run that found nothing.
     #[cold]
     pub(super) fn block(&mut self, wait: Wait, argv: Argv<'_>, took: u64) {
-        execute::feed_monitors(self, argv);
+        if !self.hub.monitors.is_empty() {
+            execute::feed_monitors(self, argv);
+        }
         self.effects.discard_replaced();
         self.session.mode |= mode::BLOCKED;
         if let Some(spent) = &mut self.spent_ticks {
@@ -103,7 +105,9 @@ fn leave(session: &mut Session, blocked: &Blocked, hub: &mut Hub, book: &mut Boo
     for key in &blocked.keys {
         book.awaited.release(*key, blocked.also_gone);
     }
-    hub.waits.resumed.push(session.conn);
+    if !session.waiting.is_empty() {
+        hub.waits.resumed.push(session.conn);
+    }
     book.interest = interest(hub);
 }
 

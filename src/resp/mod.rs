@@ -9,5 +9,5 @@ pub use command::encode_command;
 pub use outbox::{Outbox, SHARE_BYTES};
 pub use reply::{Deferred, Proto, Reply};
 pub use request::{
-    Argv, BIG_BULK_BYTES, Decoded, Decoder, OwnedArgv, ProtocolError, RequestLimits, Span, fuzz_request,
+    Argv, BIG_BULK_BYTES, Decoded, Decoder, Head, OwnedArgv, ProtocolError, RequestLimits, Span, fuzz_request,
 };

@@ -13,6 +13,7 @@
 use crate::base::{number, text};
 use bytes::Bytes;
 use std::fmt;
+use std::ops::Range;
 
 /// From this length on, an incomplete bulk gets an allocation of its own.
 pub const BIG_BULK_BYTES: usize = 32 * 1024;
@@ -93,7 +94,9 @@ impl<'a> Argv<'a> {
 
     /// A copy that owns its bytes (big arguments are shared).
     pub fn to_owned(&self) -> OwnedArgv {
-        let mut owned = OwnedArgv::default();
+        let copied = self.spans.iter().filter(|span| span.start & BIG == 0).map(|span| span.len as usize).sum();
+        let mut owned =
+            OwnedArgv { buf: Vec::with_capacity(copied), spans: Vec::with_capacity(self.len()), bigs: Vec::new() };
         for index in 0..self.len() {
             match self.shared(index) {
                 Some(big) => owned.push_shared(big.clone()),
@@ -240,6 +243,46 @@ struct Partial {
     bigs: Vec<Bytes>,
     /// The big bulk that is arriving and its length with CR LF.
     big: Option<(Vec<u8>, usize)>,
+}
+
+/// Most bytes of a head.
+const HEAD_BYTES: usize = 32;
+
+/// How a request begins: its count and its name, as in `*3\r\n$3\r\nSET\r\n`. Requests of one kind begin with the same bytes,
+/// so what was once read of them need not be read again.
+#[derive(Clone, Copy, Debug)]
+pub struct Head {
+    /// The head, and what happened to stand behind it.
+    text: [u8; HEAD_BYTES],
+    /// All ones where the head is, zero behind it.
+    mask: [u8; HEAD_BYTES],
+    len: usize,
+    argc: usize,
+    /// Where the name begins.
+    name: usize,
+}
+
+impl Head {
+    /// The head of a request that was decoded at `at` of this buffer; `None` if it is an inline one or too long.
+    pub fn of(buf: &[u8], at: usize, spans: &[Span]) -> Option<Head> {
+        let name = spans.first().filter(|name| name.start & BIG == 0)?;
+        let start = (name.start as usize).checked_sub(at)?;
+        let len = start + name.len as usize + 2;
+        let text = *buf.get(at..)?.first_chunk::<HEAD_BYTES>()?;
+        if len > HEAD_BYTES || text[0] != b'*' || spans.len() > STRANGERS_ARGS {
+            return None;
+        }
+        let mask = std::array::from_fn(|index| if index < len { u8::MAX } else { 0 });
+        Some(Head { text, mask, len, argc: spans.len(), name: start })
+    }
+
+    /// Whether it lies here. At the end of a buffer it is not recognised.
+    #[inline(always)]
+    fn is_at(&self, buf: &[u8], at: usize) -> bool {
+        let Some(there) = buf.get(at..).and_then(|rest| rest.first_chunk::<HEAD_BYTES>()) else { return false };
+        let differs = |index: usize| (there[index] ^ self.text[index]) & self.mask[index];
+        (0..HEAD_BYTES).fold(0, |all, index| all | differs(index)) == 0
+    }
 }
 
 /// The state of one client's input: the bytes of an incomplete request and how far it was read.
@@ -409,7 +452,7 @@ impl Decoder {
         if self.partial.is_some() {
             return self.resume(buf, at, limits, spans, bigs);
         }
-        let (argc, mut pos) = match short_header(buf, at, b'*') {
+        let (argc, pos) = match short_header(buf, at, b'*') {
             Some((argc, next)) if argc <= STRANGERS_ARGS => (argc, next),
             _ => match buf.get(at) {
                 Some(b'*') => match count(buf, at, limits) {
@@ -424,8 +467,39 @@ impl Decoder {
         if argc == 0 {
             return Decoded::Skip(pos);
         }
-        let first = spans.len();
-        for done in 0..argc {
+        self.words(buf, at, 0..argc, pos, limits, spans)
+    }
+
+    /// As `decode`, of a request whose head is known: `None` if another one lies there. A request of which bytes are held is
+    /// not asked for.
+    #[inline(always)]
+    pub fn decode_known(
+        &mut self,
+        head: &Head,
+        buf: &[u8],
+        at: usize,
+        limits: RequestLimits,
+        spans: &mut Vec<Span>,
+    ) -> Option<Decoded> {
+        if self.partial.is_some() || !head.is_at(buf, at) {
+            return None;
+        }
+        spans.push(Span { start: (at + head.name) as u32, len: (head.len - 2 - head.name) as u32 });
+        Some(self.words(buf, at, 1..head.argc, at + head.len, limits, spans))
+    }
+
+    /// The words of a request that are left: those before them lie in the last spans. `at`: its first byte.
+    fn words(
+        &mut self,
+        buf: &[u8],
+        at: usize,
+        left: Range<usize>,
+        mut pos: usize,
+        limits: RequestLimits,
+        spans: &mut Vec<Span>,
+    ) -> Decoded {
+        let (first, argc) = (spans.len() - left.start, left.end);
+        for done in left {
             // No limit is below two digits.
             let bulk = match short_header(buf, pos, b'$') {
                 Some(bulk) => Ok(Some(bulk)),
@@ -631,10 +705,12 @@ pub fn fuzz_request(data: &[u8]) {
     assert_eq!(whole, parts, "a split must not change what is read");
 }
 
-/// All requests of `data`, fed in pieces of `step` bytes, and the error that ended them.
+/// All requests of `data`, fed in pieces of `step` bytes, and the error that ended them. Heads are known from the request before;
+/// in short pieces none is recognised.
 fn decode_all(data: &[u8], step: usize, limits: RequestLimits) -> (Vec<Vec<Vec<u8>>>, Option<ProtocolError>) {
     let mut decoder = Decoder::default();
     let (mut requests, mut rest) = (Vec::new(), data);
+    let mut known: Option<Head> = None;
     while !rest.is_empty() {
         let room = decoder.read_target().map_or(usize::MAX, |(_, room)| room);
         let (piece, after) = rest.split_at(step.min(rest.len()).min(room));
@@ -649,8 +725,11 @@ fn decode_all(data: &[u8], step: usize, limits: RequestLimits) -> (Vec<Vec<Vec<u
         let mut at = 0;
         loop {
             let (mut spans, mut bigs) = (Vec::new(), Vec::new());
-            match decoder.decode(&buf, at, limits, &mut spans, &mut bigs) {
-                Decoded::Request { next, .. } => {
+            let decoded = known.and_then(|head| decoder.decode_known(&head, &buf, at, limits, &mut spans));
+            match decoded.unwrap_or_else(|| decoder.decode(&buf, at, limits, &mut spans, &mut bigs)) {
+                Decoded::Request { next, argc } => {
+                    assert_eq!(argc, spans.len());
+                    known = Head::of(&buf, at, &spans).or(known);
                     requests.push(Argv::new(&buf, &spans, &bigs).iter().map(<[u8]>::to_vec).collect());
                     at = next;
                 }
@@ -690,6 +769,44 @@ mod tests {
         for step in [1, 2, 3, 5, 7, 1000, 20_000, 40_000] {
             assert_eq!(decode_all(&data, step, OPEN).0, whole, "step {step}");
         }
+    }
+
+    #[test]
+    fn a_known_head_stands_for_no_other() {
+        let request = |name: &str, words: &[&str]| {
+            let mut text = format!("*{}\r\n", words.len() + 1);
+            for word in std::iter::once(&name).chain(words) {
+                text += &format!("${}\r\n{word}\r\n", word.len());
+            }
+            text.into_bytes()
+        };
+        let known = request("SET", &["a-key-that-is-rather-long", "v"]);
+        let (mut decoder, mut spans, mut bigs) = (Decoder::default(), Vec::new(), Vec::new());
+        decoder.decode(&known, 0, OPEN, &mut spans, &mut bigs);
+        let head = Head::of(&known, 0, &spans).expect("it is short");
+        let long = "a-key-that-is-rather-long";
+        for (other, same) in [
+            (request("SET", &[long, "w"]), true),
+            (request("SET", &[long]), false),
+            (request("SEX", &[long, "v"]), false),
+            (request("SETX", &[long, "v"]), false),
+            (request("set", &[long, "v"]), false),
+            (request("SET", &["k", "v"]), false),
+            (b"SET a-key-that-is-rather-long and-more\r\n".to_vec(), false),
+        ] {
+            let (mut spans, mut plain) = (Vec::new(), Vec::new());
+            let decoded = decoder.decode_known(&head, &other, 0, OPEN, &mut spans);
+            assert_eq!(decoded.is_some(), same, "{}", String::from_utf8_lossy(&other));
+            if same {
+                assert_eq!(decoded, Some(decoder.decode(&other, 0, OPEN, &mut plain, &mut bigs)));
+                assert_eq!(spans, plain);
+            }
+        }
+        let cut = &known[..known.len() - 1];
+        assert_eq!(decoder.decode_known(&head, cut, 0, OPEN, &mut spans), Some(Decoded::Incomplete));
+        assert_eq!(decoder.decode_known(&head, &known, 0, OPEN, &mut spans), None, "bytes of a request are held");
+        assert!(Head::of(&request("A-NAME-TOO-LONG-FOR-A-HEAD", &[]), 0, &[Span { start: 9, len: 26 }]).is_none());
+        assert!(Head::of(b"GET k\r\n", 0, &[Span { start: 0, len: 3 }]).is_none());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::base::float::parse_double;
 use crate::command::{Ctx, Row, refuse_protocol, scrape};
 use crate::keyspace::DbIndex;
 use crate::net::Input;
-use crate::resp::{Argv, Decoded, ProtocolError, RequestLimits, Span};
+use crate::resp::{Argv, Decoded, Head, ProtocolError, RequestLimits, Span};
 use crate::session::{ConnId, mode};
 use crate::sys::loan::Lendable;
 use crate::types::{Big, Stage};
@@ -43,12 +43,38 @@ struct Request {
     new_score: Option<f64>,
 }
 
+/// A kind of request that came before: how it begins, and what is known of it from that.
+#[derive(Clone, Copy)]
+struct Kind {
+    head: Head,
+    row: Row,
+    /// Word index of its first key, 0 if none is fixed.
+    key_word: usize,
+}
+
+/// Kinds that are known at a time.
+const KINDS: usize = 16;
+
+/// The kinds of requests that came last, each at a place that follows from its first bytes.
+#[derive(Default)]
+pub(super) struct Kinds([Option<Kind>; KINDS]);
+
 /// The requests of a batch and the memory they are decoded into; kept from turn to turn.
 #[derive(Default)]
 pub(super) struct Batch {
     requests: Vec<Request>,
     spans: Vec<Span>,
     bigs: Vec<Bytes>,
+}
+
+/// The place of the kind of request that lies here, by the first bytes of its name where names usually begin.
+#[inline(always)]
+fn kind_place(buf: &[u8], at: usize) -> usize {
+    const USUAL_NAME: usize = 8;
+    let Some(name) = buf.get(at + USUAL_NAME..).and_then(|rest| rest.first_chunk::<8>()) else { return 0 };
+    // Six bytes: what stands behind the shortest names and their end says how long the key is.
+    let name = u64::from_le_bytes(*name) << 16;
+    (name.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - KINDS.ilog2())) as usize
 }
 
 /// How far one connection's input was decoded.
@@ -174,7 +200,16 @@ impl Server {
         let query_limit = self.config.client_query_buffer_limit;
         while batch.requests.len() < BATCH {
             let (first, first_big) = (batch.spans.len(), batch.bigs.len());
-            match session.decoder.decode(buf, cursor.at, limits, &mut batch.spans, &mut batch.bigs) {
+            let place = kind_place(buf, cursor.at);
+            let kind = self.kinds.0[place].as_ref().and_then(|kind| {
+                let decoded = session.decoder.decode_known(&kind.head, buf, cursor.at, limits, &mut batch.spans)?;
+                Some((decoded, (kind.row, kind.key_word)))
+            });
+            let (decoded, kind) = match kind {
+                Some((decoded, known)) => (decoded, Some(known)),
+                None => (session.decoder.decode(buf, cursor.at, limits, &mut batch.spans, &mut batch.bigs), None),
+            };
+            match decoded {
                 Decoded::Request { argc, next } => {
                     let bigs: usize = batch.bigs[first_big..].iter().map(Bytes::len).sum();
                     if bigs + (next - cursor.at) > query_limit {
@@ -182,10 +217,19 @@ impl Server {
                         cursor.too_long = true;
                         return Filled::Input;
                     }
-                    cursor.at = next;
                     let argv = Argv::new(buf, &batch.spans[first..], &batch.bigs);
-                    let row = argv.get(0).and_then(|name| self.table.find(name));
-                    let key_word = row.map_or(0, |row| self.table.first_key(row.id));
+                    let (row, key_word) = match kind {
+                        Some((row, key_word)) => (Some(row), key_word),
+                        None => {
+                            let row = argv.get(0).and_then(|name| self.table.find(name));
+                            let key_word = row.map_or(0, |row| self.table.first_key(row.id));
+                            if let (Some(row), Some(head)) = (row, Head::of(buf, cursor.at, &batch.spans[first..])) {
+                                self.kinds.0[place] = Some(Kind { head, row, key_word });
+                            }
+                            (row, key_word)
+                        }
+                    };
+                    cursor.at = next;
                     let mut request = Request {
                         cursor: index,
                         first: first as u32,
