@@ -23,8 +23,10 @@ const WAKE: Token = Token(usize::MAX - 2);
 const LISTENERS: usize = usize::MAX - 1000;
 /// The turn's shared read buffer.
 const SHARED_BYTES: usize = 1 << 20;
-/// Most that one connection may put into it a turn.
-pub(super) const READ_BYTES: usize = 64 * 1024;
+/// Most that one connection may put into it a turn: what it decrypts of what was read.
+pub(super) const ROOM_BYTES: usize = 64 * 1024;
+/// Most that is read of one connection a turn, unless a long argument is due: thousands of names, as long as others wait.
+const READ_BYTES: usize = 16 * 1024;
 /// Most connections accepted of one listener a turn.
 const ACCEPTS_PER_TURN: usize = 256;
 /// Wait before accepting again when there was no descriptor left.
@@ -86,7 +88,7 @@ impl Reactor {
         };
         let mut shared = vec![0; SHARED_BYTES];
         // The part that every turn uses is there before the first request, which would else wait for the page faults.
-        for page in shared[..READ_BYTES].chunks_mut(4096) {
+        for page in shared[..ROOM_BYTES].chunks_mut(4096) {
             page[0] = std::hint::black_box(0);
         }
         Ok(Reactor {
@@ -294,7 +296,7 @@ impl Reactor {
         let mut left = self.ready.len();
         while left > 0 {
             let mut used = 0;
-            while left > 0 && used + READ_BYTES <= self.shared.len() {
+            while left > 0 && used + ROOM_BYTES <= self.shared.len() {
                 let Some(id) = self.ready.pop_front() else { break };
                 left -= 1;
                 used += self.read(service, id, used, now);
@@ -331,7 +333,7 @@ impl Reactor {
         self.secure.begin_turn();
         self.sort_events(service, &events, now);
         let mut buffer = std::mem::take(&mut self.inner.buffer);
-        buffer.resize(READ_BYTES, 0);
+        buffer.resize(ROOM_BYTES, 0);
         std::mem::swap(&mut self.shared, &mut buffer);
         for _ in 0..self.ready.len() {
             let Some(id) = self.ready.pop_front() else { break };

@@ -3,7 +3,7 @@
 //! A handshake costs the loop about as much as a hundred thousand cheap commands, so a turn does few of them; the others stay
 //! in the queue of connections that are ready. One that does not come to its end is closed.
 
-use super::reactor::{READ_BYTES, Reactor};
+use super::reactor::{ROOM_BYTES, Reactor};
 use super::secure::{Got, Sink, TlsStream, Workspace};
 use super::service::{Input, Service};
 use crate::base::clock::Now;
@@ -93,7 +93,7 @@ impl Reactor {
                 (tls.read(&mut Sink::Behind(target, room, 0), &mut self.secure.work, read_closed), false)
             }
             None => {
-                let room = &mut self.shared[used..used + READ_BYTES];
+                let room = &mut self.shared[used..used + ROOM_BYTES];
                 (tls.read(&mut Sink::Room(room, 0), &mut self.secure.work, read_closed), true)
             }
         };
