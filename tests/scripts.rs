@@ -204,6 +204,25 @@ fn many_scripts_and_libraries_leave_little_waste_in_lua() {
 }
 
 #[test]
+fn what_small_scripts_leave_is_collected_by_itself() {
+    let server = start(&[]);
+    let mut client = server.client();
+    let mut used = || -> usize {
+        let info = client.ask("INFO memory").string();
+        let found = info.lines().find_map(|line| line.strip_prefix("used_memory_lua:")?.parse().ok());
+        found.unwrap_or_else(|| panic!("no used_memory_lua in {info}"))
+    };
+    eval(&server, "return 1");
+    let fresh = used();
+    // A collection may come in between.
+    wait_until("something that is left", || {
+        eval(&server, "local t = {} for n = 1, 400 do t[n] = {n} end");
+        used() > fresh + fresh / 4
+    });
+    wait_until("the collection", || used() < fresh + fresh / 4);
+}
+
+#[test]
 fn functions_survive_a_reload_and_come_back_from_their_dump() {
     let server = start(&["--enable-debug-command", "yes"]);
     let mut client = server.client();

@@ -82,6 +82,8 @@ fn the_first_lines_say_who_and_where_and_a_taken_port_is_refused() {
         !second.status.success() && said.contains(&format!("Failed listening on port {} (tcp)", server.port)),
         "{said}"
     );
+    // Whoever reads a process id in the log connects at once.
+    assert!(!said.contains(" PID: "), "{said}");
 }
 
 #[test]

@@ -26,6 +26,8 @@ const PAUSE_PERCENT: i32 = 400;
 /// With so many bytes in use what is compiled pays for the collector's walk over them, which then ends before much has come
 /// to it: many scripts and libraries would else leave as much waste as they take.
 const GROWN_BYTES: usize = 1 << 20;
+/// Up to so many bytes a collection is over in a fraction of a millisecond: it can be had ten times a second.
+const SMALL_BYTES: usize = 256 * 1024;
 /// Steps of the collector for each text that is compiled: some 2 KB walked by each.
 const STEPS_PER_TEXT: u32 = 4;
 
@@ -73,6 +75,8 @@ pub(super) struct Interpreter {
     runs: Cell<u32>,
     /// With more bytes in use at a look everything is collected.
     most_bytes: Cell<usize>,
+    /// In use after the last tidying.
+    left_bytes: Cell<usize>,
 }
 
 impl Interpreter {
@@ -97,10 +101,18 @@ impl Interpreter {
         let of = Rc::clone(&shared);
         let calls = doors(&lua, move |args, out| of.call(args, out))?;
         let entries = sandbox::build(&lua, &shared, calls, for_functions)?;
-        let interpreter = Interpreter { entries, lua, shared, runs: Cell::new(0), most_bytes: Cell::new(LARGE_BYTES) };
+        let interpreter = Interpreter {
+            entries,
+            lua,
+            shared,
+            runs: Cell::new(0),
+            most_bytes: Cell::new(LARGE_BYTES),
+            left_bytes: Cell::new(0),
+        };
         interpreter.lua.gc_set_pause(PAUSE_PERCENT);
         interpreter.watch(false)?;
         interpreter.lua.gc_collect()?;
+        interpreter.left_bytes.set(interpreter.used_bytes());
         Ok(interpreter)
     }
 
@@ -127,6 +139,18 @@ impl Interpreter {
         let kept = self.shared.keep(&body).map_err(|error| error.to_string());
         self.collect_some();
         kept
+    }
+
+    /// Collects what small scripts have left, if it is half as much as what is in use. For the server's tick.
+    pub(super) fn tidy(&self) {
+        let used = self.lua.used_memory();
+        if used > SMALL_BYTES || used < self.left_bytes.get() / 2 * 3 {
+            return;
+        }
+        if let Err(error) = self.lua.gc_collect() {
+            log::warn!("Lua's collector: {error}");
+        }
+        self.left_bytes.set(self.lua.used_memory());
     }
 
     /// Lets the collector go some steps further, if there is much to walk over.

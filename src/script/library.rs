@@ -73,6 +73,13 @@ impl Libraries {
         (self.by_name.len(), self.functions.len())
     }
 
+    /// Collects what small functions have left.
+    pub(super) fn tidy(&self) {
+        if let Some(interpreter) = &self.interpreter {
+            interpreter.tidy();
+        }
+    }
+
     /// Bytes that Lua uses, and that the code takes beside it.
     pub(super) fn used_bytes(&self) -> (usize, usize) {
         let lua = self.interpreter.as_ref().map_or(0, |interpreter| interpreter.used_bytes());

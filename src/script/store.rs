@@ -304,6 +304,14 @@ impl Scripts {
         self.evicted = 0;
     }
 
+    /// Collects what small scripts and functions have left. For the server's tick; not while one runs.
+    pub fn tidy(&self) {
+        if let Some(interpreter) = &self.interpreter {
+            interpreter.tidy();
+        }
+        self.libraries.tidy();
+    }
+
     /// What INFO tells.
     pub fn figures(&self) -> ScriptFigures {
         let (vm_functions, functions) = self.libraries.used_bytes();

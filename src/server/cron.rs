@@ -116,6 +116,7 @@ impl Server {
         self.snapshot_cron(now);
         self.log_cron(now);
         self.tls_cron(now);
+        self.scripts.tidy();
         self.facts.links.expire(now);
         self.stats.totals.migrate_links = self.facts.links.len() as u64;
         let most = self.config.tracking_table_max_keys as usize;

@@ -169,7 +169,7 @@ impl Server {
     pub(super) fn end_rewrite(&mut self, now: Now) {
         let Some(rewrite) = self.append_log.as_mut().and_then(|log| log.rewrite.take()) else { return };
         let figures = &mut self.stats.persistence.log;
-        figures.rewriting_since_secs = None;
+        (figures.rewriting_since_secs, figures.installing) = (None, false);
         figures.last_rewrite_secs = Some(now.mono_ms().saturating_sub(rewrite.begun.mono_ms()) / 1000);
         figures.last_extra_bytes = rewrite.extra_bytes_most;
         if rewrite.written.is_none() {
@@ -248,6 +248,7 @@ impl Server {
         if let Some(bytes) = rewrite.written.filter(|_| takes_another) {
             let job = Job::Install(rewrite.base.clone(), bytes, rewrite.first_kept, self.config.aof_disable_auto_gc);
             log.occupy(job);
+            self.stats.persistence.log.installing = true;
         }
     }
 

@@ -162,10 +162,8 @@ fn version_line() -> String {
 
 fn launch(mut config: Config, start: &Start, program: &OsString) -> ExitCode {
     let executable = absolute(Path::new(program));
-    let ended = prepare(&mut config).and_then(|(logging, made_folder)| {
-        greet(&config, start, made_folder);
-        serve(&mut config, start, executable, logging)
-    });
+    let ended = prepare(&mut config)
+        .and_then(|(logging, made_folder)| serve(&mut config, start, executable, logging, made_folder));
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -263,10 +261,15 @@ fn greet(config: &Config, start: &Start, made_folder: bool) {
     }
 }
 
-fn serve(config: &mut Config, start: &Start, executable: String, logging: Logging) -> Result<(), StartError> {
+fn serve(
+    config: &mut Config,
+    start: &Start,
+    executable: String,
+    logging: Logging,
+    made_folder: bool,
+) -> Result<(), StartError> {
     let _metered =
         alloc::register_thread().map_err(|error| StartError::System("The allocator has no statistics", error))?;
-    settle(config);
     let clock = Clock::default();
     let mut rng = Rng::from_entropy()
         .map_err(|error| StartError::System("The system has no randomness", io::Error::other(error)))?;
@@ -274,6 +277,9 @@ fn serve(config: &mut Config, start: &Start, executable: String, logging: Loggin
     let mut reactor = Reactor::new(clock, &[libc::SIGTERM, libc::SIGINT]).map_err(system)?;
     let tls = Setup::load(config).map_err(StartError::Tls)?;
     let (listening, ways) = open_doors(config, tls.as_ref(), &mut reactor)?;
+    // Who finds the process id in the log can connect.
+    greet(config, start, made_folder);
+    settle(config);
     let vault = keys::vault(config).map_err(StartError::Key)?;
     let pidfile = write_pidfile(config);
     let mut facts = Facts {

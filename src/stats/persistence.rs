@@ -45,6 +45,8 @@ pub struct LogFigures {
     pub fault: Option<String>,
     /// When the running rewrite began, Unix seconds.
     pub rewriting_since_secs: Option<i64>,
+    /// The running rewrite's base is written and takes its place, for which the end of the server waits.
+    pub installing: bool,
     /// A rewrite is to begin when nothing else is in its way.
     pub rewrite_scheduled: bool,
     /// How long the last rewrite took, seconds.
@@ -104,7 +106,7 @@ impl Loading {
 impl LogFigures {
     /// Whether the server may not end yet, which is logged: its first base is being written, and without it the log is none.
     pub fn must_wait(&self, force: bool) -> bool {
-        if !self.unlisted || self.rewriting_since_secs.is_none() {
+        if !self.unlisted || self.rewriting_since_secs.is_none() || self.installing {
             return false;
         }
         log::warn!("Writing initial AOF{}", if force { ". Exit anyway." } else { ", can't exit" });
@@ -145,5 +147,20 @@ impl Persistence {
             libraries: BTreeMap::new(),
             log: LogFigures::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_waits_while_the_first_base_is_written_but_not_for_its_name() {
+        let mut log = LogFigures { unlisted: true, rewriting_since_secs: Some(1), ..LogFigures::default() };
+        assert_eq!((log.must_wait(false), log.must_wait(true)), (true, false));
+        log.installing = true;
+        assert!(!log.must_wait(false));
+        (log.installing, log.unlisted) = (false, false);
+        assert!(!log.must_wait(false));
     }
 }
