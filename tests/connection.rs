@@ -236,6 +236,21 @@ fn monitor_hides_passwords() {
 }
 
 #[test]
+fn the_slow_log_hides_the_values_of_secret_options() {
+    let server = start(&["--slowlog-log-slower-than", "0"]);
+    let mut client = server.client();
+    client.say("CONFIG SET maxclients 100 masterauth secret1 save \"\"");
+    client.say("CONFIG SET MASTERAUTH secret2");
+    client.say("CONFIG SET mastrauth secret3");
+    client.say("CONFIG SET masterauth");
+    client.say("CONFIG SET hz 10 tls-key-file-pass secret4 nonsense x");
+    let shown = client.say("SLOWLOG GET -1");
+    assert!(!shown.contains("secret"), "{shown}");
+    assert_eq!(shown.matches("(redacted)").count(), 4, "{shown}");
+    assert!(shown.contains("maxclients") && shown.contains("100"), "{shown}");
+}
+
+#[test]
 fn http_is_cut_off_without_a_word() {
     let server = start(&[]);
     for line in ["POST / HTTP/1.1\r\n", "host: x\r\nSET k v\r\n"] {

@@ -10,7 +10,7 @@ use crate::command::error::CmdError;
 use crate::command::help;
 use crate::command::table::{Arg, Command, flag};
 use crate::command::users::{Keep, keep};
-use crate::config::{Config, Rewrite, SetContext, SetError};
+use crate::config::{self, Config, Rewrite, SetContext, SetError};
 use crate::session::mode;
 use crate::sys::listen::Sockets;
 use crate::sys::{host, listen};
@@ -98,7 +98,19 @@ fn get(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     Ok(Flow::Done)
 }
 
+/// The values of secret options are shown to nobody; nor those behind a name that is nearly one's.
+fn hide_secrets(cx: &mut Ctx<'_>, args: &Args<'_>) {
+    let first = args.position();
+    for (index, name) in args.argv().iter().enumerate().skip(first).step_by(2) {
+        let meant = config::find(name).or_else(|| config::nearest(name).and_then(|near| config::find(near.as_bytes())));
+        if meant.is_some_and(|row| row.has(config::flag::SENSITIVE)) {
+            cx.hidden.add(index + 1);
+        }
+    }
+}
+
 fn set(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
+    hide_secrets(cx, args);
     if args.left() % 2 != 0 {
         return Err(CmdError::SYNTAX);
     }
