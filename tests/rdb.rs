@@ -570,3 +570,26 @@ fn a_copy_goes_beside_the_snapshot_and_a_snapshot_can_be_given_up() {
     let mut entries = fs::read_dir(server.folder.path()).expect("the folder is there");
     assert!(!entries.any(|entry| entry.expect("it can be read").file_name().to_string_lossy().starts_with("temp-")));
 }
+
+#[test]
+fn a_second_interrupt_ends_the_save_of_the_first() {
+    let flags = ["--rdb-key-save-delay", "100000", "--save", "3600 1"];
+    let mut server = Process::start(&our_binary(), &flags);
+    let mut client = server.client();
+    // Half a minute to save.
+    for n in 0..300 {
+        assert_eq!(ask(&mut client, &format!("SET {n} {n}")).render(), "+OK");
+    }
+    let pid = server.pid().to_string();
+    let interrupt = || {
+        let sent = Command::new("sh").args(["-c", &format!("kill -s INT {pid}")]).status();
+        assert!(sent.is_ok_and(|status| status.success()));
+    };
+    let temporary = server.folder.path().join(format!("temp-{pid}.rdb"));
+    interrupt();
+    wait_until("the save has begun", || temporary.exists());
+    interrupt();
+    assert!(server.ends_within(std::time::Duration::from_secs(15)));
+    assert!(server.log().contains("You insist... exiting now."));
+    assert!(!temporary.exists() && !server.folder.path().join("dump.rdb").exists());
+}

@@ -23,6 +23,8 @@ use crate::sys::listen::Sockets;
 use crate::tls::Setup;
 use crate::types::Type;
 use std::os::fd::RawFd;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// How a handler ended.
 #[derive(Debug, Clone)]
@@ -134,6 +136,8 @@ pub struct Facts {
     pub saves_begun: u64,
     /// The signal that asks for the server's end, until it is heeded.
     pub end_signal: Option<&'static str>,
+    /// A SIGINT has come: looked at where the loop is busy for long with ending.
+    pub insisted: Arc<AtomicBool>,
     /// A snapshot is to be begun once the log is rewritten.
     pub save_scheduled: bool,
     /// The snapshot that is being written.

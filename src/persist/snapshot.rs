@@ -588,18 +588,26 @@ impl Scribe<'_> {
 
     fn key_written(&mut self) -> io::Result<()> {
         self.shared.keys.fetch_add(1, Ordering::Relaxed);
-        let mut left = self.key_delay;
-        loop {
-            if self.shared.given_up.load(Ordering::Relaxed) {
-                return Err(given_up());
-            }
-            if left.is_zero() {
-                return Ok(());
-            }
-            let nap = left.min(NAP);
-            std::thread::sleep(nap);
-            left -= nap;
+        pause(self.key_delay, &|| self.shared.given_up.load(Ordering::Relaxed))
+    }
+}
+
+/// Waits for as long as `rdb-key-save-delay` says, unless the save is given up meanwhile.
+///
+/// # Errors
+/// That it is given up.
+pub fn pause(delay: Duration, is_given_up: &dyn Fn() -> bool) -> io::Result<()> {
+    let mut left = delay;
+    loop {
+        if is_given_up() {
+            return Err(given_up());
         }
+        if left.is_zero() {
+            return Ok(());
+        }
+        let nap = left.min(NAP);
+        std::thread::sleep(nap);
+        left -= nap;
     }
 }
 

@@ -8,6 +8,7 @@ use crate::command::{Mail, Shutdown, close_vanished, deliver_events, forget_surp
 use crate::keyspace::evict::Room;
 use crate::keyspace::expire;
 use crate::sys::{alloc, process, ticks};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Distance of the slow checks, milliseconds.
@@ -172,15 +173,19 @@ impl Server {
             return;
         }
         if (self.ending.is_some() || self.facts.end_signal.is_some()) && signal == libc::SIGINT {
-            log::warn!("You insist... exiting now.");
-            self.facts.end_signal = None;
-            self.ending = Some(Ending { until_ms: 0 });
+            self.insist();
             return;
         }
         log::warn!("Received {name} scheduling shutdown...");
         // Until the next tick SHUTDOWN ABORT can take it back.
         self.facts.end_signal = Some(name);
         self.cron.next_tick_ms = self.cron.next_tick_ms.min(now.mono_ms());
+    }
+
+    fn insist(&mut self) {
+        log::warn!("You insist... exiting now.");
+        self.facts.end_signal = None;
+        self.ending = Some(Ending { until_ms: 0 });
     }
 
     /// What a signal asked for is done, unless somebody has taken it back.
@@ -196,7 +201,13 @@ impl Server {
             );
             return;
         }
-        if self.ending.is_none() && how.saves(&self.config) && self.save_snapshot(now).is_err() && !how.force {
+        self.facts.insisted.store(false, Ordering::Relaxed);
+        let saved = self.ending.is_some() || !how.saves(&self.config) || self.save_snapshot(now).is_ok();
+        if !saved && self.facts.insisted.load(Ordering::Relaxed) {
+            self.insist();
+            return;
+        }
+        if !saved && !how.force {
             log::warn!("Error trying to save the DB, can't exit.");
             log::warn!(
                 "{name} received but errors trying to shut down the server, check the logs for more information"

@@ -162,6 +162,7 @@ impl Server {
     /// Writes a snapshot, and waits for it.
     pub(super) fn save_snapshot(&mut self, now: Now) -> io::Result<()> {
         persistence::end_save(&mut self.keyspace, &mut self.stats, &mut self.facts);
-        persistence::save_now(&self.config, &self.facts.vault, &mut self.keyspace, &mut self.stats, now)
+        let (config, vault, insisted) = (&self.config, &self.facts.vault, &*self.facts.insisted);
+        persistence::save_now(config, vault, &mut self.keyspace, &mut self.stats, now, Some(insisted))
     }
 }

@@ -24,6 +24,7 @@ use crate::sys::logging::Logging;
 use crate::sys::{alloc, crash, host, process, thread, ticks, warm};
 use crate::tls::{Setup, TlsError};
 use sd_notify::NotifyState;
+use signal_hook::flag;
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
@@ -32,6 +33,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// Said to a client from elsewhere while the server has neither a password nor a named address to listen on.
 pub const PROTECTED_MODE_TEXT: &str = "-DENIED This server runs in protected mode: it has no password and was not told \
@@ -297,12 +299,16 @@ fn serve(
         vault,
         saves_begun: 0,
         end_signal: None,
+        insisted: Arc::default(),
         save_scheduled: false,
         saving: None,
         log: LogDesk::default(),
         links: Links::default(),
         startup_used_bytes: 0,
     };
+    if let Err(error) = flag::register(libc::SIGINT, Arc::clone(&facts.insisted)) {
+        log::debug!("A second SIGINT waits for the save of the first: {error}");
+    }
     if let Err(error) = derived::apply_oom_score(config, &mut facts.initial_oom_score) {
         log::warn!("Unable to write oom_score_adj: {error}");
     }

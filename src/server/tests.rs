@@ -36,6 +36,7 @@ pub(super) fn facts(now: Now) -> Facts {
         vault: Vault::new(Arc::new(Disk)),
         saves_begun: 0,
         end_signal: None,
+        insisted: Arc::default(),
         save_scheduled: false,
         saving: None,
         log: crate::command::LogDesk::default(),

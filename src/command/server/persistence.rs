@@ -17,6 +17,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// The family.
@@ -166,7 +167,7 @@ impl Ctx<'_> {
     pub fn save_snapshot(&mut self) -> io::Result<()> {
         // One that is older than this one must not take its place later.
         end_save(self.db.space, self.stats, self.facts);
-        save_now(self.config, &self.facts.vault, self.db.space, self.stats, self.now)
+        save_now(self.config, &self.facts.vault, self.db.space, self.stats, self.now, None)
     }
 }
 
@@ -331,13 +332,24 @@ pub fn is_save_due(config: &Config, space: &Keyspace, stats: &Stats, now: Now) -
     }
 }
 
-/// Writes a snapshot, and waits for it.
+/// Writes a snapshot, and waits for it. `given_up` may become true meanwhile.
 ///
 /// # Errors
-/// The system's; it is in the log.
-pub fn save_now(config: &Config, vault: &Vault, space: &mut Keyspace, stats: &mut Stats, now: Now) -> io::Result<()> {
+/// The system's, or that it was given up; it is in the log.
+pub fn save_now(
+    config: &Config,
+    vault: &Vault,
+    space: &mut Keyspace,
+    stats: &mut Stats,
+    now: Now,
+    given_up: Option<&AtomicBool>,
+) -> io::Result<()> {
     let path = config.dbfilename.path();
-    let saved = rdb::save(space, path, vault, &save_options(config, stats, now));
+    let key_delay = Duration::from_micros(u64::try_from(config.rdb_key_save_delay).unwrap_or(0));
+    let is_given_up = || given_up.is_some_and(|given_up| given_up.load(Ordering::Relaxed));
+    let saved = rdb::save_watched(space, path, vault, &save_options(config, stats, now), &mut || {
+        snapshot::pause(key_delay, &is_given_up)
+    });
     match saved {
         Ok(bytes) => {
             log::info!("DB saved on disk: {}, {bytes} bytes", path.display());

@@ -28,7 +28,7 @@ pub use input::{Fault, Input, Reader, Slice};
 pub use payload::{PayloadError, dump, fuzz_payload, restore};
 pub use read::{KeyDelay, LoadBudget, LoadOptions, Loaded, Loader, check, fuzz_file, load};
 pub use transcode::{transcode, transcode_part};
-pub use write::{Access, SaveOptions, Writer, save, temporary_name};
+pub use write::{Access, SaveOptions, Writer, save, save_watched, temporary_name};
 
 /// The version that is written unless a value needs a newer one.
 pub const VERSION: u16 = 11;

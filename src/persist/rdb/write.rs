@@ -250,6 +250,20 @@ fn header(version: u16) -> [u8; HEADER_BYTES] {
 /// # Errors
 /// The system's; the file of that name is then as it was.
 pub fn save(space: &Keyspace, path: &Path, vault: &Vault, options: &SaveOptions) -> io::Result<u64> {
+    save_watched(space, path, vault, options, &mut || Ok(()))
+}
+
+/// As `save`; `key_written` is asked after each key whether to go on.
+///
+/// # Errors
+/// The system's, or what `key_written` says; the file of that name is then as it was.
+pub fn save_watched(
+    space: &Keyspace,
+    path: &Path,
+    vault: &Vault,
+    options: &SaveOptions,
+    key_written: &mut dyn FnMut() -> io::Result<()>,
+) -> io::Result<u64> {
     let mut replacement = Replacement::begin(vault, FileKind::Snapshot, path, &temporary_name())?;
     let mut writer = Writer::begin(replacement.file(), options);
     for (index, db) in space.dbs.iter().enumerate() {
@@ -262,6 +276,7 @@ pub fn save(space: &Keyspace, path: &Path, vault: &Vault, options: &SaveOptions)
             if writer.has_failed() {
                 break;
             }
+            key_written()?;
         }
     }
     let len = writer.finish()?;
