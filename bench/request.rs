@@ -44,6 +44,7 @@ fn server(clock: &Clock) -> Server {
         vault: Vault::new(Arc::new(Disk)),
         saves_begun: 0,
         end_signal: None,
+        insisted: Arc::default(),
         save_scheduled: false,
         saving: None,
         log: redstart::command::LogDesk::default(),
