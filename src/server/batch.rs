@@ -3,10 +3,11 @@
 use super::{Server, limits};
 use crate::base::clock::Now;
 use crate::base::float::parse_double;
-use crate::command::{Ctx, Row, refuse_protocol, scrape};
+use crate::base::hash::Hasher;
+use crate::command::{Ctx, Row, Table, refuse_protocol, scrape};
 use crate::keyspace::DbIndex;
 use crate::net::Input;
-use crate::resp::{Argv, Decoded, Head, ProtocolError, RequestLimits, Span};
+use crate::resp::{Argv, Decoded, Decoder, Head, ProtocolError, RequestLimits, Span};
 use crate::session::{ConnId, mode};
 use crate::sys::loan::Lendable;
 use crate::types::{Big, Stage};
@@ -65,6 +66,66 @@ pub(super) struct Batch {
     requests: Vec<Request>,
     spans: Vec<Span>,
     bigs: Vec<Bytes>,
+}
+
+impl Kinds {
+    /// Decodes a request; and its row and first key if its kind, which would be at `place`, is known.
+    #[inline(always)]
+    fn decode(
+        &self,
+        place: usize,
+        decoder: &mut Decoder,
+        buf: &[u8],
+        at: usize,
+        limits: RequestLimits,
+        batch: &mut Batch,
+    ) -> (Decoded, Option<(Row, usize)>) {
+        if let Some(kind) = &self.0[place] {
+            if let Some(decoded) = decoder.decode_known(&kind.head, buf, at, limits, &mut batch.spans) {
+                return (decoded, Some((kind.row, kind.key_word)));
+            }
+        }
+        (decoder.decode(buf, at, limits, &mut batch.spans, &mut batch.bigs), None)
+    }
+
+    /// The row and the first key of a request that was decoded at `at`, whose kind is known from now on.
+    fn learn(
+        &mut self,
+        place: usize,
+        table: &Table,
+        buf: &[u8],
+        at: usize,
+        spans: &[Span],
+        argv: Argv<'_>,
+    ) -> (Option<Row>, usize) {
+        let Some(row) = argv.get(0).and_then(|name| table.find(name)) else { return (None, 0) };
+        let key_word = table.first_key(row.id);
+        if let Some(head) = Head::of(buf, at, spans) {
+            self.0[place] = Some(Kind { head, row, key_word });
+        }
+        (Some(row), key_word)
+    }
+}
+
+impl Request {
+    /// Hashes what the request looks up first: its key, and the member in that key's value.
+    #[inline(always)]
+    fn look_ahead(&mut self, key_word: usize, argv: Argv<'_>, hasher: Hasher, before: Option<&Request>) {
+        if let Some(key) = argv.get(key_word) {
+            self.key_word = key_word as u32;
+            self.hash = hasher.hash(key);
+            // Two keys of one hash in a row only cost a miss.
+            self.is_new_key = before.is_none_or(|before| before.hash != self.hash);
+        }
+        let member = self.row.map_or(0, |row| row.command.member);
+        if member > 0 {
+            self.member_hash = argv.get(member).map_or(0, |member| hasher.hash(member));
+            // A member that is not the word after the key comes after its score.
+            if member > key_word + 1 {
+                self.new_score = argv.get(member - 1).and_then(parse_double);
+            }
+        }
+    }
 }
 
 /// The place of the kind of request that lies here, by the first bytes of its name where names usually begin.
@@ -201,14 +262,7 @@ impl Server {
         while batch.requests.len() < BATCH {
             let (first, first_big) = (batch.spans.len(), batch.bigs.len());
             let place = kind_place(buf, cursor.at);
-            let kind = self.kinds.0[place].as_ref().and_then(|kind| {
-                let decoded = session.decoder.decode_known(&kind.head, buf, cursor.at, limits, &mut batch.spans)?;
-                Some((decoded, (kind.row, kind.key_word)))
-            });
-            let (decoded, kind) = match kind {
-                Some((decoded, known)) => (decoded, Some(known)),
-                None => (session.decoder.decode(buf, cursor.at, limits, &mut batch.spans, &mut batch.bigs), None),
-            };
+            let (decoded, kind) = self.kinds.decode(place, &mut session.decoder, buf, cursor.at, limits, batch);
             match decoded {
                 Decoded::Request { argc, next } => {
                     let bigs: usize = batch.bigs[first_big..].iter().map(Bytes::len).sum();
@@ -220,14 +274,7 @@ impl Server {
                     let argv = Argv::new(buf, &batch.spans[first..], &batch.bigs);
                     let (row, key_word) = match kind {
                         Some((row, key_word)) => (Some(row), key_word),
-                        None => {
-                            let row = argv.get(0).and_then(|name| self.table.find(name));
-                            let key_word = row.map_or(0, |row| self.table.first_key(row.id));
-                            if let (Some(row), Some(head)) = (row, Head::of(buf, cursor.at, &batch.spans[first..])) {
-                                self.kinds.0[place] = Some(Kind { head, row, key_word });
-                            }
-                            (row, key_word)
-                        }
+                        None => self.kinds.learn(place, &self.table, buf, cursor.at, &batch.spans[first..], argv),
                     };
                     cursor.at = next;
                     let mut request = Request {
@@ -243,20 +290,7 @@ impl Server {
                         new_score: None,
                     };
                     if key_word > 0 {
-                        if let Some(key) = argv.get(key_word) {
-                            request.key_word = key_word as u32;
-                            request.hash = hasher.hash(key);
-                            // Two keys of one hash in a row only cost a miss.
-                            request.is_new_key = batch.requests.last().is_none_or(|last| last.hash != request.hash);
-                        }
-                        let member = row.map_or(0, |row| row.command.member);
-                        if member > 0 {
-                            request.member_hash = argv.get(member).map_or(0, |member| hasher.hash(member));
-                            // A member that is not the word after the key comes after its score.
-                            if member > key_word + 1 {
-                                request.new_score = argv.get(member - 1).and_then(parse_double);
-                            }
-                        }
+                        request.look_ahead(key_word, argv, hasher, batch.requests.last());
                     }
                     batch.requests.push(request);
                     if !limits.authenticated {

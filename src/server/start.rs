@@ -306,12 +306,7 @@ fn serve(
         links: Links::default(),
         startup_used_bytes: 0,
     };
-    if let Err(error) = flag::register(libc::SIGINT, Arc::clone(&facts.insisted)) {
-        log::debug!("A second SIGINT waits for the save of the first: {error}");
-    }
-    if let Err(error) = derived::apply_oom_score(config, &mut facts.initial_oom_score) {
-        log::warn!("Unable to write oom_score_adj: {error}");
-    }
+    fit(config, &mut facts);
     let mut server = Server::new(config.clone(), facts, FAMILIES, rng, clock.read());
     server.load_users()?;
     if !start.quiet {
@@ -335,6 +330,16 @@ fn serve(
     server.failure.take().map_or(Ok(()), Err)?;
     log::warn!("Redis is now ready to exit, bye bye...");
     Ok(())
+}
+
+/// What the process is to be to the system besides.
+fn fit(config: &Config, facts: &mut Facts) {
+    if let Err(error) = flag::register(libc::SIGINT, Arc::clone(&facts.insisted)) {
+        log::debug!("A second SIGINT waits for the save of the first: {error}");
+    }
+    if let Err(error) = derived::apply_oom_score(config, &mut facts.initial_oom_score) {
+        log::warn!("Unable to write oom_score_adj: {error}");
+    }
 }
 
 /// What only makes the process fit: failures are a pity.
