@@ -3,6 +3,22 @@
 
 use std::collections::HashMap;
 
+/// Where the keys of a command stand, as far as its name alone tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keys {
+    /// It has neither keys nor channels.
+    None,
+    /// It has one, always at this word, and no channels; `rights` is the most that it does with the key.
+    At {
+        /// Its word; the command's name is word 0.
+        word: usize,
+        /// `READ`, `WRITE`, both or none.
+        rights: u8,
+    },
+    /// They must be looked for in the request.
+    Elsewhere,
+}
+
 /// One command or subcommand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -10,6 +26,8 @@ pub struct Entry {
     pub name: Box<str>,
     /// Bits of its categories.
     pub categories: u32,
+    /// Where its keys stand.
+    pub keys: Keys,
     /// The container that it is a subcommand of.
     pub parent: Option<u16>,
     /// Its subcommands.
@@ -85,6 +103,7 @@ pub(super) mod testing {
         let entry = |name: &str, categories| Entry {
             name: name.into(),
             categories,
+            keys: Keys::Elsewhere,
             parent: None,
             subs: Vec::new(),
             aliases: Vec::new(),

@@ -26,7 +26,7 @@ mod user;
 
 pub use audit::{Audit, Event};
 pub use brake::{Brake, Reserved};
-pub use catalog::{Catalog, Entry};
+pub use catalog::{Catalog, Entry, Keys};
 pub use log::{AclLog, LogContext, LogEntry, Reason, Refusal};
 pub use password::{Password, sha_hex};
 pub use pattern::{READ, WRITE};

@@ -53,20 +53,16 @@ impl Pattern {
         }
     }
 
-    /// The same for a name that begins as the pattern's head says: of a short beginning that is all there is to know.
-    #[inline]
-    pub(super) fn matches_behind_head(&self, name: &[u8]) -> bool {
-        match self.shape {
-            // No pattern holds a NUL, which is what a missing byte counts as.
-            Shape::Prefix(len) if len <= HEAD_BYTES => true,
-            _ => self.matches(name),
-        }
-    }
-
-    pub(super) fn head(&self) -> Head {
+    fn head(&self) -> Head {
         let literal = self.text.iter().position(|byte| b"*?[\\".contains(byte)).unwrap_or(self.text.len());
         let mask = if literal >= HEAD_BYTES { u64::MAX } else { (1 << (8 * literal)) - 1 };
-        Head { value: first_bytes(&self.text) & mask, mask }
+        Head { value: first_bytes(&self.text) & mask, mask, sure: 0 }
+    }
+
+    /// Whether a name that begins as the pattern's head says needs no other look.
+    fn is_told_by_head(&self) -> bool {
+        // No pattern holds a NUL, which is what a missing byte counts as.
+        matches!(self.shape, Shape::Prefix(len) if len <= HEAD_BYTES)
     }
 
     pub(super) fn is_star(&self) -> bool {
@@ -77,9 +73,14 @@ impl Pattern {
 /// The first eight bytes of a name, as a number; what is missing is 0.
 #[inline]
 pub(super) fn first_bytes(name: &[u8]) -> u64 {
-    match name.first_chunk::<8>() {
-        Some(bytes) => u64::from_le_bytes(*bytes),
-        None => name.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)),
+    match (name.first_chunk::<8>(), name.first_chunk::<4>(), name.last_chunk::<4>()) {
+        (Some(bytes), ..) => u64::from_le_bytes(*bytes),
+        // Two halves that overlap agree where they do.
+        (None, Some(first), Some(last)) => {
+            let half = |bytes: &[u8; 4]| u64::from(u32::from_le_bytes(*bytes));
+            half(first) | half(last) << (8 * (name.len() - 4))
+        }
+        _ => name.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)),
     }
 }
 
@@ -89,12 +90,26 @@ pub(super) fn first_bytes(name: &[u8]) -> u64 {
 pub(super) struct Head {
     value: u64,
     mask: u64,
+    /// Rights that this beginning alone gives, and `SURE`; 0 where the pattern must be asked.
+    sure: u8,
 }
 
+/// Bit beside the rights of a head: the pattern need not be asked.
+const SURE: u8 = 4;
+
 impl Head {
+    /// What every name begins with, and may be used then.
+    pub(super) const ALL: Head = Head { value: 0, mask: 0, sure: SURE | READ | WRITE };
+
     #[inline]
     pub(super) fn may_match(self, first_bytes: u64) -> bool {
         first_bytes & self.mask == self.value
+    }
+
+    /// Whether a name that begins so may be used so, whatever comes behind. `false` says nothing.
+    #[inline]
+    pub(super) fn admits(self, first_bytes: u64, rights: u8) -> bool {
+        self.may_match(first_bytes) && self.sure & (SURE | rights) == SURE | rights
     }
 }
 
@@ -107,6 +122,12 @@ pub(super) struct KeyPattern {
 }
 
 impl KeyPattern {
+    /// What every key that may be used by this pattern begins with.
+    pub(super) fn head(&self) -> Head {
+        let sure = if self.pattern.is_told_by_head() { SURE | self.rights } else { 0 };
+        Head { sure, ..self.pattern.head() }
+    }
+
     /// The rule that makes it: `~a*`, `%R~a*`.
     pub(super) fn describe(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(match self.rights {
@@ -136,8 +157,22 @@ mod tests {
             let matches = pattern_of.matches(&name);
             assert!(!matches || pattern_of.head().may_match(first_bytes(&name)), "{pattern:?} {name:?}");
             assert_eq!(matches, glob_match(&pattern, &name, false), "{pattern:?} {name:?}");
-            let by_head = pattern_of.head().may_match(first_bytes(&name)) && pattern_of.matches_behind_head(&name);
-            assert_eq!(by_head, matches, "{pattern:?} {name:?}");
+            let is_told = pattern_of.is_told_by_head();
+            let head = KeyPattern { pattern: pattern_of, rights: READ }.head();
+            assert_eq!(head.admits(first_bytes(&name), READ), matches && is_told, "{pattern:?} {name:?}");
+            assert_eq!(head.admits(first_bytes(&name), 0), matches && is_told, "{pattern:?} {name:?}");
+            assert!(!head.admits(first_bytes(&name), WRITE) && !head.admits(first_bytes(&name), READ | WRITE));
+            assert!(Head::ALL.admits(first_bytes(&name), READ | WRITE));
+        }
+    }
+
+    #[test]
+    fn first_bytes_are_those_of_names_of_any_length() {
+        let name = b"abcdefghij";
+        for len in 0..name.len() {
+            let mut bytes = [0; 8];
+            bytes[..len.min(8)].copy_from_slice(&name[..len.min(8)]);
+            assert_eq!(first_bytes(&name[..len]), u64::from_le_bytes(bytes));
         }
     }
 }

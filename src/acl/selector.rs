@@ -4,7 +4,7 @@
 //! The commands are a bitmap over the catalog's numbers. How it came about is kept as words, in order, for whoever asks:
 //! a rule drops what it makes meaningless before it (`+config` drops `-config|set`).
 
-use super::catalog::Catalog;
+use super::catalog::{Catalog, Keys};
 use super::pattern::{Head, KeyPattern, Pattern, READ, WRITE, first_bytes};
 use super::rules::{RuleError, has_blanks};
 use crate::base::number;
@@ -50,6 +50,37 @@ impl PartialEq for Recent {
 
 impl Eq for Recent {}
 
+/// What is left to ask of a request whose command is known: a word and what is done with the key in it, in a byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Way(u8);
+
+impl Way {
+    /// Everything: the command may be forbidden, or its keys stand here and there.
+    const CLOSER: Way = Way(0);
+    /// Nothing.
+    const FREE: Way = Way(1);
+    /// Words that there is room for.
+    const WORDS: usize = 1 << 6;
+
+    fn new(is_allowed: bool, keys: Keys) -> Way {
+        match keys {
+            Keys::None if is_allowed => Way::FREE,
+            Keys::At { word: word @ 1..Way::WORDS, rights } if is_allowed => Way((word as u8) << 2 | rights),
+            _ => Way::CLOSER,
+        }
+    }
+
+    #[inline]
+    fn word(self) -> usize {
+        usize::from(self.0 >> 2)
+    }
+
+    #[inline]
+    fn rights(self) -> u8 {
+        self.0 & (READ | WRITE)
+    }
+}
+
 /// What one set of rules allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selector {
@@ -62,9 +93,11 @@ pub struct Selector {
     said: Vec<Said>,
     all_keys: bool,
     keys: Vec<KeyPattern>,
-    /// The beginnings of `keys`, in the same order.
+    /// The beginnings of `keys`, in the same order; with `all_keys` one that every key has.
     heads: Vec<Head>,
     recent: Recent,
+    /// By a command's number: what is left to ask for it.
+    ways: Box<[Way]>,
     all_channels: bool,
     channels: Vec<Pattern>,
     /// Databases that may be used; `None` for all.
@@ -84,6 +117,7 @@ impl Selector {
             keys: Vec::new(),
             heads: Vec::new(),
             recent: Recent::default(),
+            ways: vec![Way::CLOSER; catalog.len()].into(),
             all_channels,
             channels: Vec::new(),
             databases: None,
@@ -122,11 +156,12 @@ impl Selector {
             _ => return Err(RuleError::Syntax),
         }
         self.all_commands = self.from_all && self.commands.0.iter().all(|word| *word == u64::MAX);
+        self.ways = catalog.entries().map(|(id, entry)| Way::new(self.commands.has(id), entry.keys)).collect();
         Ok(())
     }
 
     fn allow_all_keys(&mut self) {
-        (self.all_keys, self.keys, self.heads) = (true, Vec::new(), Vec::new());
+        (self.all_keys, self.keys, self.heads) = (true, Vec::new(), vec![Head::ALL]);
     }
 
     fn allow_all_channels(&mut self) {
@@ -165,12 +200,9 @@ impl Selector {
         }
         match self.keys.iter_mut().find(|known| known.pattern.text() == text) {
             Some(known) => known.rights |= rights,
-            None => {
-                let pattern = Pattern::new(text);
-                self.heads.push(pattern.head());
-                self.keys.push(KeyPattern { pattern, rights });
-            }
+            None => self.keys.push(KeyPattern { pattern: Pattern::new(text), rights }),
         }
+        self.heads = self.keys.iter().map(KeyPattern::head).collect();
         Ok(())
     }
 
@@ -274,10 +306,15 @@ impl Selector {
         self.all_commands && self.all_keys && self.all_channels && self.databases.is_none()
     }
 
-    /// Whether a command may be run whatever its arguments are.
+    /// Whether a request may be run as far as these rules are about commands, keys and channels, told by its command's
+    /// number and at most one of its words; `false` says nothing.
     #[inline]
-    pub fn admits_always(&self, id: u16) -> bool {
-        self.commands.has(id)
+    pub fn admits_plainly<'a>(&self, id: u16, word: impl FnOnce(usize) -> Option<&'a [u8]>) -> bool {
+        match self.ways.get(usize::from(id)) {
+            None | Some(&Way::CLOSER) => false,
+            Some(&Way::FREE) => true,
+            Some(way) => word(way.word()).is_some_and(|key| self.admits_key(key, way.rights())),
+        }
     }
 
     /// Whether a command may be run; `argument` is the word behind its name.
@@ -300,25 +337,24 @@ impl Selector {
     /// Whether a key may be used so; `rights` of 0 asks for any right at all.
     #[inline]
     pub fn admits_key(&self, key: &[u8], rights: u8) -> bool {
-        if self.all_keys {
-            return true;
-        }
         let first_bytes = first_bytes(key);
-        let recent = self.recent.0.get();
-        if self.heads.get(recent).is_some_and(|head| head.may_match(first_bytes)) && self.fits(recent, key, rights) {
-            return true;
-        }
+        let recent = self.heads.get(self.recent.0.get());
+        recent.is_some_and(|head| head.admits(first_bytes, rights)) || self.admits_by_any(key, first_bytes, rights)
+    }
+
+    fn admits_by_any(&self, key: &[u8], first_bytes: u64, rights: u8) -> bool {
         // Nothing but the heads is read of patterns that don't fit.
         let mut heads = self.heads.iter().enumerate();
-        let found = heads.find(|(index, head)| head.may_match(first_bytes) && self.fits(*index, key, rights));
+        let found = heads.find(|(index, head)| {
+            head.admits(first_bytes, rights) || head.may_match(first_bytes) && self.fits(*index, key, rights)
+        });
         found.inspect(|(index, _)| self.recent.0.set(*index)).is_some()
     }
 
     /// Whether the key whose beginning fits a pattern's matches the rest of it and may be used so.
-    #[inline]
     fn fits(&self, index: usize, key: &[u8], rights: u8) -> bool {
         let known = self.keys.get(index);
-        known.is_some_and(|known| known.rights & rights == rights && known.pattern.matches_behind_head(key))
+        known.is_some_and(|known| known.rights & rights == rights && known.pattern.matches(key))
     }
 
     /// Whether keys of any name may be used so.
@@ -398,7 +434,7 @@ impl Selector {
 
 #[cfg(test)]
 mod tests {
-    use super::super::catalog::testing::catalog;
+    use super::super::catalog::{Entry, testing::catalog};
     use super::*;
 
     fn made_of(rules: &str) -> Result<Selector, RuleError> {
@@ -428,6 +464,30 @@ mod tests {
             assert_eq!(shown(rules), expected, "{rules}");
             assert_eq!(shown(expected), expected);
         }
+    }
+
+    #[test]
+    fn plain_requests_are_told_by_one_word() {
+        let mut entries: Vec<Entry> = catalog().entries().map(|(_, entry)| entry.clone()).collect();
+        let id = |name: &str| catalog().find(name.as_bytes()).expect("known");
+        entries[usize::from(id("get"))].keys = Keys::At { word: 1, rights: READ };
+        entries[usize::from(id("set"))].keys = Keys::At { word: 2, rights: WRITE };
+        entries[usize::from(id("select"))].keys = Keys::None;
+        let catalog = Catalog::new(entries, &["read", "write"]);
+        let admits = |rules: &str, name: &str, words: &[&str]| {
+            let mut selector = Selector::new(&catalog, false);
+            rules.split(' ').for_each(|rule| selector.apply(rule.as_bytes(), &catalog).expect("a rule"));
+            selector.admits_plainly(id(name), |word| words.get(word).map(|word| word.as_bytes()))
+        };
+        assert!(admits("+get ~a*", "get", &["get", "ab"]) && !admits("+get ~a*", "get", &["get", "b"]));
+        assert!(admits("+get ~a*z ~b", "get", &["get", "amz"]) && !admits("+get ~a*z ~b", "get", &["get", "am"]));
+        assert!(admits("+set ~a", "set", &["set", "b", "a"]) && !admits("+set ~a", "set", &["set", "a", "b"]));
+        assert!(!admits("+set %R~a*", "set", &["set", "b", "a"]) && admits("+set %W~a*", "set", &["set", "b", "a"]));
+        assert!(admits("+@all ~*", "get", &["get", ""]) && !admits("+@all ~* -get", "get", &["get", ""]));
+        assert!(!admits("+@all ~* resetkeys", "get", &["get", "a"]) && !admits("+get ~*", "get", &["get"]));
+        assert!(admits("+select", "select", &["select"]) && !admits("+get", "select", &["select"]));
+        assert!(!admits("+@all ~*", "config", &["config", "x"]), "its keys stand elsewhere");
+        assert!(!admits("+select|0", "select", &["select", "0"]), "that is for a closer look");
     }
 
     #[test]

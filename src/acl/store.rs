@@ -264,6 +264,7 @@ pub fn fuzz_rules(data: &[u8]) {
     let entry = |name: &str, categories| super::Entry {
         name: name.into(),
         categories,
+        keys: super::Keys::Elsewhere,
         parent: None,
         subs: Vec::new(),
         aliases: Vec::new(),

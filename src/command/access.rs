@@ -10,7 +10,7 @@ use super::ctx::Ctx;
 use super::error::CmdError;
 use super::keys::{Found, keys_into};
 use super::table::{Begin, Channels, Command, Find, Reach, Row, Table, acl, flag, key_flag as kf};
-use crate::acl::{Catalog, Denied, Entry, Event, LogContext, READ, Reason, Refusal, Selector, User, WRITE, What};
+use crate::acl::{Catalog, Denied, Entry, Event, Keys, LogContext, READ, Reason, Refusal, Selector, User, WRITE, What};
 use crate::base::clock::Now;
 use crate::base::number;
 use crate::resp::Argv;
@@ -25,6 +25,7 @@ pub fn catalog(table: &Table) -> Catalog {
         .map(|row| Entry {
             name: row.command.shown_name().into(),
             categories: row.command.categories(),
+            keys: keys_of(row.command),
             parent: None,
             subs: Vec::new(),
             aliases: Vec::new(),
@@ -77,6 +78,7 @@ fn add_absent(entries: &mut Vec<Entry>) {
             entries.push(Entry {
                 name: (*name).into(),
                 categories: *categories,
+                keys: Keys::Elsewhere,
                 parent: parent.map(|parent| parent as u16),
                 subs: Vec::new(),
                 aliases: Vec::new(),
@@ -105,6 +107,18 @@ fn only_key(command: &Command) -> Option<(usize, u8)> {
             Some((word, if command.find_keys.is_some() { READ | WRITE } else { rights_of(spec.flags) }))
         }
         _ => None,
+    }
+}
+
+/// Where a command's keys stand, for rules.
+fn keys_of(command: &Command) -> Keys {
+    if command.channels != Channels::None {
+        return Keys::Elsewhere;
+    }
+    match only_key(command) {
+        Some((word, rights)) => Keys::At { word, rights },
+        None if command.keys.is_empty() && command.find_keys.is_none() => Keys::None,
+        None => Keys::Elsewhere,
     }
 }
 
@@ -239,29 +253,17 @@ pub(super) fn permits(cx: &mut Ctx<'_>, row: Row, argv: Argv<'_>) -> Result<(), 
 ///
 /// # Errors
 /// It is refused; the refusal is in the log.
-#[inline(never)]
+#[inline]
 pub(super) fn check_first(cx: &mut Ctx<'_>, row: Row, argv: Argv<'_>) -> Result<(), CmdError> {
+    // The most common requests have one key where it always is, or none.
     let rules = cx.session.user.as_ref().and_then(|user| user.plain_rules());
-    if rules.is_some_and(|rules| permits_plainly(rules, row, argv)) {
+    if rules.is_some_and(|rules| rules.admits_plainly(row.id, |word| argv.get(word))) {
         return Ok(());
     }
     check_fully(cx, row, argv)
 }
 
-/// The most common request, one key where it always is, without the places that rarer ones must be looked for in. `false`
-/// says nothing.
-#[inline]
-fn permits_plainly(rules: &Selector, row: Row, argv: Argv<'_>) -> bool {
-    let command = row.command;
-    if !rules.admits_always(row.id) || command.channels != Channels::None {
-        return false;
-    }
-    match only_key(command).map(|(word, rights)| (argv.get(word), rights)) {
-        Some((Some(key), rights)) => rules.admits_key(key, rights),
-        _ => false,
-    }
-}
-
+#[inline(never)]
 fn check_fully(cx: &mut Ctx<'_>, row: Row, argv: Argv<'_>) -> Result<(), CmdError> {
     let context = if cx.session.multi.is_some() { LogContext::Multi } else { LogContext::Toplevel };
     check(cx, row, argv, context)?;
