@@ -270,10 +270,18 @@ fn end_outermost(cx: &mut Ctx<'_>) {
     }
 }
 
+/// What the unit found gone precedes what it did.
 #[cold]
-fn close(cx: &mut Ctx<'_>) {
+fn vanished_first(cx: &mut Ctx<'_>) {
     for gone in std::mem::take(&mut cx.db.space.book.vanished).iter().rev() {
         vanished_words(gone, |words| cx.effects.push_first(gone.db, words));
+    }
+}
+
+#[inline(never)]
+fn close(cx: &mut Ctx<'_>) {
+    if !cx.db.space.book.vanished.is_empty() {
+        vanished_first(cx);
     }
     cx.effects.close(cx.journal);
     cx.session.write_offset = cx.journal.offset();

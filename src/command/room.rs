@@ -48,7 +48,7 @@ pub fn make_room(config: &Config, space: &mut Keyspace, stats: &mut Stats, now: 
     };
     let started = ticks::now();
     // What waits for the disk goes without any key being given up.
-    let log_bytes = stats.persistence.log.buffer_bytes + stats.persistence.log.kept_bytes;
+    let log_bytes = stats.persistence.log.held_bytes();
     let room = evict::make_room(space, now, wish, &mut || alloc::used_bytes().saturating_sub(log_bytes));
     let took = ticks::now().wrapping_sub(started);
     if took >= stats.notable_ticks {

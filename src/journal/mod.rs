@@ -93,7 +93,10 @@ impl Effects {
         match replaced {
             Some(bytes) => self.end_replaced(bytes, db, is_kept),
             None if is_kept => {
-                encode(&mut self.unit, argv.len(), argv.iter());
+                match argv.as_sent() {
+                    Some(bytes) => self.unit.extend_from_slice(bytes),
+                    None => encode(&mut self.unit, argv.len(), argv.iter()),
+                }
                 self.marks.push((db, self.unit.len()));
             }
             None => {}
@@ -133,24 +136,34 @@ impl Effects {
     }
 
     /// Ends the unit: its effects go into the stream, wrapped in MULTI and EXEC when there are several.
+    #[inline]
     pub fn close(&mut self, journal: &mut Journal) {
-        let wrapped = self.marks.len() > 1;
-        if wrapped {
-            journal.bytes.extend_from_slice(b"*1\r\n$5\r\nMULTI\r\n");
-        }
-        let mut start = 0;
-        for (db, end) in self.marks.drain(..) {
+        if let &[(db, _)] = &*self.marks {
             journal.select(db);
-            journal.bytes.extend_from_slice(&self.unit[start..end]);
-            start = end;
+            journal.bytes.extend_from_slice(&self.unit);
+        } else {
+            self.close_wrapped(journal);
         }
-        if wrapped {
-            journal.bytes.extend_from_slice(b"*1\r\n$4\r\nEXEC\r\n");
-        }
+        self.marks.clear();
         self.unit.clear();
         if self.unit.capacity() > KEPT_BYTES {
             self.unit = Vec::new();
         }
+    }
+
+    #[cold]
+    fn close_wrapped(&self, journal: &mut Journal) {
+        if self.marks.is_empty() {
+            return;
+        }
+        journal.bytes.extend_from_slice(b"*1\r\n$5\r\nMULTI\r\n");
+        let mut start = 0;
+        for &(db, end) in &self.marks {
+            journal.select(db);
+            journal.bytes.extend_from_slice(&self.unit[start..end]);
+            start = end;
+        }
+        journal.bytes.extend_from_slice(b"*1\r\n$4\r\nEXEC\r\n");
     }
 }
 
@@ -179,13 +192,19 @@ impl Journal {
         self.selected = None;
     }
 
+    #[inline]
     fn select(&mut self, db: DbIndex) {
         if self.selected != Some(db) {
-            let mut text = itoa::Buffer::new();
-            let number = text.format(db.0).as_bytes();
-            encode(&mut self.bytes, 2, [&b"SELECT"[..], number].into_iter());
-            self.selected = Some(db);
+            self.select_anew(db);
         }
+    }
+
+    #[cold]
+    fn select_anew(&mut self, db: DbIndex) {
+        let mut text = itoa::Buffer::new();
+        let number = text.format(db.0).as_bytes();
+        encode(&mut self.bytes, 2, [&b"SELECT"[..], number].into_iter());
+        self.selected = Some(db);
     }
 
     /// The bytes from `offset` on that are still held.

@@ -6,17 +6,23 @@
 
 /// Adds a command of so many words.
 pub fn encode_command<'w>(out: &mut Vec<u8>, count: usize, words: impl Iterator<Item = &'w [u8]>) {
-    let mut text = itoa::Buffer::new();
-    out.push(b'*');
-    out.extend_from_slice(text.format(count).as_bytes());
-    out.extend_from_slice(b"\r\n");
+    header(out, b'*', count);
     for word in words {
-        out.push(b'$');
-        out.extend_from_slice(text.format(word.len()).as_bytes());
-        out.extend_from_slice(b"\r\n");
+        header(out, b'$', word.len());
         out.extend_from_slice(word);
         out.extend_from_slice(b"\r\n");
     }
+}
+
+#[inline]
+fn header(out: &mut Vec<u8>, kind: u8, number: usize) {
+    if number < 10 {
+        out.extend_from_slice(&[kind, b'0' + number as u8, b'\r', b'\n']);
+        return;
+    }
+    out.push(kind);
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+    out.extend_from_slice(b"\r\n");
 }
 
 #[cfg(test)]

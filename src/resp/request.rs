@@ -92,6 +92,33 @@ impl<'a> Argv<'a> {
         Argv { spans: self.spans.get(from..).unwrap_or_default(), ..*self }
     }
 
+    /// The request's own bytes, if they lie together and are what [`encode_command`] would write: most are, and can then be
+    /// copied as a whole.
+    ///
+    /// [`encode_command`]: super::encode_command
+    #[inline]
+    pub fn as_sent(&self) -> Option<&'a [u8]> {
+        let argc = u8::try_from(self.len()).ok().filter(|argc| *argc <= 9)?;
+        let first = self.spans.first()?;
+        let start = (first.start as usize).checked_sub(SHORT_HEADER_BYTES + header_bytes(first.len))?;
+        let mut end = start + SHORT_HEADER_BYTES;
+        // What stands for a line's end is not looked at by the decoder; and an inline request has none between its words.
+        let ends_line = |end: usize| self.buf.get(end - 2..end) == Some(b"\r\n");
+        for span in self.spans {
+            // Where a big one lies is nowhere near.
+            let word = end + header_bytes(span.len);
+            if span.start as usize != word || self.buf.get(end) != Some(&b'$') || !ends_line(word) {
+                return None;
+            }
+            end = word + span.len as usize + 2;
+            if !ends_line(end) {
+                return None;
+            }
+        }
+        let sent = self.buf.get(start..end)?;
+        (sent[..SHORT_HEADER_BYTES] == [b'*', b'0' + argc, b'\r', b'\n']).then_some(sent)
+    }
+
     /// A copy that owns its bytes (big arguments are shared).
     pub fn to_owned(&self) -> OwnedArgv {
         let copied = self.spans.iter().filter(|span| span.start & BIG == 0).map(|span| span.len as usize).sum();
@@ -104,6 +131,18 @@ impl<'a> Argv<'a> {
             }
         }
         owned
+    }
+}
+
+/// Bytes of a header whose number has one digit.
+const SHORT_HEADER_BYTES: usize = 4;
+
+/// Bytes of the header of so many bytes: `$3\r\n`.
+#[inline]
+fn header_bytes(len: u32) -> usize {
+    match len {
+        0..10 => SHORT_HEADER_BYTES,
+        _ => 4 + len.ilog10() as usize,
     }
 }
 
@@ -729,6 +768,10 @@ fn decode_all(data: &[u8], step: usize, limits: RequestLimits) -> (Vec<Vec<Vec<u
             match decoded.unwrap_or_else(|| decoder.decode(&buf, at, limits, &mut spans, &mut bigs)) {
                 Decoded::Request { next, argc } => {
                     assert_eq!(argc, spans.len());
+                    let mut encoded = Vec::new();
+                    let argv = Argv::new(&buf, &spans, &bigs);
+                    super::encode_command(&mut encoded, argc, argv.iter());
+                    assert!(argv.as_sent().is_none_or(|sent| sent == encoded));
                     known = Head::of(&buf, at, &spans).or(known);
                     requests.push(Argv::new(&buf, &spans, &bigs).iter().map(<[u8]>::to_vec).collect());
                     at = next;
@@ -769,6 +812,38 @@ mod tests {
         for step in [1, 2, 3, 5, 7, 1000, 20_000, 40_000] {
             assert_eq!(decode_all(&data, step, OPEN).0, whole, "step {step}");
         }
+    }
+
+    #[test]
+    fn a_request_is_copied_as_it_was_sent_only_if_it_would_be_encoded_so() {
+        let decoded = |text: &[u8]| {
+            let (mut decoder, mut spans, mut bigs) = (Decoder::default(), Vec::new(), Vec::new());
+            decoder.decode(text, 0, OPEN, &mut spans, &mut bigs);
+            let argv = Argv::new(text, &spans, &bigs);
+            let mut encoded = Vec::new();
+            super::super::encode_command(&mut encoded, argv.len(), argv.iter());
+            assert!(argv.as_sent().is_none_or(|sent| sent == encoded), "{}", String::from_utf8_lossy(text));
+            argv.as_sent().is_some()
+        };
+        for sent in ["*2\r\n$3\r\nGET\r\n$11\r\n01234567890\r\n", "*1\r\n$0\r\n\r\n", "*2\r\n$1\r\na\r\n$2\r\n\r\n\r\n"]
+        {
+            assert!(decoded(sent.as_bytes()), "{sent:?}");
+        }
+        for other in [
+            "*02\r\n$3\r\nGET\r\n$1\r\nk\r\n",
+            "*2\r\n$03\r\nGET\r\n$1\r\nk\r\n",
+            "*2\r\n$3\r\nGET\r\n$01\r\nk\r\n",
+            "*2\r\n$3\r\nGETxx$1\r\nk\r\n",
+            "*2\r\n$3\r\nGET\r\n$1\rxk\r\n",
+            "*2\rx$3\r\nGET\r\n$1\r\nk\r\n",
+            "*2\r\n$3\r\nGET\r\n$1\r\nkxx",
+            "GET      key\r\n",
+            "*1\r\n$3\r\nGET      key\r\n",
+            "*10\r\n$1\r\na\r\n$1\r\na\r\n$1\r\na\r\n$1\r\na\r\n$1\r\na\r\n$1\r\na\r\n$1\r\na\r\n$1\r\na\r\n$1\r\na\r\n$1\r\na\r\n",
+        ] {
+            assert!(!decoded(other.as_bytes()), "{other:?}");
+        }
+        assert_eq!(OwnedArgv::of(&[b"SET", b"k", b"v"]).argv().as_sent(), None);
     }
 
     #[test]

@@ -51,6 +51,8 @@ struct Hold {
 pub(super) struct AppendLog {
     pub(super) keeper: Keeper,
     pub(super) place: Place,
+    /// Room for the journal's next bytes.
+    room: Vec<u8>,
     /// Offset in the journal up to which bytes were handed over.
     handed: u64,
     /// Jobs that hold the log, done one after the other: at most a commit and one behind it.
@@ -83,6 +85,7 @@ impl AppendLog {
         Ok(AppendLog {
             keeper,
             place,
+            room: Vec::new(),
             handed: offset,
             jobs: 0,
             syncing_since_ms: None,
@@ -266,7 +269,7 @@ impl Server {
             log.durable = inner.durable();
             log.needs_base = inner.needs_base();
             (figures.bytes, figures.base_bytes) = (inner.bytes(), inner.base_bytes());
-            figures.kept_bytes = inner.kept_bytes();
+            (figures.kept_bytes, figures.room_bytes) = (inner.kept_bytes(), inner.room_bytes());
             figures.replication_offset = inner.replication_offset();
             inner.fault().map(crate::base::text::os_error)
         };
@@ -308,8 +311,12 @@ impl Server {
         if self.facts.debug.log_sleep_us > 0 {
             std::thread::sleep(Duration::from_micros(self.facts.debug.log_sleep_us));
         }
-        // The next turn's bytes are likely to be about as many.
-        let bytes = self.journal.take(Vec::with_capacity((waiting as usize).min(MAX_ROOM_BYTES)));
+        let mut room = std::mem::take(&mut log.room);
+        if room.capacity() == 0 {
+            // The next turn's bytes are likely to be about as many.
+            room.reserve((waiting as usize).min(MAX_ROOM_BYTES));
+        }
+        let bytes = self.journal.take(room);
         log.handed = end;
         log.unsummed_since_ms = Some(now.mono_ms());
         self.stats.persistence.log.buffer_bytes = 0;
@@ -323,10 +330,16 @@ impl Server {
             let mut inner = log.keeper.log();
             let appended = inner.append(bytes, end, now.unix_secs());
             (figures.bytes, figures.kept_bytes) = (inner.bytes(), inner.kept_bytes());
+            figures.room_bytes = inner.room_bytes();
             appended
         };
         match appended {
-            Ok(()) => log.written = end,
+            Ok(room) => {
+                log.written = end;
+                if room.capacity() <= MAX_ROOM_BYTES {
+                    log.room = room;
+                }
+            }
             Err(_) => self.look_at_log(now),
         }
     }

@@ -339,7 +339,7 @@ impl Server {
         let figures = &mut self.stats.persistence.log;
         (figures.is_on, figures.unlisted) = (false, false);
         (figures.rewrite_scheduled, figures.fault) = (false, None);
-        (figures.buffer_bytes, figures.kept_bytes, figures.syncing) = (0, 0, false);
+        (figures.buffer_bytes, figures.kept_bytes, figures.room_bytes, figures.syncing) = (0, 0, 0, false);
     }
 
     /// The file of a log that is being turned on has failed: it begins anew.

@@ -65,6 +65,8 @@ pub struct LogFigures {
     pub buffer_bytes: usize,
     /// Bytes in memory that are not on the disk for certain.
     pub kept_bytes: usize,
+    /// Bytes of memory that such bytes had and others will have.
+    pub room_bytes: usize,
     /// A sync is under way.
     pub syncing: bool,
     /// Syncs that took so long that they were not waited for.
@@ -104,6 +106,11 @@ impl Loading {
 }
 
 impl LogFigures {
+    /// Bytes of memory that go, or could go, once what is written is on the disk.
+    pub fn held_bytes(&self) -> usize {
+        self.buffer_bytes + self.kept_bytes + self.room_bytes
+    }
+
     /// Whether the server may not end yet, which is logged: its first base is being written, and without it the log is none.
     pub fn must_wait(&self, force: bool) -> bool {
         if !self.unlisted || self.rewriting_since_secs.is_none() || self.installing {

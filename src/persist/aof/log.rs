@@ -19,6 +19,9 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// Room that is kept for the next bytes may be so many bytes more than four times the largest batch of late.
+const SPARE_ROOM_BYTES: usize = 4096;
+
 /// Where a log is, and how it is called.
 #[derive(Clone)]
 pub struct Place {
@@ -162,6 +165,12 @@ pub struct Log {
     needs_base: bool,
     kept: VecDeque<Kept>,
     kept_bytes: usize,
+    /// Room of what was kept before, for what comes next: the system would have to make it anew each second.
+    rooms: Vec<Vec<u8>>,
+    /// Their bytes.
+    room_bytes: usize,
+    /// About as many bytes as the largest batch of late had.
+    large_bytes: usize,
     /// Whether what was written is kept until it is synced.
     pub keeps: bool,
     /// Whether the time is written.
@@ -190,6 +199,9 @@ impl Log {
             needs_base: false,
             kept: VecDeque::new(),
             kept_bytes: 0,
+            rooms: Vec::new(),
+            room_bytes: 0,
+            large_bytes: 0,
             keeps: true,
             timestamps: false,
             written: offset,
@@ -238,6 +250,11 @@ impl Log {
     /// Bytes in memory that are not on the disk for certain.
     pub fn kept_bytes(&self) -> usize {
         self.kept_bytes
+    }
+
+    /// Bytes of the room for what comes next.
+    pub fn room_bytes(&self) -> usize {
+        self.room_bytes
     }
 
     /// Whether its first base is not there yet.
@@ -351,11 +368,12 @@ impl Log {
         self.place.unlisted_name(self.manifest.increment_seq + 1)
     }
 
-    /// Writes the stream's next bytes, which end at the offset `end`. Only whole units. `secs` is the time, Unix seconds.
+    /// Writes the stream's next bytes, which end at the offset `end`. Only whole units. `secs` is the time, Unix seconds. Their
+    /// room comes back, to be used again.
     ///
     /// # Errors
     /// The system's, now or before; the bytes are kept, and go to the disk with `recover`.
-    pub fn append(&mut self, bytes: Vec<u8>, end: u64, secs: i64) -> io::Result<()> {
+    pub fn append(&mut self, bytes: Vec<u8>, end: u64, secs: i64) -> io::Result<Vec<u8>> {
         self.write(bytes, end, secs, Ahead::Never)
     }
 
@@ -369,7 +387,7 @@ impl Log {
         self.sync()
     }
 
-    fn write(&mut self, bytes: Vec<u8>, end: u64, secs: i64, ahead: Ahead) -> io::Result<()> {
+    fn write(&mut self, bytes: Vec<u8>, end: u64, secs: i64, ahead: Ahead) -> io::Result<Vec<u8>> {
         let secs = self.timestamps.then_some(secs);
         let Some(open) = self.open.as_mut().filter(|_| self.fault.is_none()) else {
             self.keep(Batch::of(bytes), end);
@@ -393,17 +411,35 @@ impl Log {
                 self.written = end;
                 // What was kept before must be followed by all that came after.
                 if !self.unlisted && (self.keeps || !self.kept.is_empty()) {
+                    let len = batch.bytes.len();
                     self.keep(batch, end);
-                } else if self.kept.is_empty() {
+                    return Ok(self.take_room(len));
+                }
+                if self.kept.is_empty() {
                     open.clean_len = file_end;
                 }
-                Ok(())
+                let mut room = batch.bytes;
+                room.clear();
+                Ok(room)
             }
             Err(error) => {
                 self.keep(batch, end);
                 Err(self.failed("Error writing to the AOF file", error))
             }
         }
+    }
+
+    /// Room for what comes after so many bytes, if there is some. What is much too large for what comes now is given up.
+    fn take_room(&mut self, bytes: usize) -> Vec<u8> {
+        // Small batches come between large ones.
+        self.large_bytes = bytes.max(self.large_bytes - self.large_bytes / 64);
+        while let Some(room) = self.rooms.pop() {
+            self.room_bytes -= room.capacity();
+            if room.capacity() <= SPARE_ROOM_BYTES + 4 * self.large_bytes {
+                return room;
+            }
+        }
+        Vec::new()
     }
 
     fn keep(&mut self, batch: Batch, end: u64) {
@@ -431,7 +467,16 @@ impl Log {
     fn synced(&mut self, end: u64, file_end: u64) {
         self.durable = self.durable.max(end);
         while self.kept.front().is_some_and(|kept| kept.end <= end) {
-            self.kept_bytes -= self.kept.pop_front().map_or(0, |kept| kept.batch.bytes.len());
+            let Some(kept) = self.kept.pop_front() else { break };
+            let mut room = kept.batch.bytes;
+            self.kept_bytes -= room.len();
+            room.clear();
+            self.room_bytes += room.capacity();
+            self.rooms.push(room);
+        }
+        if self.written <= end {
+            // Nothing has come since.
+            (self.rooms, self.room_bytes) = (Vec::new(), 0);
         }
         if let Some(open) = &mut self.open {
             open.clean_len = open.clean_len.max(file_end);

@@ -210,6 +210,32 @@ fn after_any_failure_and_cut_the_log_is_a_state_that_existed_and_holds_what_was_
 }
 
 #[test]
+fn room_is_used_again_while_bytes_come_and_given_up_then() {
+    let mut bench = Bench::reopen(SimDisk::default(), 0, Manifest::default(), None);
+    let log = &mut bench.log;
+    let fresh = log.append(commands(0, 900), 900, 0).expect("it works");
+    assert_eq!((fresh.capacity(), log.room_bytes()), (0, 0), "what was written is kept until it is synced");
+    let sync = log.begin_sync().expect("there is something to sync");
+    log.append(commands(900, 1_800), 1_800, 0).expect("it works");
+    log.end_sync(&sync, Ok(()));
+    let held = log.room_bytes();
+    assert!(held >= 900, "{held}");
+    let room = log.append(commands(1_800, 2_700), 2_700, 0).expect("it works");
+    assert_eq!((room.len(), room.capacity(), log.room_bytes()), (0, held, 0));
+    let sync = log.begin_sync().expect("there is something to sync");
+    log.append(commands(2_700, 2_701), 2_701, 0).expect("it works");
+    log.end_sync(&sync, Ok(()));
+    assert!(log.room_bytes() > 0);
+    for n in 2_701..3_001 {
+        log.append(commands(n, n + 1), n + 1, 0).expect("it works");
+    }
+    assert_eq!(log.room_bytes(), 0, "what is much too large is given up");
+    let sync = log.begin_sync().expect("there is something to sync");
+    log.end_sync(&sync, Ok(()));
+    assert_eq!((log.room_bytes(), log.kept_bytes()), (0, 0));
+}
+
+#[test]
 fn after_a_failed_write_the_log_recovers_in_a_new_increment_and_the_old_file_is_left() {
     let disk = SimDisk::default();
     let mut bench = Bench::reopen(disk.clone(), 0, Manifest::default(), None);
