@@ -227,6 +227,8 @@ fn config_set_takes_hold_at_once() {
     let refused = error(&mut client, "config set maxmemory 5mb port nothing");
     assert!(refused.contains("(possibly related to argument 'port')"), "{refused}");
     assert_eq!(client.ask("config get maxmemory").children[1].string(), "0");
+    let unknown = client.call(&[&b"CONFIG"[..], b"SET", b"\xff\xfe\0x", b"1"]).expect("an answer");
+    assert_eq!(unknown.text, b"ERR Unknown option or number of arguments for CONFIG SET - '\xff\xfe'");
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub struct SetContext {
     pub local: bool,
 }
 
-/// Why a CONFIG SET changed nothing. Its text is the error reply without the dash.
+/// Why a CONFIG SET changed nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SetError {
     /// No such option.
@@ -44,19 +44,26 @@ impl SetError {
     }
 }
 
-impl fmt::Display for SetError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl SetError {
+    /// The error reply without the dash: names are bytes, as the client sent them, up to a NUL.
+    pub fn text(&self) -> Vec<u8> {
+        let shown = |name: &[u8]| name.split(|byte| *byte == 0).next().unwrap_or_default().to_vec();
         match self {
             SetError::Unknown(name) => {
-                let name = String::from_utf8_lossy(name);
-                write!(f, "ERR Unknown option or number of arguments for CONFIG SET - '{name}'")
+                [&b"ERR Unknown option or number of arguments for CONFIG SET - '"[..], &shown(name), b"'"].concat()
             }
             SetError::Refused { name, cause } => {
-                let name = String::from_utf8_lossy(name);
-                write!(f, "ERR CONFIG SET failed (possibly related to argument '{name}') - {cause}")
+                let before = b"ERR CONFIG SET failed (possibly related to argument '";
+                [&before[..], &shown(name), b"') - ", cause.as_bytes()].concat()
             }
-            SetError::Loading => f.write_str("LOADING Redis is loading the dataset in memory"),
+            SetError::Loading => b"LOADING Redis is loading the dataset in memory".to_vec(),
         }
+    }
+}
+
+impl fmt::Display for SetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.text()))
     }
 }
 

@@ -8,6 +8,8 @@ use super::support::random::Random;
 /// Values that only these forms draw.
 pub const POOLS: &[(&str, Pool)] = &[
     ("geo", |r| if r.chance(95) { format!("g{}", r.below(3)) } else { format!("z{}", r.below(4)) }.into_bytes()),
+    // Members of a set of small scores lie at one place: which of them a search finds first is left open.
+    ("places", |r| format!("g{}", r.below(3)).into_bytes()),
     ("lon", |r| coordinate(r, 180.0)),
     ("lat", |r| coordinate(r, 85.05112878)),
     ("metres", metres),
@@ -32,8 +34,12 @@ pub const GEO: &[Form] = &[
         Exact,
         "(georadiusbymember|georadiusbymember_ro) <geo> <m> <metres> <unit> {withcoord|withdist|withhash|count <gcnt>|count <gcnt> any|asc|desc}",
     ),
-    form(4, Exact, "georadius <geo> <lon> <lat> <metres> <unit> {withdist|count <gcnt>|asc} (store|storedist) <geo>"),
-    form(4, Exact, "georadiusbymember <geo> <m> <metres> <unit> {asc|count <gcnt>|desc} (store|storedist) <geo>"),
+    form(
+        4,
+        Exact,
+        "georadius <places> <lon> <lat> <metres> <unit> {withdist|count <gcnt>|asc} (store|storedist) <geo>",
+    ),
+    form(4, Exact, "georadiusbymember <places> <m> <metres> <unit> {asc|count <gcnt>|desc} (store|storedist) <geo>"),
     form(
         14,
         Exact,
@@ -42,7 +48,7 @@ pub const GEO: &[Form] = &[
     form(
         6,
         Exact,
-        "geosearchstore <geo> <geo> (fromlonlat <lon> <lat>|frommember <m>) (byradius <metres> <unit>|bybox <metres> <metres> <unit>) {withcoord|storedist|count <gcnt>|count <gcnt> any|asc|desc}",
+        "geosearchstore <geo> <places> (fromlonlat <lon> <lat>|frommember <m>) (byradius <metres> <unit>|bybox <metres> <metres> <unit>) {withcoord|storedist|count <gcnt>|count <gcnt> any|asc|desc}",
     ),
     form(
         2,

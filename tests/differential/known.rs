@@ -246,9 +246,10 @@ fn same_but_doubles(ours: &Value, theirs: &Value) -> bool {
         || matches!(ours.kind, b'$' | b',') && double(&ours.text).is_some_and(|d| double(&theirs.text) == Some(d))
 }
 
-/// The double that a text is, if it is one.
+/// The double that a text is, if it is one; also as JSON has a text of it.
 pub fn double(text: &[u8]) -> Option<f64> {
-    std::str::from_utf8(text).ok()?.parse().ok()
+    let text = std::str::from_utf8(text).ok()?;
+    text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text).parse().ok()
 }
 
 fn matches(pattern: &[u8], text: &[u8]) -> bool {

@@ -272,6 +272,6 @@ fn resetstat(cx: &mut Ctx<'_>, _args: &mut Args<'_>) -> Outcome {
 
 impl From<SetError> for CmdError {
     fn from(error: SetError) -> CmdError {
-        CmdError::owned(error.to_string())
+        CmdError::bytes(error.text())
     }
 }
