@@ -61,11 +61,14 @@ fn pick(random: &mut Random, from: &[&str]) -> Vec<u8> {
     random.pick(from).as_bytes().to_vec()
 }
 
-/// Mostly about one place, so that searches find something; else anywhere, at the limits or beyond them.
+/// Mostly about one place, so that searches find something; else anywhere, near the limits, now and then at them or beyond. Hardly
+/// ever at both at once: of members at one place a search with COUNT takes any.
 fn coordinate(random: &mut Random, limit: f64) -> Vec<u8> {
     match random.below(40) {
-        0 => format!("{limit}").into_bytes(),
-        1 => format!("-{limit}").into_bytes(),
+        0 | 1 => {
+            let inward = if random.chance(10) { 0.0 } else { random.below(100_000) as f64 / 1e6 };
+            format!("{}{:.8}", random.pick(&["", "-"]), limit - inward).into_bytes()
+        }
         2 if random.chance(30) => junk(random),
         3 if random.chance(20) => format!("{}", limit + 0.00001).into_bytes(),
         4..=12 => format!("{:.6}", random.between(-1_000_000, 1_000_000) as f64 / 1_000_000.0 * limit).into_bytes(),

@@ -3,7 +3,7 @@
 
 use super::support::client::Value;
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// One difference: a pattern for the command's words and one for each rendered reply (`*` any text, `?` any character).
@@ -183,6 +183,9 @@ static USED: [AtomicU64; KNOWN.len() + 1] = [const { AtomicU64::new(0) }; KNOWN.
 /// for its reader here alone, and news of it may come much later.
 static READ_HERE_ALONE: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
+/// Whether a command of the list has written here alone: from then on the data are not the same.
+static PARTED: AtomicBool = AtomicBool::new(false);
+
 /// Commands whose replies carry doubles.
 const DOUBLE_COMMANDS: &[&[u8]] = &[b"z", b"state of zset", b"eval"];
 /// Why doubles differ.
@@ -205,6 +208,7 @@ pub fn explains(argv: &[Vec<u8>], ours: &Value, theirs: &Value) -> bool {
     if let Some(row) = row {
         USED[row].fetch_add(1, Ordering::Relaxed);
         if KNOWN[row].runs_here_alone() {
+            PARTED.fetch_or(command.contains(" store "), Ordering::Relaxed);
             let shown = argv.iter().skip(1).map(|word| format!("\"{}\"", word.escape_ascii()));
             READ_HERE_ALONE.lock().unwrap_or_else(PoisonError::into_inner).extend(shown);
         }
@@ -220,6 +224,12 @@ pub fn met() -> u64 {
 /// The servers are empty again: nobody has read anything.
 pub fn begin_episode() {
     READ_HERE_ALONE.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    PARTED.store(false, Ordering::Relaxed);
+}
+
+/// Whether the data have parted by a difference of the list: what comes after it in the episode says nothing.
+pub fn have_parted() -> bool {
+    PARTED.load(Ordering::Relaxed)
 }
 
 /// Whether news that a key changed name one that may have been read here alone.

@@ -193,11 +193,11 @@ impl Pair {
         self.theirs.reset(self.listens);
         self.queued.iter_mut().for_each(Vec::clear);
         known::begin_episode();
-        batches.iter().find_map(|batch| {
+        batches.iter().take_while(|_| !known::have_parted()).find_map(|batch| {
             let met = known::met();
             let is_news = |_: &Difference| known::met() == met;
             let difference = self.play_batch(batch).or_else(|| self.compare_news().filter(is_news));
-            difference.or_else(|| self.compare_states(batch.seed))
+            difference.or_else(|| if known::have_parted() { None } else { self.compare_states(batch.seed) })
         })
     }
 
@@ -220,8 +220,9 @@ impl Pair {
                         theirs: text(&their_end),
                     });
                 };
-                if let Some(difference) = self.compare(batch.conn, step, a, b) {
-                    return Some(difference);
+                let difference = self.compare(batch.conn, step, a, b);
+                if difference.is_some() || known::have_parted() {
+                    return difference;
                 }
             }
             for (replies, is_ours) in [(&ours, true), (&theirs, false)] {
