@@ -196,7 +196,7 @@ impl Pair {
         batches.iter().take_while(|_| !known::have_parted()).find_map(|batch| {
             let met = known::met();
             let is_news = |_: &Difference| known::met() == met;
-            let difference = self.play_batch(batch).or_else(|| self.compare_news().filter(is_news));
+            let difference = self.play_batch(batch).or_else(|| self.compare_news(batch).filter(is_news));
             difference.or_else(|| if known::have_parted() { None } else { self.compare_states(batch.seed) })
         })
     }
@@ -241,7 +241,7 @@ impl Pair {
     }
 
     /// What listeners heard during a batch. The states are read before the next one, which is heard, too.
-    fn compare_news(&mut self) -> Option<Difference> {
+    fn compare_news(&mut self, batch: &Batch) -> Option<Difference> {
         let (ours, theirs) = match (self.ours.hear(), self.theirs.hear()) {
             (Ok(ours), Ok(theirs)) => (ours, theirs),
             (ours, theirs) => {
@@ -249,7 +249,13 @@ impl Pair {
                 return Some(Difference { argv: vec![b"news".to_vec()], ours: text(ours), theirs: text(theirs) });
             }
         };
-        let (ours, theirs) = (ours.without_read_here_alone(), theirs.without_read_here_alone());
+        let (mut ours, mut theirs) = (ours.without_read_here_alone(), theirs.without_read_here_alone());
+        if batch.units.iter().flat_map(|unit| &unit.steps).any(stops_caching) {
+            // Whoever does so in a transaction hears then of what that has changed, before what changes later in it; with the
+            // reference at its end.
+            ours.invalid.sort_unstable();
+            theirs.invalid.sort_unstable();
+        }
         for (what, ours, theirs) in
             [("events", &ours.events, &theirs.events), ("invalidations", &ours.invalid, &theirs.invalid)]
         {
@@ -396,6 +402,12 @@ impl Pair {
         let argv = [&[b"iterate".to_vec()], head.as_slice(), tail.as_slice()].concat();
         if ours == theirs { Ok(()) } else { Err(Difference { argv, ours, theirs }) }
     }
+}
+
+/// CLIENT TRACKING OFF, and what contains it.
+fn stops_caching(step: &Step) -> bool {
+    let is = |index: usize, word: &[u8]| step.argv.get(index).is_some_and(|w| w.eq_ignore_ascii_case(word));
+    is(0, b"reset") || is(0, b"client") && is(1, b"tracking") && is(2, b"off")
 }
 
 /// What is wrong with a random choice, seen against what the same server replied around it.
