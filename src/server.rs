@@ -531,7 +531,7 @@ impl Service for Server {
         session.active = now;
         if drained {
             let buffer = session.outbox.take_buffer();
-            session.over_soft_since_ms = None;
+            session.over_soft_since_secs = None;
             if session.is(mode::CLOSE_AFTER_REPLY) {
                 self.closes.push(conn);
             }

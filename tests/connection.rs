@@ -244,9 +244,12 @@ fn the_slow_log_hides_the_values_of_secret_options() {
     client.say("CONFIG SET mastrauth secret3");
     client.say("CONFIG SET masterauth");
     client.say("CONFIG SET hz 10 tls-key-file-pass secret4 nonsense x");
+    client.say("ACL SETUSER secret5 +get");
+    client.say("ACL GETUSER secret5");
+    client.say("ACL DELUSER secret5 secret6");
     let shown = client.say("SLOWLOG GET -1");
     assert!(!shown.contains("secret"), "{shown}");
-    assert_eq!(shown.matches("(redacted)").count(), 4, "{shown}");
+    assert_eq!(shown.matches("(redacted)").count(), 9, "{shown}");
     assert!(shown.contains("maxclients") && shown.contains("100"), "{shown}");
 }
 

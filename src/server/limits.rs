@@ -79,11 +79,12 @@ fn is_over(session: &mut Session, config: &Config, acl: &Acl, now: Now) -> bool 
         return true;
     }
     if limit.soft_bytes == 0 || pending as u64 <= limit.soft_bytes {
-        session.over_soft_since_ms = None;
+        session.over_soft_since_secs = None;
         return false;
     }
-    let since = *session.over_soft_since_ms.get_or_insert(now.mono_ms());
-    now.mono_ms() - since > limit.soft_seconds.saturating_mul(1000)
+    // Whole seconds, as the limit is given in: by no clock it is kept too short.
+    let secs = now.mono_ms() / 1000;
+    secs - *session.over_soft_since_secs.get_or_insert(secs) > limit.soft_seconds
 }
 
 /// Bytes that all clients together may use; 0 for no limit.
@@ -272,12 +273,12 @@ mod tests {
         config.client_output_buffer_limit[0] = OutputBufferLimit { hard_bytes: 100, soft_bytes: 10, soft_seconds: 3 };
         let mut session = session();
         session.outbox.extend(&[b'x'; 11]);
-        assert!(!is_over(&mut session, &config, &acl, Now::at_unix_ms(1_000)));
-        assert!(!is_over(&mut session, &config, &acl, Now::at_unix_ms(4_000)));
-        assert!(is_over(&mut session, &config, &acl, Now::at_unix_ms(4_001)));
+        assert!(!is_over(&mut session, &config, &acl, Now::at_unix_ms(1_100)));
+        assert!(!is_over(&mut session, &config, &acl, Now::at_unix_ms(4_999)));
+        assert!(is_over(&mut session, &config, &acl, Now::at_unix_ms(5_000)));
         session.outbox.clear();
         assert!(!is_over(&mut session, &config, &acl, Now::at_unix_ms(9_000)));
-        assert_eq!(session.over_soft_since_ms, None);
+        assert_eq!(session.over_soft_since_secs, None);
         session.outbox.extend(&[b'x'; 101]);
         assert!(is_over(&mut session, &config, &acl, Now::at_unix_ms(9_001)));
     }

@@ -197,8 +197,8 @@ pub struct Session {
     pub write_offset: u64,
     /// Up to where the log must have come before all of its outbox may leave; 0 if all may.
     pub held_until: u64,
-    /// Since when its outbox is over the soft limit, monotonic milliseconds.
-    pub over_soft_since_ms: Option<u64>,
+    /// Since when its outbox is over the soft limit, monotonic seconds.
+    pub over_soft_since_secs: Option<u64>,
     /// Most bytes that its replies took in one go since the peak was forgotten last.
     pub reply_peak_bytes: usize,
     /// When the peak was forgotten, monotonic milliseconds.
@@ -257,7 +257,7 @@ impl Session {
             owed: Owed::Nothing,
             write_offset: 0,
             held_until: 0,
-            over_soft_since_ms: None,
+            over_soft_since_secs: None,
             reply_peak_bytes: 0,
             reply_peak_since_ms: now.mono_ms(),
             counted_bytes: 0,

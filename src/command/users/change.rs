@@ -6,12 +6,13 @@ use crate::command::args::Args;
 use crate::command::ctx::{Ctx, Flow, Outcome};
 use crate::command::error::CmdError;
 use crate::config::PasswordHash;
+use crate::stats::Hidden;
 use serde_json::json;
 
 /// ACL SETUSER.
 pub(super) fn setuser(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
     // Passwords among the rules are nobody else's business.
-    cx.hidden = crate::stats::Hidden::from(2);
+    cx.hidden = Hidden::from(2);
     let name = args.bytes()?;
     if has_blanks(name) {
         return Err(CmdError::text("ERR Usernames can't contain spaces or null characters"));
@@ -68,6 +69,7 @@ pub(super) fn hash_password(cx: &Ctx<'_>, text: &[u8]) -> Result<Password, CmdEr
 
 /// ACL DELUSER.
 pub(super) fn deluser(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
+    cx.hidden = Hidden::from(2);
     let names: Vec<&[u8]> = args.argv().skip(args.position()).iter().collect();
     if names.contains(&&b"default"[..]) {
         return Err(CmdError::text("ERR The 'default' user cannot be removed"));

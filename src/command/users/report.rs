@@ -8,6 +8,7 @@ use crate::command::args::Args;
 use crate::command::ctx::{Ctx, Flow, Outcome};
 use crate::command::error::CmdError;
 use crate::resp::Reply;
+use crate::stats::Hidden;
 use std::fmt::Write as _;
 
 /// Most bits of a generated password.
@@ -92,6 +93,8 @@ pub(super) fn genpass(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
 
 /// ACL GETUSER.
 pub(super) fn getuser(cx: &mut Ctx<'_>, args: &mut Args<'_>) -> Outcome {
+    // Who there is is nobody else's business either.
+    cx.hidden = Hidden::from(2);
     let Some(user) = cx.acl.get(args.bytes()?).cloned() else {
         cx.reply.null();
         return Ok(Flow::Done);
