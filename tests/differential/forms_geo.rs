@@ -37,18 +37,27 @@ pub const GEO: &[Form] = &[
     form(
         4,
         Exact,
-        "georadius <places> <lon> <lat> <metres> <unit> {withdist|count <gcnt>|asc} (store|storedist) <geo>",
+        "georadius <places> <lon> <lat> <metres> <unit> {withdist|count <gcnt>|asc} (store <geo>|storedist <zset>)",
     ),
-    form(4, Exact, "georadiusbymember <places> <m> <metres> <unit> {asc|count <gcnt>|desc} (store|storedist) <geo>"),
+    form(
+        4,
+        Exact,
+        "georadiusbymember <places> <m> <metres> <unit> {asc|count <gcnt>|desc} (store <geo>|storedist <zset>)",
+    ),
     form(
         14,
         Exact,
         "geosearch <geo> (fromlonlat <lon> <lat>|frommember <m>) (byradius <metres> <unit>|bybox <metres> <metres> <unit>) {withcoord|withdist|withhash|count <gcnt>|count <gcnt> any|asc|desc}",
     ),
     form(
-        6,
+        4,
         Exact,
-        "geosearchstore <geo> <places> (fromlonlat <lon> <lat>|frommember <m>) (byradius <metres> <unit>|bybox <metres> <metres> <unit>) {withcoord|storedist|count <gcnt>|count <gcnt> any|asc|desc}",
+        "geosearchstore <geo> <places> (fromlonlat <lon> <lat>|frommember <m>) (byradius <metres> <unit>|bybox <metres> <metres> <unit>) {withcoord|count <gcnt>|count <gcnt> any|asc|desc}",
+    ),
+    form(
+        2,
+        Exact,
+        "geosearchstore <zset> <places> (fromlonlat <lon> <lat>|frommember <m>) (byradius <metres> <unit>|bybox <metres> <metres> <unit>) storedist {withcoord|count <gcnt>|asc|desc}",
     ),
     form(
         2,
