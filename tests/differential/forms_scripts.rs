@@ -13,7 +13,7 @@ const CALLS: &[&str] = &[
     "redis.setresp(3) return redis.call(ARGV[1], KEYS[1], unpack(ARGV, 2))",
     "redis.setresp(3) return type(redis.pcall(ARGV[1], KEYS[1], unpack(ARGV, 2)))",
     "local r = redis.pcall(ARGV[1], KEYS[1], unpack(ARGV, 2)) if type(r) == 'table' then return r.err or r.ok or #r end return r",
-    "local r = redis.pcall(ARGV[1], KEYS[1], unpack(ARGV, 2)) return {type(r), tostring(r):sub(1, 1)}",
+    "local r = redis.pcall(ARGV[1], KEYS[1], unpack(ARGV, 2)) return {type(r), #tostring(r) > 0}",
     "local ok, r = pcall(redis.call, ARGV[1], KEYS[1], unpack(ARGV, 2)) return {tostring(ok), r}",
     "for i = 1, 3 do redis.call(ARGV[1], KEYS[1], unpack(ARGV, 2)) end return redis.call('type', KEYS[1])",
     "local r = redis.pcall(ARGV[1], KEYS[1], unpack(ARGV, 2)) return redis.status_reply(type(r))",

@@ -185,8 +185,8 @@ pub const KNOWN: &[Known] = &[
 /// How often each row explained a difference, and at the end the text of doubles.
 static USED: [AtomicU64; KNOWN.len() + 1] = [const { AtomicU64::new(0) }; KNOWN.len() + 1];
 
-/// The words, as they are shown, of commands of the list that ran here and were refused there: a key among them is remembered
-/// for its reader here alone, and news of it may come much later.
+/// The words, as they are shown, of commands of the list that ran here and were refused there, or of which the reference reads more:
+/// a key among them is remembered for its reader on one side alone, and news of it may come much later.
 static READ_HERE_ALONE: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 /// Whether a command of the list has written here alone: from then on the data are not the same.
@@ -231,6 +231,16 @@ pub fn met() -> u64 {
 pub fn begin_episode() {
     READ_HERE_ALONE.lock().unwrap_or_else(PoisonError::into_inner).clear();
     PARTED.store(false, Ordering::Relaxed);
+}
+
+/// A refused command that both servers answer alike: where its number of keys only begins with digits (`1.5e`) the reference counts
+/// keys by those, and remembers them as read; ours has read none.
+pub fn note_refused(argv: &[Vec<u8>]) {
+    let is_odd = |word: &Vec<u8>| word.first().is_some_and(u8::is_ascii_digit) && !word.iter().all(u8::is_ascii_digit);
+    if argv.get(1).is_some_and(is_odd) {
+        let shown = argv.iter().skip(2).map(|word| format!("\"{}\"", word.escape_ascii()));
+        READ_HERE_ALONE.lock().unwrap_or_else(PoisonError::into_inner).extend(shown);
+    }
 }
 
 /// Whether the data have parted by a difference of the list: what comes after it in the episode says nothing.

@@ -291,6 +291,9 @@ impl Pair {
                 return each.find(differs).and_then(|((s, a), b)| difference(&s.argv, a, b));
             }
         }
+        if theirs.is_error() {
+            known::note_refused(&step.argv);
+        }
         let same = check::agrees(Answered { argv: &step.argv, check: step.check, ours, theirs });
         if same { None } else { difference(&step.argv, ours, theirs) }
     }
