@@ -118,7 +118,7 @@ pub(super) const SECURITY: &[OptionRow] = &[
         "Former key, with which files are still read while everything new is sealed with encryption-key-file.").immutable(),
     row("nonce", "", "redstart", text_kind!(nonce),
         "Text mixed into the derivation of each file's key. It is never the nonce of the cipher: every record has its own.").immutable(),
-    row("snapshot-step-us", "200", "redstart", int_kind!(snapshot_step_us, 20, 100_000),
+    row("snapshot-step-us", "100", "redstart", int_kind!(snapshot_step_us, 20, 100_000),
         "Microseconds that a snapshot may take of each turn of the loop. More makes it quicker and is felt by clients."),
 ];
 

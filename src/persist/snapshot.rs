@@ -32,6 +32,9 @@ const CHUNK_BYTES: usize = 256 * 1024;
 const FULL_BYTES: usize = 8 << 20;
 /// Bytes of a large collection's elements that are handed over at once, at least.
 const PIECE_BYTES: usize = 16 * 1024;
+/// Keys after which the writer lets others have its processor: some ten microseconds of work. The system itself would look only
+/// at its next tick whether somebody else waits for it, which is up to 4 ms away.
+const YIELD_EVERY_KEYS: u64 = 128;
 /// Longest sleep of `rdb-key-save-delay` before looking whether all is given up.
 const NAP: Duration = Duration::from_millis(10);
 
@@ -541,6 +544,7 @@ impl Scribe<'_> {
             }
             Target::Script(_) => self.gathered.iter_mut().for_each(|entry| entry.value.extend_from_slice(raw)),
         }
+        std::thread::yield_now();
         Ok(())
     }
 
@@ -587,7 +591,9 @@ impl Scribe<'_> {
     }
 
     fn key_written(&mut self) -> io::Result<()> {
-        self.shared.keys.fetch_add(1, Ordering::Relaxed);
+        if self.shared.keys.fetch_add(1, Ordering::Relaxed) % YIELD_EVERY_KEYS == 0 {
+            std::thread::yield_now();
+        }
         pause(self.key_delay, &|| self.shared.given_up.load(Ordering::Relaxed))
     }
 }
