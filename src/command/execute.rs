@@ -8,7 +8,7 @@ use super::gate::{self, Pass};
 use super::table::{Row, Table, flag};
 use crate::base::text;
 use crate::journal::{Effects, Journal};
-use crate::keyspace::{Book, Vanished};
+use crate::keyspace::{Book, DbIndex, Vanished};
 use crate::resp::{Argv, ProtocolError};
 use crate::session::{ConnId, Queued, ReplyMode, mode};
 use crate::stats::Hidden;
@@ -200,7 +200,28 @@ pub(super) fn call(cx: &mut Ctx<'_>, row: Row, args: &mut Args<'_>) {
         feed_monitors(cx, args.argv());
     }
     let changed = cx.db.space.book.dirty != dirty;
-    cx.effects.command_ended(changed, db, args.argv());
+    if !(changed && log_at_once(cx, db, args.argv())) {
+        cx.effects.command_ended(changed, db, args.argv());
+    }
+}
+
+/// The words of the outermost command go into the journal as they were sent, if they are the whole unit; else false.
+#[inline]
+fn log_at_once(cx: &mut Ctx<'_>, db: DbIndex, argv: Argv<'_>) -> bool {
+    if cx.depth > 0 || !cx.effects.would_be_alone() || !cx.db.space.book.vanished.is_empty() {
+        return false;
+    }
+    let Some(sent) = argv.as_sent() else { return false };
+    cx.journal.push(db, sent);
+    note_logged(cx);
+    true
+}
+
+/// Replies to this client wait for the log to come to where it is now.
+#[inline]
+fn note_logged(cx: &mut Ctx<'_>) {
+    cx.session.write_offset = cx.journal.offset();
+    cx.session.mode |= mode::LOGGED;
 }
 
 /// It took long enough for the slow log or the latency monitor.
@@ -284,8 +305,7 @@ fn close(cx: &mut Ctx<'_>) {
         vanished_first(cx);
     }
     cx.effects.close(cx.journal);
-    cx.session.write_offset = cx.journal.offset();
-    cx.session.mode |= mode::LOGGED;
+    note_logged(cx);
 }
 
 /// Tells a client what is wrong with its bytes.

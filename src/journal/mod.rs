@@ -103,6 +103,13 @@ impl Effects {
         }
     }
 
+    /// Whether a command's own words are all that its unit comes to, if nothing happened besides: then they may go into the
+    /// stream at once.
+    #[inline]
+    pub fn would_be_alone(&self) -> bool {
+        self.wanted && self.marks.is_empty() && self.replaced.is_none() && !self.forced
+    }
+
     /// An effect outside any command: a key expired or was evicted.
     pub fn push(&mut self, db: DbIndex, words: &[&[u8]]) {
         if self.wanted {
@@ -139,8 +146,7 @@ impl Effects {
     #[inline]
     pub fn close(&mut self, journal: &mut Journal) {
         if let &[(db, _)] = &*self.marks {
-            journal.select(db);
-            journal.bytes.extend_from_slice(&self.unit);
+            journal.push(db, &self.unit);
         } else {
             self.close_wrapped(journal);
         }
@@ -190,6 +196,13 @@ impl Journal {
     /// A new reader begins here: the next effect is preceded by a SELECT.
     pub fn force_select(&mut self) {
         self.selected = None;
+    }
+
+    /// A unit of one effect, which is encoded already.
+    #[inline]
+    pub fn push(&mut self, db: DbIndex, effect: &[u8]) {
+        self.select(db);
+        self.bytes.extend_from_slice(effect);
     }
 
     #[inline]
