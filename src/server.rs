@@ -115,6 +115,8 @@ pub struct Server {
     logging: Option<Logging>,
     /// Commands executed when the turn began.
     commands_before_turn: u64,
+    /// Reads and writes of sockets by then.
+    calls_before_turn: u64,
     /// How long the loop may sleep for the sake of a snapshot.
     snapshot_wait: Option<Duration>,
     /// The moment of the last turn that had requests, and the tick clock when they began to run.
@@ -183,6 +185,7 @@ impl Server {
             when_ready: None,
             logging: None,
             commands_before_turn: 0,
+            calls_before_turn: 0,
             snapshot_wait: None,
             turn: (now, ticks::now()),
             append_log: None,
@@ -494,6 +497,14 @@ impl Service for Server {
     fn handle_turn_end(&mut self, busy_ticks: u64) {
         self.stats.turn_ended(busy_ticks, self.commands_before_turn);
         self.commands_before_turn = self.stats.totals.commands;
+        let calls = self.stats.totals.reads + self.stats.totals.writes;
+        if std::mem::replace(&mut self.calls_before_turn, calls) == calls {
+            self.rest_in_snapshot();
+        }
+    }
+
+    fn after_writes(&mut self) {
+        self.snapshot_wait = self.snapshot_step();
     }
 
     fn before_wait(&mut self, now: Now) {
@@ -504,7 +515,6 @@ impl Service for Server {
             self.replay_step(now);
         }
         self.run_timers(now);
-        self.snapshot_wait = self.snapshot_step();
         self.serve_ready(now);
         self.serve_resumed(now);
         if self.hub.tracking.has_changed() {

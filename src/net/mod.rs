@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! one turn:   wait -> accept -> read all that is ready -> Service::handle_turn -> before_wait -> one write per connection
+//!             -> after_writes
 //! ```
 //!
 //! Edge-triggered: both interests are registered once, at accept. A read that returns less than was offered has drained the

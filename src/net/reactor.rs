@@ -194,6 +194,7 @@ impl Reactor {
         if let Some(doors) = service.poll_doors() {
             self.exchange(doors)?;
         }
+        service.after_writes();
         service.handle_turn_end(ticks::now().wrapping_sub(started));
         Ok(())
     }

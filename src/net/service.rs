@@ -72,6 +72,8 @@ pub trait Service {
     fn poll_doors(&mut self) -> Option<Doors>;
     /// Seconds after which TCP probes a silent peer; 0 for never.
     fn keepalive_secs(&self) -> u32;
+    /// What could be sent has been: now comes work that no reply waits for.
+    fn after_writes(&mut self);
     /// The turn is over; it worked for so many ticks, waiting left out.
     fn handle_turn_end(&mut self, busy_ticks: u64);
     /// The end of a turn's work, before anything is sent.

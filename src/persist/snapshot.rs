@@ -32,9 +32,12 @@ const CHUNK_BYTES: usize = 256 * 1024;
 const FULL_BYTES: usize = 8 << 20;
 /// Bytes of a large collection's elements that are handed over at once, at least.
 const PIECE_BYTES: usize = 16 * 1024;
-/// Keys after which the writer lets others have its processor: some ten microseconds of work. The system itself would look only
-/// at its next tick whether somebody else waits for it, which is up to 4 ms away.
-const YIELD_EVERY_KEYS: u64 = 128;
+/// Bytes after which the writer rests, so that others have its processor: some tenth of a millisecond of work. The system itself
+/// would look only at its next tick whether somebody else waits for it, which is up to 4 ms away. (To yield would be to fall behind
+/// for good where the processors are busy: the system takes a whole slice from who does.)
+const REST_EVERY_BYTES: usize = 128 * 1024;
+/// As short as it can be for others to be let in: a sleep that is over when it begins lets in nobody.
+const REST: Duration = Duration::from_micros(20);
 /// Longest sleep of `rdb-key-save-delay` before looking whether all is given up.
 const NAP: Duration = Duration::from_millis(10);
 
@@ -351,6 +354,7 @@ fn write(plan: &Plan, vault: &Vault, news: &Receiver<News>, shared: &Shared) -> 
         waiting: BTreeMap::new(),
         put_off: VecDeque::new(),
         is_last: false,
+        unrested_bytes: 0,
     };
     while !scribe.is_done() {
         // Without a sender the cut was abandoned.
@@ -445,6 +449,8 @@ struct Scribe<'f> {
     put_off: VecDeque<Chunk>,
     /// Nothing but the rest of collections comes.
     is_last: bool,
+    /// Bytes since the last rest.
+    unrested_bytes: usize,
 }
 
 impl Scribe<'_> {
@@ -494,7 +500,7 @@ impl Scribe<'_> {
         if let Some(entry) = self.gathered.take() {
             self.target.encoded(&entry)?;
         }
-        self.key_written()?;
+        self.key_written(0)?;
         while let Some(chunk) = self.put_off.pop_front() {
             self.chunk(chunk)?;
         }
@@ -544,32 +550,42 @@ impl Scribe<'_> {
             }
             Target::Script(_) => self.gathered.iter_mut().for_each(|entry| entry.value.extend_from_slice(raw)),
         }
-        std::thread::yield_now();
+        self.rest_after(raw.len());
         Ok(())
     }
 
     fn chunk(&mut self, chunk: Chunk) -> io::Result<()> {
         let mut records = chunk.log.iter();
+        let record_bytes = chunk.log.bytes() / chunk.log.len().max(1);
         for part in &chunk.parts {
             match part {
                 Part::Db(index) => self.database(*index),
                 Part::Records(count) => {
                     for record in records.by_ref().take(*count) {
                         self.target.entry(record);
-                        self.key_written()?;
+                        self.key_written(record_bytes)?;
                     }
                 }
                 Part::Shared(entry) => {
                     self.target.entry(entry.view());
-                    self.key_written()?;
+                    self.key_written(REST_EVERY_BYTES)?;
                 }
                 Part::Encoded(entry) => {
                     self.target.encoded(entry)?;
-                    self.key_written()?;
+                    self.key_written(entry.value.len())?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// So many bytes were written.
+    fn rest_after(&mut self, bytes: usize) {
+        self.unrested_bytes += bytes;
+        if self.unrested_bytes >= REST_EVERY_BYTES {
+            self.unrested_bytes = 0;
+            std::thread::sleep(REST);
+        }
     }
 
     /// What follows is of this database.
@@ -590,10 +606,10 @@ impl Scribe<'_> {
         }
     }
 
-    fn key_written(&mut self) -> io::Result<()> {
-        if self.shared.keys.fetch_add(1, Ordering::Relaxed) % YIELD_EVERY_KEYS == 0 {
-            std::thread::yield_now();
-        }
+    /// A key was written, after so many bytes that were not counted yet.
+    fn key_written(&mut self, bytes: usize) -> io::Result<()> {
+        self.rest_after(bytes);
+        self.shared.keys.fetch_add(1, Ordering::Relaxed);
         pause(self.key_delay, &|| self.shared.given_up.load(Ordering::Relaxed))
     }
 }

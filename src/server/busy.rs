@@ -164,6 +164,8 @@ impl Service for Busy<'_, '_> {
         self.cx.config.tcp_keepalive
     }
 
+    fn after_writes(&mut self) {}
+
     fn handle_turn_end(&mut self, _busy_ticks: u64) {}
 
     fn before_wait(&mut self, _now: Now) {}

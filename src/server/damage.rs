@@ -238,6 +238,7 @@ fn log_of(seals: bool, preamble: bool, large: bool) -> (Vec<(String, Vec<u8>)>, 
         || bench.server.stats.persistence.log.rewrites == 0
     {
         bench.server.before_wait(now);
+        bench.server.after_writes();
         bench.server.log_cron(now);
         std::thread::yield_now();
     }

@@ -189,6 +189,7 @@ impl Life {
             self.server.handle_close(conn, self.now);
             self.open(conn);
         }
+        self.server.after_writes();
         if self.is_listed() {
             // From now on the server starts with the log.
             self.style.log = true;

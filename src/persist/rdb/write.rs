@@ -24,9 +24,9 @@ use std::io;
 use std::path::Path;
 
 /// Bytes that are collected before they are written.
-const CHUNK_BYTES: usize = 256 * 1024;
-/// Bytes after which they are brought to the disk, so that the last sync has little left to do.
-const SYNC_BYTES: u64 = 32 << 20;
+const CHUNK_BYTES: usize = 64 * 1024;
+/// Bytes after which they are brought to the disk, so that no sync has much to do: it holds the processor meanwhile.
+const SYNC_BYTES: u64 = 4 << 20;
 /// First bytes of a file: the word and the version.
 const HEADER_BYTES: usize = 9;
 
