@@ -42,6 +42,8 @@ struct Style {
 struct Reached {
     /// The last unit that a client was told of as one that is on the disk.
     durable: usize,
+    /// The last unit in a snapshot that a client was told of by then, with a log or without.
+    saved: usize,
     /// The last unit.
     end: usize,
     /// Whether a server that comes after starts with the log.
@@ -154,7 +156,8 @@ impl Life {
 
     fn reached_now(&self) -> Reached {
         let log = self.style.log;
-        Reached { durable: if log { self.durable } else { self.saved }, end: self.states.len() - 1, log }
+        let durable = if log { self.durable } else { self.saved };
+        Reached { durable, saved: self.saved, end: self.states.len() - 1, log }
     }
 
     /// Some of what is done beside the loop.
@@ -430,13 +433,13 @@ fn live(seed: u64) -> Result<(), String> {
     let mut life = Life::begin(SimDisk::by_hand(), style, vec![Digest::default()], START_MS, &mut rng)?;
     for nth in 0..LIVES {
         life.live(&mut rng);
-        let Reached { durable, end, log } = life.reached.unwrap_or_else(|| life.reached_now());
+        let Reached { durable, saved, end, log } = life.reached.unwrap_or_else(|| life.reached_now());
         let (disk, how) = found_of(&life.disk, &mut rng);
         let listing = disk.listing();
         log::info!("--- life {nth} ended: {durable} durable, {end} executed, {how}");
         let ms = life.now.unix_ms.0 + 1_000;
         style = Style { log, ..life.style };
-        let (mut states, saved) = (std::mem::take(&mut life.states), life.saved);
+        let mut states = std::mem::take(&mut life.states);
         drop(life);
         match rng.below(4) {
             0 => style.seals = !style.seals,
